@@ -1,19 +1,21 @@
 """The one error tree. Every failure that a caller can act on is a leaf here.
 
-A category decides how an edge answers (gRPC status, exit code, drive sense code: see the tables in
-qekm/rpc/status.py, qekm_cli/exits.py and qekm/serving/faults.py); a leaf names what is wrong. Standard library only.
+A category decides how an edge answers: exit code (EXIT_CODES below), gRPC status (qekm/rpc/status.py), drive
+sense code (qekm/serving/faults.py). A leaf names what is wrong. Standard library only.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class QekmError(Exception):
-    """Root of the tree: a message that names what is wrong, a hint that says what to do, details for programs."""
+    """Root of the tree: a message names what is wrong, a hint says what to do, details are for programs."""
 
     hint: ClassVar[str] = ""
 
@@ -175,6 +177,12 @@ class RolloverState(StateError):
     """The authority's roll-over is not in the state that was assumed."""
 
 
+class LastAdministrator(StateError):
+    """Nobody could administer the service any more."""
+
+    hint = "issue another administrator's certificate first: qekm certificates issue"
+
+
 class NotAllowed(DeniedError):
     """The role of the certificate may not call this; details: role, method."""
 
@@ -225,3 +233,28 @@ class StoreDamaged(FaultError):
 
 class Incident(FaultError):
     """Anything unforeseen; details: incident, the number under which the service logged it."""
+
+
+# How a program of ours ends. 0: done. 1: an exception that no table knows. 2 is also what a command
+# line that cannot be parsed gives. 5: a check ran to its end and what it checked is not well (the
+# audit trail is broken, a diagnosis failed, a process is down), so that a script can tell a bad
+# verdict from a check that could not be made.
+EXIT_VERDICT = 5
+EXIT_CODES: Mapping[type[QekmError], int] = MappingProxyType(
+    {
+        InvalidError: 2,
+        NotFoundError: 3,
+        ExistsError: 4,
+        StateError: 6,
+        DeniedError: 7,
+        IdentityError: 8,
+        ExhaustedError: 9,
+        UnavailableError: 10,
+        FaultError: 11,
+    }
+)
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of an error: that of its category, 1 for what is not of this tree."""
+    return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)

@@ -150,6 +150,7 @@ class Certificate:
     expire_time_us: int
     authority: bytes  # SHA-256 of the issuer's DER
     revoke_time_us: int = 0
+    hosts: tuple[str, ...] = ()  # host names and addresses, kept for its renewal
 
 
 @dataclass(frozen=True, slots=True)

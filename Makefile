@@ -1,0 +1,58 @@
+# The commands of a checkout; README.md names them. Each makes what it needs first, and again only when
+# pyproject.toml or the contract changed.
+
+SOURCE ?= $(CURDIR)
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml hatch_build.py $(wildcard proto/qekm/v1/*.proto)
+CODE := qekm gateway cli tests demo bench
+RELEASED := $(lastword $(sort $(wildcard proto/released/*.binpb)))
+RUNS ?= 3000000
+
+.PHONY: install demo test check bench faults soak fuzz clean
+
+install: $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	@$(BIN)/python demo/run.py --source "$(SOURCE)"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n auto tests
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy --strict
+	$(BIN)/mypy --strict demo/run.py
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(if $(RELEASED),$(BIN)/buf breaking --against $(RELEASED),@echo "nothing is released yet: no breaking change to look for")
+	$(BIN)/interrogate --quiet qekm gateway cli demo
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python bench/run.py
+
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/faults
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow tests/system
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python tests/fuzz/fuzz_frame.py --runs $(RUNS)
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f qekm/v1/*_pb2* qekm/v1/__init__.py qekm/v1/py.typed
+	find qekm gateway cli tests demo bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: $(INPUTS)
+	@.ci/venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(INPUTS)
+	@.ci/venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed

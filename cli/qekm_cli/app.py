@@ -1,0 +1,115 @@
+"""The command `qekm`: the nouns, each loaded only when it is named, and one place where a run ends.
+
+Start-up is what an operator feels: neither this module nor what it imports loads grpc or cryptography
+(tests/cli/test_start.py measures it).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from qekm_cli.commands import SETTINGS, global_options
+from qekm_cli.connection import Invocation
+from qekm_cli.exits import BROKEN_PIPE, TRACEBACK, Ending, ending_of
+from qekm_cli.text import printable
+
+PROGRAM = "qekm"
+COMPLETE = "_QEKM_COMPLETE"  # set by the completion scripts
+
+# Name on the command line: module, and the one line of `qekm --help`.
+NOUNS = {
+    "init": ("init", "Make a key manager: keys, certificates, settings."),
+    "server": ("server", "Start, stop and watch the service and the gateway."),
+    "keys": ("keys", "Data keys."),
+    "groups": ("groups", "Key groups, from which keys are given out."),
+    "drives": ("drives", "Tape drives and the authorities that name them."),
+    "audit": ("audit", "The audit trail."),
+    "certificates": ("certificates", "Who may call what: certificates of people and gateways."),
+    "diagnose": ("diagnose", "Test the whole path to a key with a drive of our own."),
+    "listdrives": ("legacy", "List drives as the original does."),
+    "completion": ("completion", "Print the completion script of a shell."),
+}
+HELP = "Q-EKM, the open key manager for tape drives."
+EPILOG = "Exit codes: 0 done, 2 bad argument, 5 bad verdict, 10 no answer; all of them: docs/cli.md."
+
+
+def load(name: str) -> TyperCommand | TyperGroup:
+    """Import the module of a noun and return its commands."""
+    module, line = NOUNS[name]
+    command = get_command(import_module(f"qekm_cli.{module}").app)
+    assert isinstance(command, TyperCommand | TyperGroup)
+    if isinstance(command, TyperGroup):
+        command.help = line
+    return command
+
+
+class Nouns(TyperGroup):
+    """The root: help needs the one-liners only, so a noun's module is imported when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            name=PROGRAM,
+            help=HELP,
+            epilog=EPILOG,
+            params=[*global_options(hidden=False)],
+            commands={name: TyperCommand(name, short_help=line) for name, (_, line) in NOUNS.items()},
+            context_settings=SETTINGS,
+            rich_markup_mode=None,
+        )
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that the first argument names, and load it."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name and found else None, rest
+
+
+def complete(instruction: str) -> int:
+    """Print a completion script (source_bash) or what completes the shell's words (complete_bash)."""
+    from typer import completion
+
+    completion.completion_init()  # type: ignore[attr-defined]  # typer calls it only for options that we do not have
+    return completion.shell_complete(Nouns(), {}, PROGRAM, COMPLETE, instruction)
+
+
+def run(arguments: Sequence[str], told: Invocation | None = None) -> Ending:
+    """Run one command line and return how it ended; raises nothing."""
+    root = Nouns()
+    try:
+        if os.environ.get(COMPLETE):
+            return Ending(complete(os.environ[COMPLETE]))
+        with root.make_context(PROGRAM, list(arguments), obj=told or Invocation()) as context:
+            root.invoke(context)
+        sys.stdout.flush()
+    except BaseException as error:
+        if os.environ.get(TRACEBACK) and not isinstance(error, typer.Exit | typer.TyperException):
+            raise
+        return ending_of(error)
+    return Ending(0)
+
+
+def say(ending: Ending) -> None:
+    """Tell on standard error what went wrong and what to do."""
+    for kind, text in (("error", ending.message), ("hint", ending.hint)):
+        for line in text.splitlines():
+            print(f"{PROGRAM}: {kind}: {printable(line)}", file=sys.stderr)
+
+
+def main() -> int:
+    """Run `qekm` and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a subject or a message may not fit the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
+    ending = run(sys.argv[1:])
+    if ending.code == BROKEN_PIPE:  # else the interpreter complains when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    say(ending)
+    return ending.code

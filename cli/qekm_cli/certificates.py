@@ -1,0 +1,176 @@
+"""`qekm certificates`: who may call what. Private keys are made here and never leave this machine."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from qekm_cli import rollover
+from qekm_cli.commands import Noun, whole_number
+from qekm_cli.connection import ADMINISTRATOR, client_of, home_of, invocation_of, parse_identity
+from qekm_cli.render import Column, Plain, done, listing, pages, plain, record, wants_json
+
+app = Noun()
+app.add_typer(
+    rollover.app, name="rollover", help="Change the internal authority, old and new trusted meanwhile."
+)
+
+Role = Literal["administrator", "operator", "auditor", "custodian", "gateway", "server"]
+
+
+def _state(row: Plain) -> str:
+    if row["revoke_time"]:
+        return "revoked"
+    return "expired" if row["expire_time"] <= datetime.now(UTC).isoformat() else "in force"
+
+
+LIST = (
+    Column("NAME", "name"),
+    Column("ROLE", "role"),
+    Column("STATE", _state),
+    Column("EXPIRES", "expire_time"),
+    Column("SERIAL", "serial"),
+)
+
+
+def _serial(text: str) -> str:
+    digits = text.replace(":", "").lower().lstrip("0")
+    if not 0 < len(digits) <= 40 or set(digits) - set("0123456789abcdef"):
+        raise typer.BadParameter(
+            f"{text!r} is not a serial: up to 40 hex digits, as in qekm certificates list"
+        )
+    return digits
+
+
+@app.command("list")
+def list_certificates(context: typer.Context) -> None:
+    """List issued certificates, the newest first."""
+    from qekm.v1 import certificates_pb2 as pb
+
+    with client_of(context) as client:
+        found = pages(client.certificates.ListCertificates, pb.ListCertificatesRequest(), "certificates")
+        listing(context, "certificates", map(plain, found), LIST)
+
+
+@app.command("issue")
+def issue_certificate(
+    context: typer.Context,
+    role: Annotated[Role, typer.Argument(help="What it may do.", metavar="ROLE")],
+    name: Annotated[
+        str, typer.Argument(help="Its name, and that of its files.", metavar="NAME", parser=parse_identity)
+    ],
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="Host name or address of a server or gateway; repeat for more.", metavar="HOST"),
+    ] = None,
+    days: Annotated[
+        int,
+        typer.Option(help="Validity; 0 for the role's default.", metavar="N", parser=whole_number(0, 825)),
+    ] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Directory for NAME.key, NAME.pem and trust.pem.", metavar="DIR", show_default=True
+        ),
+    ] = Path(),
+) -> None:
+    """Make a private key here and have its certificate issued."""
+    from qekm.v1 import certificates_pb2 as pb
+    from qekm_cli.keypairs import dump_key, make_key, replace, request_of, write_new
+
+    key_file, certificate_file = out / f"{name}.key", out / f"{name}.pem"
+    for path in (key_file, certificate_file):
+        if path.exists():
+            raise typer.BadParameter(f"{path} exists and is not overwritten; name another --out", ctx=context)
+    key = dump_key(make_key())
+    request = pb.IssueCertificateRequest(
+        csr=request_of(key, name),
+        role=pb.Role.Value(f"ROLE_{role.upper()}"),
+        name=name,
+        hosts=host or [],
+        days=days,
+    )
+    write_new(key_file, key)
+    try:
+        with client_of(context) as client:
+            response = client.certificates.IssueCertificate(request)
+        write_new(certificate_file, response.pem)
+    except BaseException:
+        key_file.unlink()
+        raise
+    replace(out / "trust.pem", response.trust_pem)
+    row = plain(response.certificate)
+    done(
+        context,
+        row,
+        f"{role} {name} issued: {certificate_file} and {key_file}, until {row['expire_time'].seconds}",
+    )
+
+
+@app.command("renew")
+def renew_certificate(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Pair in the home's pki/; by default the one in use.",
+            metavar="[NAME]",
+            parser=parse_identity,
+        ),
+    ] = None,
+) -> None:
+    """Get a new certificate for a key that is there; the old one stays valid until it ends."""
+    from qekm.v1 import certificates_pb2 as pb
+    from qekm_cli.keypairs import replace, request_of, serial_of
+
+    own = invocation_of(context).identity or ADMINISTRATOR
+    name, home = name or own, home_of(context)
+    csr = request_of(home.key(name).read_bytes(), name)
+    serial = "" if name == own else serial_of(home.certificate(name).read_bytes(), name)
+    with client_of(context) as client:
+        response = client.certificates.RenewCertificate(pb.RenewCertificateRequest(csr=csr, serial=serial))
+    replace(home.trust, response.trust_pem)
+    replace(home.certificate(name), response.pem)
+    row = plain(response.certificate)
+    done(context, row, f"{name} renewed: {home.certificate(name)}, until {row['expire_time'].seconds}")
+
+
+@app.command("revoke")
+def revoke_certificate(
+    context: typer.Context,
+    serial: Annotated[str, typer.Argument(help="Its serial.", metavar="SERIAL", parser=_serial)],
+    reason: Annotated[str, typer.Option(help="Why, for the audit trail.", metavar="TEXT")] = "",
+) -> None:
+    """Refuse a certificate from now on and end its open calls."""
+    from qekm.v1 import certificates_pb2 as pb
+
+    with client_of(context) as client:
+        request = pb.RevokeCertificateRequest(serial=serial, reason=reason)
+        row = plain(client.certificates.RevokeCertificate(request).certificate)
+    done(context, row, f"{row['role']} {row['name']} revoked")
+
+
+@app.command("trust")
+def show_trust(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file.", metavar="FILE")] = None,
+) -> None:
+    """Print the authorities in force, PEM."""
+    from qekm.v1 import certificates_pb2 as pb
+    from qekm_cli.keypairs import replace
+
+    with client_of(context) as client:
+        response = client.certificates.GetTrust(pb.GetTrustRequest())
+    if out is not None:
+        replace(out, response.trust_pem)
+    if wants_json(context):
+        record(context, plain(response), ())
+    elif out is None:
+        print(response.trust_pem.decode("ascii"), end="")
+    if response.rolling:
+        left = f"{response.old_count} certificates of the old authority are in force"
+        print(f"qekm: a roll-over is under way: {left}", file=sys.stderr)

@@ -1,0 +1,80 @@
+"""Whom a command talks to: the home, the target and the identity that the global options name."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from qekm.client import Client
+    from qekm.home import Home
+
+ADMINISTRATOR = "administrator"
+
+
+class Connect(Protocol):
+    """What opens a client; qekm.client.connect, or a fake in the tests."""
+
+    def __call__(self, home: str | None, target: str | None, identity: str) -> AbstractContextManager[Client]:
+        """Return a client for the block."""
+
+
+def _connect(home: str | None, target: str | None, identity: str) -> AbstractContextManager[Client]:
+    from qekm.client import connect
+
+    return connect(home=home, target=target, identity=identity)
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The global options of one run of `qekm`; the options' callbacks fill it."""
+
+    connect: Connect = _connect
+    home: str | None = None
+    target: str | None = None
+    identity: str | None = None
+    json: bool = False
+
+
+def invocation_of(context: typer.Context) -> Invocation:
+    """Return the global options of this run."""
+    return cast(Invocation, context.find_root().obj)
+
+
+def client_of(context: typer.Context) -> AbstractContextManager[Client]:
+    """Return a connected client for a `with` block; raises ServiceAway, NotInitialised, UnknownIdentity."""
+    told = invocation_of(context)
+    return told.connect(told.home, told.target, told.identity or ADMINISTRATOR)
+
+
+def home_of(context: typer.Context) -> Home:
+    """Return the home that --home or QEKM_HOME names."""
+    from qekm.home import Home
+
+    return Home.find(invocation_of(context).home)
+
+
+def parse_target(value: str | None) -> str | None:
+    """Return HOST:PORT as given (an IPv6 address in brackets), or raise BadParameter."""
+    if value is None:
+        return None
+    host, _, port = value.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or (":" in bare and bare == host) or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise typer.BadParameter(f"{value!r} is not HOST:PORT, for example 127.0.0.1:3802 or [::1]:3802")
+    return value
+
+
+def parse_identity(value: str | None) -> str | None:
+    """Return the name of a pair of files in pki/, or raise BadParameter for what is not one name."""
+    if value is not None and (not value or "/" in value or value.startswith(".")):
+        raise typer.BadParameter(
+            f"{value!r} is not the name of a certificate in pki/, for example administrator"
+        )
+    return value
+
+
+PARSERS: dict[str, Any] = {"target": parse_target, "identity": parse_identity}

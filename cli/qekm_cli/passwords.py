@@ -1,0 +1,83 @@
+"""Passwords, from a file, an open descriptor or a prompt; never from arguments or the environment.
+
+A password is handed to a program of ours through a pipe, so that it is in no argument list and no file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from getpass import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qekm.errors import BadPassword
+from qekm_cli.commands import whole_number
+
+SHORTEST, LONGEST = 8, 1024  # characters
+MOST_BYTES = 4 * LONGEST + 2  # UTF-8 and a line end; less than any pipe holds
+
+FileOption = Annotated[
+    Path | None, typer.Option("--password-file", help="Read the password from this file.", metavar="FILE")
+]
+DescriptorOption = Annotated[
+    int | None,
+    typer.Option(
+        "--password-fd",
+        help="Read the password from this open descriptor.",
+        metavar="N",
+        parser=whole_number(0, 2**20),
+    ),
+]
+
+
+def read_password(file: Path | None, descriptor: int | None, *, confirm: bool) -> str:
+    """Return the password from the source that was named, else ask for it; raises BadPassword."""
+    if file is not None and descriptor is not None:
+        raise typer.BadParameter("give either --password-file or --password-fd")
+    if file is not None:
+        with file.open("rb") as source:
+            return parse_password(source.read(MOST_BYTES + 1))
+    if descriptor is not None:
+        return parse_password(_read_all(descriptor))
+    if not sys.stdin.isatty():
+        raise BadPassword("there is no terminal to ask on", hint="use --password-file or --password-fd")
+    password = parse_password(getpass("Keystore password: ").encode())
+    if confirm and getpass("The same again: ").encode() != password.encode():
+        raise BadPassword("the two passwords differ")
+    return password
+
+
+def parse_password(content: bytes) -> str:
+    """Return the one line that `content` is, without its end; raises BadPassword."""
+    try:
+        text = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise BadPassword("the password is not UTF-8 text") from error
+    if "\n" in text:
+        raise BadPassword("the password must be a single line")
+    if not SHORTEST <= len(text) <= LONGEST:
+        raise BadPassword(f"a password has {SHORTEST} to {LONGEST:,} characters")
+    return text
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Read a descriptor to its end, but not more than a password can be; raises BadPassword."""
+    content = b""
+    try:
+        while len(content) <= MOST_BYTES and (part := os.read(descriptor, MOST_BYTES)):
+            content += part
+    except OSError as error:
+        raise BadPassword(f"descriptor {descriptor} cannot be read: {error.strerror}") from error
+    return content
+
+
+def hand_over(password: str) -> int:
+    """Return a descriptor from which a program that we start reads the password once."""
+    reader, writer = os.pipe()
+    os.write(writer, password.encode() + b"\n")
+    os.close(writer)
+    os.set_inheritable(reader, True)
+    return reader

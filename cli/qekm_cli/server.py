@@ -1,0 +1,170 @@
+"""`qekm server`: the service and the gateway together."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from qekm.errors import EXIT_VERDICT, IdentityError, NotInitialised, QekmError, UnavailableError
+from qekm_cli.commands import Noun
+from qekm_cli.connection import client_of, home_of, invocation_of
+from qekm_cli.passwords import DescriptorOption, FileOption
+from qekm_cli.render import cell, document, done, plain, wants_json
+
+if TYPE_CHECKING:
+    from qekm_cli.processes import Part
+
+app = Noun()
+
+# What may come of asking a service that runs: it is ours all the same, and a signal stops it too.
+DEAF = (UnavailableError, IdentityError, NotInitialised)
+
+
+@app.command("start")
+def start_server(
+    context: typer.Context, password_file: FileOption = None, password_fd: DescriptorOption = None
+) -> None:
+    """Start the service and the gateway and wait until both answer.
+
+    A keystore that a password opens asks for it; a script gives a file or a descriptor.
+    """
+    from qekm_cli.processes import GATEWAY, SERVICE, START_SECONDS
+
+    home = home_of(context)
+    home.require()
+    until = time.monotonic() + START_SECONDS
+    parts = {part: home.running(part.name) is None for part in (SERVICE, GATEWAY)}
+    if parts[SERVICE]:
+        descriptor = _password(home, password_file, password_fd)
+        until = time.monotonic() + START_SECONDS
+        _start(context, SERVICE, until, descriptor)
+    if parts[GATEWAY]:
+        _start(context, GATEWAY, until, None)
+    started = [part.title for part, wanted in parts.items() if wanted]
+    sentence = " and ".join(started) + " started" if started else "service and gateway run already"
+    done(context, {"started": started}, sentence)
+
+
+def _password(home: Any, file: Any, descriptor: int | None) -> int | None:
+    """Return a descriptor with the keystore's password, if the keystore is opened by one."""
+    from qekm.config import Settings
+    from qekm_cli.passwords import hand_over, read_password
+
+    if Settings.load(home.config)["keystore.slot"] != "password":
+        return None
+    return hand_over(read_password(file, descriptor, confirm=False))
+
+
+def _start(context: typer.Context, part: Part, until: float, descriptor: int | None) -> None:
+    from qekm_cli.processes import GATEWAY, Log, start, wait_until
+
+    home = home_of(context)
+    log = Log.from_here(home.stderr_log)
+    process = start(part, home, descriptor)
+
+    def ready() -> bool:
+        if home.running(part.name) is None:
+            return False
+        try:
+            status = _status(context)
+        except IdentityError:  # no certificate of ours here to ask with: that it listens must do
+            return True
+        if isinstance(status, QekmError):
+            return False
+        return part is not GATEWAY or any(gateway.pid == process.pid for gateway in status.gateways)
+
+    wait_until(ready, part, process, log, until)
+
+
+def _status(context: typer.Context) -> Any:
+    """Return the service's status, or the error that tells why it does not answer."""
+    from qekm.v1 import server_pb2 as pb
+
+    try:
+        with client_of(context) as client:
+            return client.server.GetStatus(pb.GetStatusRequest())
+    except UnavailableError as error:
+        return error
+
+
+@app.command("stop")
+def stop_server(context: typer.Context) -> None:
+    """Stop the gateway and the service; answers under way are finished first."""
+    from qekm.v1 import server_pb2 as pb
+    from qekm_cli.processes import GATEWAY, SERVICE, end_of, terminate
+
+    def ask() -> None:
+        with client_of(context) as client:
+            client.server.StopServer(pb.StopServerRequest())
+
+    if invocation_of(context).target:
+        ask()
+        done(context, {"asked": True}, "the service was asked to stop")
+        return
+    home = home_of(context)
+    stopped = ["gateway"] if terminate(GATEWAY, home) else []
+    try:
+        ended = end_of(SERVICE, home, ask)
+    except DEAF:
+        ended = terminate(SERVICE, home)
+    stopped += ["service"] if ended else []
+    sentence = f"{' and '.join(stopped)} stopped" if stopped else "nothing was running"
+    done(context, {"stopped": stopped}, sentence)
+
+
+@app.command("status")
+def show_status(context: typer.Context) -> None:
+    """Tell what runs and what is not as it should be; ends with 5 if a part is down."""
+    status = _status(context)
+    if isinstance(status, QekmError):
+        gateway = _gateway_alone(context)
+        row: dict[str, Any] = {"service": "down", "gateway": gateway, "reason": status.message}
+    else:
+        gateway = "running" if status.gateways else _gateway_alone(context)
+        row = {"service": "running", "gateway": gateway, "status": plain(status)}
+    if wants_json(context):
+        document(row)
+    else:
+        print(*_lines(row), sep="\n")
+    if not row["service"] == row["gateway"] == "running":
+        raise typer.Exit(EXIT_VERDICT)
+
+
+def _gateway_alone(context: typer.Context) -> str:
+    """Return how the gateway of this home is when the service does not know it: down, or not connected."""
+    if invocation_of(context).target:
+        return "unknown"
+    return "disconnected" if home_of(context).running("gateway") else "down"
+
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    """Return the status for people: a line per part, the counts, and what is degraded."""
+    status = row.get("status")
+    if status is None:
+        return [f"service  {row['service']}: {row['reason']}", f"gateway  {row['gateway']}"]
+    lines = [f"service  {_process(status)}, since {cell(status['start_time'])}"]
+    gateways = [f"gateway  {_process(one)}, drives at {cell(one['addresses'])}" for one in status["gateways"]]
+    lines += gateways or [f"gateway  {row['gateway']}"]
+    lines += [f"keys     {status['ready_key_count']:,} ready", f"drives   {status['drive_count']:,}"]
+    return lines + [f"DEGRADED {cell(line)}" for line in status["degraded"]]
+
+
+def _process(one: dict[str, Any]) -> str:
+    return f"running, version {cell(one['version'])}, pid {one['pid']}"
+
+
+@app.command("version")
+def show_version(context: typer.Context) -> None:
+    """Tell the version of this program and of the service, if it answers."""
+    from qekm import __version__
+    from qekm.v1 import server_pb2 as pb
+
+    try:
+        with client_of(context) as client:
+            service, reason = client.server.GetVersion(pb.GetVersionRequest()).version, ""
+    except (UnavailableError, NotInitialised) as error:
+        service, reason = None, error.message
+    told = service or f"no answer ({reason})"
+    done(context, {"qekm": __version__, "service": service}, f"qekm     {__version__}\nservice  {told}")

@@ -1,0 +1,299 @@
+"""One connection on the drives' port: bytes, TLS, time and the end of it; what is said is the translator's.
+
+Lock-step: while the service works on a frame nothing further is parsed, and when more comes nothing more is
+read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
+from qekm.dkp.codes import Fault
+from qekm.v1.serving_pb2 import Reply
+from qekm_gateway.admission import Admission
+from qekm_gateway.deadlines import Deadlines, Limits, Phase
+from qekm_gateway.faults import (
+    CROWDED_OUT,
+    LOST,
+    STALLED,
+    STOPPING,
+    TIMED_OUT,
+    Ending,
+    Incidents,
+    first_byte,
+    internal,
+)
+from qekm_gateway.session import State
+from qekm_gateway.tls import Certificate
+from qekm_gateway.translate import Link, Translator
+from qekm_gateway.wire import Wire, WireBroken, WireClosed
+
+# One read takes at most this much, whoever sends; two frames of the largest size.
+_READ = 32_768
+# Answers that a client may leave unread in our memory before its requests are no longer looked at.
+_UNREAD = 32_768
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What all connections share."""
+
+    loop: asyncio.AbstractEventLoop
+    link: Link
+    admission: Admission
+    deadlines: Deadlines
+    certificate: Certificate
+    incidents: Incidents = field(default_factory=Incidents)
+    limits: Limits = field(default_factory=Limits)
+    tls_required: bool = False
+    draining: bool = False
+    # Bytes are copied out of it before anyone else can read, so one serves all.
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_READ)))
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client from accept to close."""
+
+    __slots__ = (
+        "_gateway",
+        "_host",
+        "_over",
+        "_paused",
+        "_phase",
+        "_session_end",
+        "_stalled",
+        "_translator",
+        "_transport",
+        "_wire",
+        "deadline",
+        "slot",
+    )
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._wire = Wire()
+        self._host = ""
+        self._phase = Phase.QUIET
+        self._session_end = 0.0
+        self._paused = self._stalled = self._over = False
+        self.deadline = 0.0
+        self.slot = -1
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place, or close at once if there is none."""
+        self._transport = cast(asyncio.Transport, transport)
+        host, source = _name(transport.get_extra_info("peername"))
+        self._host = host
+        self._translator = Translator(self._gateway.link, self._gateway.incidents, host, source)
+        if self._gateway.draining or not self._gateway.admission.enter(host, self):
+            self._over = True
+            self._transport.abort()
+            return
+        self._transport.set_write_buffer_limits(high=_UNREAD)
+        self._settle(moved=True)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go."""
+        return self._gateway.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take bytes from the wire."""
+        try:
+            if not self._over:
+                self._received(bytes(self._gateway.buffer[:nbytes]))
+        except Exception as error:
+            self._broken(error)
+
+    def eof_received(self) -> None:
+        """Count a client that sends no more as gone."""
+        self._close(LOST)
+
+    def pause_writing(self) -> None:
+        """Look at no further frame until the client reads."""
+        self._stalled = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._stalled = False
+        self._guarded_advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give up the place."""
+        self._gateway.deadlines.forget(self)
+        self._over = True
+        self._translator.end(LOST)
+        self._gateway.admission.leave(self._host, self)
+
+    # What the link, the deadlines, admission and the server call.
+
+    def answered(self, reply: Reply | None) -> None:
+        """Send the service's answer and look at what came meanwhile."""
+        if self._over:
+            return
+        try:
+            self._send(self._translator.give(reply))
+            if self._translator.session.state is State.STATUS:
+                self._gateway.admission.served(self)
+            if self._gateway.draining:
+                self._close(STOPPING)
+        except Exception as error:
+            self._broken(error)
+        self._guarded_advance(moved=True)
+
+    def expired(self) -> None:
+        """Close a connection on which nothing came in time."""
+        try:
+            if self._over:
+                self._transport.abort()
+            else:
+                self._close(STALLED if self._stalled else TIMED_OUT)
+        except Exception as error:
+            self._broken(error)
+
+    def leave(self) -> bool:
+        """Make room for another connection, unless the service is at work for this one."""
+        if self._translator.step:
+            return False
+        self._close(CROWDED_OUT)
+        self._gateway.admission.leave(self._host, self)
+        return True
+
+    def drain(self) -> None:
+        """Close as soon as the service has answered."""
+        if not self._translator.step:
+            self._close(STOPPING)
+
+    # From bytes to answers.
+
+    def _received(self, data: bytes) -> None:
+        gateway = self._gateway
+        try:
+            self._wire.feed(data, gateway.certificate, gateway.tls_required)
+        except Fault as fault:
+            self._send(self._translator.refuse(fault))
+            return
+        self._advance()
+
+    def _guarded_advance(self, moved: bool = False) -> None:
+        try:
+            self._advance(moved)
+        except Exception as error:
+            self._broken(error)
+
+    def _advance(self, moved: bool = False) -> None:
+        """Take frame after frame until one waits for the service, or none is complete."""
+        while not (self._over or self._stalled or self._translator.step):
+            raw = self._next_frame()
+            if raw is None:
+                break
+            moved = True
+            answer = self._translator.take(raw, self)
+            if answer:
+                self._send(answer)
+        if not self._over:
+            self._settle(moved)
+
+    def _next_frame(self) -> bytes | None:
+        try:
+            raw = self._wire.next_frame()
+        except Fault as fault:
+            self._send(self._translator.refuse(fault))
+            return None
+        except WireClosed:
+            self._close(LOST)
+            return None
+        except WireBroken:
+            # Reported all the same; to the client only TLS can say something.
+            self._translator.refuse(first_byte(self._gateway.tls_required))
+            self._transport.write(self._wire.outgoing())
+            self._finish()
+            return None
+        if raw is None:
+            handshake = self._wire.outgoing()
+            if handshake:
+                self._transport.write(handshake)
+        return raw
+
+    def _send(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._transport.write(self._wire.seal(data))
+        if self._translator.session.idle:
+            self._session_end = 0.0
+        if self._translator.over:
+            self._finish()
+
+    # Time and the end.
+
+    def _settle(self, moved: bool) -> None:
+        """Set the deadline for what is waited for now; bytes that complete nothing do not move it."""
+        if self._translator.step or self._stalled:
+            phase = Phase.ANSWER
+            if not self._paused and self._wire.pending:
+                self._paused = True
+                self._transport.pause_reading()
+        else:
+            phase = Phase.FRAME if self._wire.partial else Phase.QUIET
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+        if moved or phase is not self._phase:
+            now = self._gateway.loop.time()
+            deadline = self._deadline(now, phase, moved)
+            self._phase = phase
+            self._gateway.deadlines.watch(self, deadline)
+
+    def _deadline(self, now: float, phase: Phase, moved: bool) -> float:
+        limits = self._gateway.limits
+        if self._translator.session.idle:
+            return now + limits.waiting(phase)
+        self._session_end = self._session_end or now + limits.session
+        deadline = min(self._session_end, now + limits.step)
+        if phase is Phase.FRAME:
+            return min(deadline if moved else self.deadline, now + limits.frame)
+        return deadline
+
+    def _close(self, ending: Ending) -> None:
+        """End without a frame; what was written still goes out, for a while."""
+        if self._over:
+            return
+        self._over = True
+        self._translator.end(ending)
+        self._transport.write(self._wire.close())
+        self._transport.close()
+        self._linger()
+
+    def _finish(self) -> None:
+        """Say that nothing more comes and let the client read it: closing with bytes unread is a reset."""
+        self._over = True
+        self._transport.write(self._wire.close())
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._linger()
+
+    def _linger(self) -> None:
+        self._gateway.deadlines.watch(self, self._gateway.loop.time() + self._gateway.limits.discard)
+
+    def _broken(self, error: Exception) -> None:
+        """End the connection for a reason that nobody foresaw; the process goes on."""
+        self._gateway.incidents.record(error)
+        try:
+            self._send(self._translator.refuse(internal()))
+            if not self._over:
+                self._finish()
+        except Exception as second:
+            self._gateway.incidents.record(second)
+            self._over = True
+            self._transport.abort()
+
+
+def _name(peer: tuple[str, int] | None) -> tuple[str, str]:
+    """Return a client's address without and with its port; IPv4 through an IPv6 socket is shown as IPv4."""
+    if not peer:
+        return "", ""
+    host, port = peer[0].removeprefix("::ffff:"), peer[1]
+    return host, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

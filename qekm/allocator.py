@@ -1,0 +1,159 @@
+"""Own the key groups and choose the key that a drive gets for writing. Memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from qekm.errors import (
+    BadArgument,
+    GroupExists,
+    GroupInUse,
+    KeyInUse,
+    KeyNotAllowed,
+    PoolEmpty,
+    UnknownGroup,
+    UnknownKey,
+)
+from qekm.keystore import Keystore
+from qekm.model import Change, Drive, Group, Key, KeyState, OnExhaustion, Removal
+
+POOL = 1_024  # keys of a full pool, as many as the original made at its installation
+LOW_WATER = 0.2  # of a pool still unused when more is made: 80 % are used
+MAX_NAME = 64
+# A key named in a drive's entry is given to mount after mount: that is what its administrator asked for.
+_SHAREABLE = frozenset({KeyState.READY, KeyState.ASSIGNED, KeyState.ACTIVE, KeyState.SUSPECT})
+
+
+class Allocator:
+    """The groups by name; exactly one is the default."""
+
+    def __init__(self, groups: Iterable[Group], keystore: Keystore, now_us: Callable[[], int]) -> None:
+        self._groups = {group.name: group for group in groups}
+        self._default = next((name for name, group in self._groups.items() if group.is_default), "")
+        self._keystore, self._now_us = keystore, now_us
+
+    def find(self, name: str) -> Group:
+        """Return a group; UnknownGroup."""
+        group = self._groups.get(name)
+        if group is None:
+            raise UnknownGroup(f"there is no group {name!r}", group=name)
+        return group
+
+    def default(self) -> Group:
+        """Return the default group; UnknownGroup before there is one."""
+        if not self._default:
+            raise UnknownGroup("there is no default group", group="")
+        return self._groups[self._default]
+
+    def page(self, after_name: str = "", limit: int = 100) -> list[Group]:
+        """Return at most `limit` groups in order of their names that follow `after_name`."""
+        return [self._groups[name] for name in sorted(self._groups) if name > after_name][:limit]
+
+    def create(self, name: str, on_exhaustion: OnExhaustion, is_default: bool = False) -> list[Change]:
+        """Make an empty group, first in what is returned; GroupExists, BadArgument."""
+        if not (1 <= len(name) <= MAX_NAME and name.isascii() and name.isprintable() and " " not in name):
+            raise BadArgument(
+                f"a group's name has 1 to {MAX_NAME} printable ASCII characters without spaces", field="name"
+            )
+        if name in self._groups:
+            raise GroupExists(f"there is a group {name!r} already", group=name)
+        group = Group(name, on_exhaustion, is_default or not self._groups, self._now_us())
+        return self._take(group)
+
+    def update(
+        self, name: str, on_exhaustion: OnExhaustion | None = None, is_default: bool | None = None
+    ) -> list[Change]:
+        """Change a group's policy or make it the default; the group first in what is returned. UnknownGroup,
+        GroupInUse.
+        """
+        group = self.find(name)
+        if is_default is False and group.is_default:
+            raise GroupInUse("one group is the default: make another one the default instead", group=name)
+        return self._take(
+            replace(
+                group,
+                on_exhaustion=on_exhaustion or group.on_exhaustion,
+                is_default=bool(is_default) or group.is_default,
+            )
+        )
+
+    def delete(self, name: str, in_use: bool = False) -> list[Change]:
+        """Remove a group that is nobody's; GroupInUse. `in_use` tells that a drive's entry names it."""
+        group = self.find(name)
+        if group.is_default:
+            raise GroupInUse(f"group {name!r} is the default", group=name)
+        if in_use:
+            raise GroupInUse(f"group {name!r} is in a drive's entry", group=name)
+        if any(self._keystore.counts(name).values()):
+            raise GroupInUse(f"group {name!r} holds keys", group=name)
+        del self._groups[name]
+        return [Removal(Group, name)]
+
+    def move(self, aliases: Iterable[str], name: str) -> list[Change]:
+        """Put never-used keys into a group, all or none; UnknownGroup, UnknownKey, KeyInUse."""
+        self.find(name)
+        return [*self._keystore.move(aliases, name)]
+
+    def counts(self, name: str) -> tuple[int, int]:
+        """Return how many keys a group holds and how many of them were never given out."""
+        counts = self._keystore.counts(name)
+        return sum(counts.values()), counts[KeyState.READY]
+
+    def choose(self, drive: Drive | None) -> Key:
+        """Return the key that a drive's next mount shall get, without taking it.
+
+        The drive's own key, else one of its group, else one of the default group; within a group the oldest
+        that was never used, and used ones in turn only where the group's policy says so. Drive None is one
+        that has no entry yet. UnknownGroup, UnknownKey (also for a group without any key), KeyNotAllowed,
+        KeyInUse, PoolEmpty.
+        """
+        if drive is not None and drive.alias:
+            return self._own_key(drive)
+        group = self.find(drive.group) if drive is not None and drive.group else self.default()
+        check_allowed(drive, group.name)
+        key = self._keystore.next_ready(group.name)
+        if key is None and group.on_exhaustion is OnExhaustion.REUSE:
+            key = self._keystore.next_used(group.name)
+        if key is not None:
+            return key
+        if not any(self._keystore.counts(group.name).values()):
+            raise UnknownKey(f"group {group.name!r} holds no key", group=group.name)
+        raise PoolEmpty(f"every key of group {group.name!r} was used", group=group.name)
+
+    def needs_refill(self, name: str) -> int:
+        """Return how many keys to make now: what a REFILL group lacks at its low-water mark, else 0.
+
+        Its pool is as many keys as it holds, at most POOL; a group that never held a key stays empty.
+        """
+        if self.find(name).on_exhaustion is not OnExhaustion.REFILL:
+            return 0
+        held, ready = self.counts(name)
+        pool = min(held, POOL)
+        return pool - ready if ready <= pool * LOW_WATER else 0
+
+    def _own_key(self, drive: Drive) -> Key:
+        key = self._keystore.by_alias(drive.alias)
+        check_allowed(drive, key.group)
+        if key.state not in _SHAREABLE:
+            raise KeyInUse(
+                f"key {key.alias} is {key.state.name}: nothing new is written with it", alias=key.alias
+            )
+        return key
+
+    def _take(self, group: Group) -> list[Change]:
+        """Store a group; a new default takes the mark from the old one."""
+        changes: list[Change] = [group]
+        self._groups[group.name] = group
+        if group.is_default and self._default != group.name:
+            if self._default:
+                self._groups[self._default] = replace(self._groups[self._default], is_default=False)
+                changes.append(self._groups[self._default])
+            self._default = group.name
+        return changes
+
+
+def check_allowed(drive: Drive | None, group: str) -> None:
+    """Raise KeyNotAllowed unless the drive's entry allows keys of this group; an empty list allows all."""
+    if drive is not None and drive.allowed_groups and group not in drive.allowed_groups:
+        raise KeyNotAllowed(f"the drive may not have keys of group {group!r}", group=group)

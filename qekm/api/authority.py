@@ -1,0 +1,65 @@
+"""Who may call what. Read it top to bottom; what is not written here, nobody may call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from qekm.model import Role
+
+_A, _O, _U, _C, _G = Role.ADMINISTRATOR, Role.OPERATOR, Role.AUDITOR, Role.CUSTODIAN, Role.GATEWAY
+
+_RULES: Mapping[str, set[Role]] = {
+    # The gateway's stream: no person, not even an administrator, can ask for a key.
+    "qekm.v1.ServingService/Serve": {_G},
+    "qekm.v1.KeystoreService/GetKeystore": {_A, _U, _C},
+    "qekm.v1.KeystoreService/ListKeys": {_A, _O, _U, _C},
+    "qekm.v1.KeystoreService/GetKey": {_A, _O, _U, _C},
+    "qekm.v1.KeystoreService/ListCartridges": {_A, _O, _U, _C},
+    "qekm.v1.KeystoreService/GenerateKeys": {_A, _C},
+    "qekm.v1.GroupsService/ListGroups": {_A, _O, _U, _C},
+    "qekm.v1.GroupsService/GetGroup": {_A, _O, _U, _C},
+    "qekm.v1.GroupsService/CreateGroup": {_A, _C},
+    "qekm.v1.GroupsService/UpdateGroup": {_A, _C},
+    "qekm.v1.GroupsService/DeleteGroup": {_A, _C},
+    "qekm.v1.GroupsService/MoveKeys": {_A, _C},
+    "qekm.v1.DrivesService/ListDrives": {_A, _O, _U},
+    "qekm.v1.DrivesService/GetDrive": {_A, _O, _U},
+    "qekm.v1.DrivesService/CreateDrive": {_A, _O},
+    "qekm.v1.DrivesService/UpdateDrive": {_A, _O},
+    "qekm.v1.DrivesService/AcceptDrive": {_A, _O},
+    "qekm.v1.DrivesService/RejectDrive": {_A, _O},
+    "qekm.v1.DrivesService/DeleteDrive": {_A},
+    "qekm.v1.DrivesService/ListAuthorities": {_A, _U},
+    # Whoever adds an authority can make drives that are served.
+    "qekm.v1.DrivesService/CreateAuthority": {_A},
+    "qekm.v1.DrivesService/DeleteAuthority": {_A},
+    "qekm.v1.AuditService/ListRecords": {_A, _U},
+    "qekm.v1.AuditService/VerifyTrail": {_A, _U},
+    "qekm.v1.ServerService/GetStatus": {_A, _O, _U},
+    "qekm.v1.ServerService/GetVersion": {_A, _O, _U, _C, _G},
+    "qekm.v1.ServerService/StopServer": {_A},
+    "qekm.v1.DiagnosisService/Diagnose": {_A, _O},
+    "qekm.v1.CertificatesService/ListCertificates": {_A, _U},
+    "qekm.v1.CertificatesService/IssueCertificate": {_A},
+    # One's own; another's only for an administrator (qekm/api/certificates.py).
+    "qekm.v1.CertificatesService/RenewCertificate": {_A, _O, _U, _C, _G},
+    "qekm.v1.CertificatesService/RevokeCertificate": {_A},
+    "qekm.v1.CertificatesService/GetTrust": {_A, _O, _U, _C, _G},
+    "qekm.v1.CertificatesService/StartRollover": {_A},
+    "qekm.v1.CertificatesService/FinishRollover": {_A},
+    # Answers only where the configuration switches reflection on.
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {_A, _O, _U, _C},
+}
+
+RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
+    {f"/{method}": frozenset(roles) for method, roles in _RULES.items()}
+)
+"""Method as gRPC names it (/package.Service/Method) to the roles that may call it."""
+
+_NOBODY: frozenset[Role] = frozenset()
+
+
+def is_allowed(role: Role, method: str) -> bool:
+    """Tell whether a role may call a method (/package.Service/Method)."""
+    return role in RULES.get(method, _NOBODY)

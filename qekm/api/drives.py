@@ -1,0 +1,172 @@
+"""DrivesService: the drive registry over the wire."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from qekm.allocator import Allocator
+from qekm.api.fields import chosen, paths_of, sized, stamp
+from qekm.api.journal import Journal, about
+from qekm.api.paging import Paged, cut
+from qekm.drives import Registry
+from qekm.keystore import Keystore
+from qekm.model import Authority, Drive, DriveState, LabelMode
+from qekm.v1 import drives_pb2 as pb
+from qekm.v1.drives_pb2_grpc import DrivesServiceServicer
+
+_CHANGEABLE = (
+    *("wwnn", "vendor", "product", "firmware", "allowed_groups", "group", "alias", "confirm", "label_mode"),
+    "spki_sha256",
+)
+
+
+class DrivesServicer(DrivesServiceServicer):
+    """Thin: drives and authorities in and out; names in an entry are checked against their owners."""
+
+    def __init__(
+        self, registry: Registry, allocator: Allocator, keystore: Keystore, journal: Journal
+    ) -> None:
+        self._registry = registry
+        self._allocator = allocator
+        self._keystore = keystore
+        self._journal = journal
+
+    async def ListDrives(self, request: pb.ListDrivesRequest, context: Any) -> pb.ListDrivesResponse:
+        """List accepted and pending drives by serial."""
+        page = Paged.of(request)
+        state = chosen(DriveState, request.state, "state") if request.state else None
+        found = self._registry.page(page.text, page.size + 1, state)
+        rows, token = cut(page, found, lambda drive: drive.serial)
+        total = self._registry.total(state)
+        return pb.ListDrivesResponse(drives=map(_to_proto, rows), next_page_token=token, total=total)
+
+    async def GetDrive(self, request: pb.GetDriveRequest, context: Any) -> pb.GetDriveResponse:
+        """Return one drive; UnknownDrive."""
+        return pb.GetDriveResponse(drive=_to_proto(self._registry.get(request.serial)))
+
+    async def CreateDrive(self, request: pb.CreateDriveRequest, context: Any) -> pb.CreateDriveResponse:
+        """Add a drive before it first asks; DriveExists, BadArgument, UnknownGroup, UnknownKey."""
+        changes = self._registry.create(self._checked(_from_proto(request.drive)))
+        drive = self._registry.get(request.drive.serial)
+        await self._journal.commit("CreateDrive", changes, about(drive))
+        return pb.CreateDriveResponse(drive=_to_proto(drive))
+
+    async def UpdateDrive(self, request: pb.UpdateDriveRequest, context: Any) -> pb.UpdateDriveResponse:
+        """Change the fields that update_mask names; UnknownDrive, BadArgument, DriveExists, …"""
+        paths = paths_of(request.update_mask, _CHANGEABLE)
+        values = self._checked(_from_proto(request.drive))
+        changes = self._registry.update(
+            request.drive.serial, **{path: getattr(values, path) for path in paths}
+        )
+        drive = self._registry.get(request.drive.serial)
+        await self._journal.commit("UpdateDrive", changes, about(drive), message=", ".join(sorted(paths)))
+        return pb.UpdateDriveResponse(drive=_to_proto(drive))
+
+    async def AcceptDrive(self, request: pb.AcceptDriveRequest, context: Any) -> pb.AcceptDriveResponse:
+        """Move a pending drive into the registry; UnknownDrive, DriveExists."""
+        changes = self._registry.accept(request.serial)
+        drive = self._registry.get(request.serial)
+        await self._journal.commit("AcceptDrive", changes, about(drive))
+        return pb.AcceptDriveResponse(drive=_to_proto(drive))
+
+    async def RejectDrive(self, request: pb.RejectDriveRequest, context: Any) -> pb.RejectDriveResponse:
+        """Take a drive off the pending list; UnknownDrive."""
+        drive = self._registry.get(request.serial)
+        await self._journal.commit("RejectDrive", self._registry.reject(request.serial), about(drive))
+        return pb.RejectDriveResponse()
+
+    async def DeleteDrive(self, request: pb.DeleteDriveRequest, context: Any) -> pb.DeleteDriveResponse:
+        """Remove a drive and, on request, refuse its key for good; UnknownDrive, BadArgument."""
+        drive = self._registry.get(request.serial)
+        changes = self._registry.delete(request.serial, request.block)
+        what = f"key {drive.spki_sha256.hex()} is refused from now on" if request.block else ""
+        await self._journal.commit("DeleteDrive", changes, about(drive), message=what)
+        return pb.DeleteDriveResponse()
+
+    async def ListAuthorities(
+        self, request: pb.ListAuthoritiesRequest, context: Any
+    ) -> pb.ListAuthoritiesResponse:
+        """List the drive authorities by fingerprint."""
+        page = Paged.of(request)
+        following = [each for each in self._registry.authorities() if each.fingerprint.hex() > page.text]
+        rows, token = cut(page, following, lambda each: each.fingerprint.hex())
+        return pb.ListAuthoritiesResponse(authorities=map(_told, rows), next_page_token=token)
+
+    async def CreateAuthority(
+        self, request: pb.CreateAuthorityRequest, context: Any
+    ) -> pb.CreateAuthorityResponse:
+        """Trust a certificate authority to name drives; BadCertificate, AuthorityExists."""
+        changes = self._registry.add_authority(request.certificate)
+        (authority,) = (each for each in changes if isinstance(each, Authority))
+        await self._journal.commit("CreateAuthority", changes, message=_named(authority))
+        return pb.CreateAuthorityResponse(authority=_told(authority))
+
+    async def DeleteAuthority(
+        self, request: pb.DeleteAuthorityRequest, context: Any
+    ) -> pb.DeleteAuthorityResponse:
+        """End the trust in an authority at once; UnknownAuthority, BadArgument."""
+        fingerprint = sized(request.fingerprint, (32,), "fingerprint")
+        changes = self._registry.remove_authority(fingerprint)
+        await self._journal.commit("DeleteAuthority", changes, message=f"authority {fingerprint.hex()}")
+        return pb.DeleteAuthorityResponse()
+
+    def _checked(self, drive: Drive) -> Drive:
+        """Return a drive whose groups and key exist, the key in its stored spelling."""
+        for group in (drive.group, *drive.allowed_groups):
+            if group:
+                self._allocator.find(group)
+        return replace(drive, alias=self._keystore.by_alias(drive.alias).alias) if drive.alias else drive
+
+
+def _from_proto(drive: pb.Drive) -> Drive:
+    return Drive(
+        serial=drive.serial,
+        state=DriveState.ACCEPTED,
+        create_time_us=0,
+        wwnn=sized(drive.wwnn, (0, 8), "wwnn"),
+        vendor=drive.vendor.rstrip(" "),
+        product=drive.product.rstrip(" "),
+        firmware=drive.firmware.rstrip(" "),
+        spki_sha256=sized(drive.spki_sha256, (0, 32), "spki_sha256"),
+        allowed_groups=tuple(dict.fromkeys(drive.allowed_groups)),
+        group=drive.group,
+        alias=drive.alias,
+        confirm=drive.confirm if drive.HasField("confirm") else True,
+        label_mode=chosen(LabelMode, drive.label_mode, "label_mode", LabelMode.FULL),
+        library_serial=drive.library_serial,
+    )
+
+
+def _to_proto(drive: Drive) -> pb.Drive:
+    return pb.Drive(
+        serial=drive.serial,
+        state=pb.DriveState.ValueType(drive.state),
+        wwnn=drive.wwnn,
+        vendor=drive.vendor,
+        product=drive.product,
+        firmware=drive.firmware,
+        spki_sha256=drive.spki_sha256,
+        create_time=stamp(drive.create_time_us),
+        last_seen_time=stamp(drive.last_seen_time_us),
+        allowed_groups=drive.allowed_groups,
+        group=drive.group,
+        alias=drive.alias,
+        confirm=drive.confirm,
+        label_mode=pb.LabelMode.ValueType(drive.label_mode),
+        library_serial=drive.library_serial,
+    )
+
+
+def _told(authority: Authority) -> pb.Authority:
+    return pb.Authority(
+        fingerprint=authority.fingerprint,
+        subject=authority.subject,
+        certificate=authority.certificate,
+        expire_time=stamp(authority.expire_time_us),
+        create_time=stamp(authority.create_time_us),
+    )
+
+
+def _named(authority: Authority) -> str:
+    return f"authority {authority.fingerprint.hex()}, {authority.subject[:200]}"

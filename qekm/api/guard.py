@@ -1,0 +1,278 @@
+"""The guard in front of every call: who calls, may they, and what of a failure leaves the service.
+
+One interceptor, the outermost. It looks at the certificate in every call, not only in the handshake: grpc
+has no revocation list, and a connection outlives what its certificate was worth. Calls under way end with it.
+"""
+
+from __future__ import annotations
+
+import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
+
+# isort: split
+import asyncio
+import contextlib
+import inspect
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc import aio
+from grpc_status import rpc_status
+
+from qekm.api.authority import is_allowed
+from qekm.errors import (
+    BadArgument,
+    DeniedError,
+    FaultError,
+    IdentityError,
+    Incident,
+    NotAllowed,
+    QekmError,
+    RevokedIdentity,
+    ServiceAway,
+    UnknownIdentity,
+)
+from qekm.model import Role
+from qekm.rpc.identity import Identity, Passport, peer_certificate, read_passport
+from qekm.rpc.status import to_status
+
+_log = logging.getLogger(__name__)
+_caller: ContextVar[Identity] = ContextVar("caller")
+
+DEADLINE_S = 30.0
+"""Seconds that a call with one answer may take when its client set no deadline."""
+
+_PASSPORTS = 1_024  # certificates kept parsed
+
+Context = aio.ServicerContext[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its types only
+Allows = Callable[[Role, str], bool]
+OnRefusal = Callable[[Identity | None, str, QekmError, str], None]
+T = TypeVar("T")
+
+
+class Deny(Protocol):
+    """The certificates that are refused although they verify (qekm.certificates.DenyList)."""
+
+    def __contains__(self, serial: object, /) -> bool:
+        """Tell whether the certificate of this serial (lower-case hex) is refused."""
+
+    def watch(self, ended: Callable[[str], None], /) -> None:
+        """Call `ended` with each serial that is added from now on."""
+
+
+def caller() -> Identity:
+    """Return who makes the call that is being served; LookupError outside of one."""
+    return _caller.get()
+
+
+def interceptors(
+    deny: Deny, estate: bytes, now_us: Callable[[], int], on_refusal: OnRefusal, allows: Allows = is_allowed
+) -> list[aio.ServerInterceptor]:
+    """Return what a server of this estate (16 bytes) puts in front of its services.
+
+    on_refusal: called with the identity (None if there is none), method, error and peer address of each call
+    that is refused for who makes it; it must not block. allows: which role may call which method.
+    """
+    return [Guard(deny, estate, now_us, on_refusal, allows)]
+
+
+class Guard(aio.ServerInterceptor):
+    """Wraps every handler, whatever its shape, in the same boundary."""
+
+    def __init__(
+        self, deny: Deny, estate: bytes, now_us: Callable[[], int], on_refusal: OnRefusal, allows: Allows
+    ) -> None:
+        self._deny = deny
+        self._estate = estate
+        self._now_us = now_us
+        self._on_refusal = on_refusal
+        self._allows = allows
+        self._handlers: dict[str, Handler] = {}
+        self._passports: dict[bytes, Passport] = {}
+        self._calls: dict[str, set[_Call]] = {}  # by serial
+        deny.watch(self._end)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Return the guarded handler of a method; grpc answers UNIMPLEMENTED where there is none."""
+        method = handler_call_details.method
+        if (guarded := self._handlers.get(method)) is not None:
+            return guarded
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        guarded = self._handlers[method] = self._wrap(method, handler)
+        return guarded
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        """Return a handler of the same shape whose behaviour runs inside the boundary."""
+        asked = "stream" if handler.request_streaming else "unary"
+        answered = "stream" if handler.response_streaming else "unary"
+        inner = getattr(handler, f"{asked}_{answered}")
+        make: Callable[..., Handler] = getattr(grpc, f"{asked}_{answered}_rpc_method_handler")
+        # A lone message is read inside the boundary: once its sender is admitted, and with errors of our own.
+        early, late = handler.request_deserializer, None
+        if not handler.request_streaming:
+            early, late = None, early
+
+        def read(request: Any) -> Any:
+            return late(request) if late else request
+
+        async def answer_once(request: Any, context: Context) -> Any:
+            return await self._run(method, context, lambda: _in_time(inner(read(request), context), context))
+
+        async def answer_many(request: Any, context: Context) -> None:
+            await self._run(method, context, lambda: _pour(inner, read(request), context))
+
+        behaviour = answer_many if handler.response_streaming else answer_once
+        return make(behaviour, early, handler.response_serializer)
+
+    async def _run(self, method: str, context: Context, body: Callable[[], Awaitable[T]]) -> T:
+        """Admit the caller, run the body, and turn what goes wrong into a status. The only way in and out."""
+        passport: Passport | None = None
+        try:
+            passport = self._passport(context)
+            self._admit(passport, method)
+            _caller.set(passport.identity)
+            with self._under_way(passport):
+                return await body()
+        except aio.AbortError:
+            raise  # the servicer said it all
+        except QekmError as error:
+            failure = error
+        except DecodeError:
+            failure = BadArgument(f"what was sent is no message that {method} takes")
+        except asyncio.CancelledError:
+            if _task().cancelling():
+                raise  # the client has gone, or the server is stopping
+            failure = _incident(method)  # what the servicer waited for was cancelled
+        except Exception:
+            failure = _incident(method)
+        identity = passport.identity if passport else None
+        self._tell(identity, method, failure, context.peer())
+        await context.abort_with_status(rpc_status.to_status(to_status(failure)))
+        raise AssertionError("abort returns never")
+
+    def _passport(self, context: Context) -> Passport:
+        certificate = peer_certificate(context.auth_context())
+        if certificate is None:
+            raise UnknownIdentity("the call came without a certificate")
+        passport = self._passports.get(certificate)
+        if passport is None:
+            if len(self._passports) >= _PASSPORTS:
+                self._passports.clear()
+            passport = self._passports[certificate] = read_passport(certificate)
+        return passport
+
+    def _admit(self, passport: Passport, method: str) -> None:
+        identity = passport.identity
+        if passport.estate != self._estate:
+            raise UnknownIdentity("the certificate is of another key manager's estate")
+        if identity.serial in self._deny:
+            raise _ended(passport)
+        if not passport.start_us <= self._now_us() < passport.end_us:
+            raise RevokedIdentity(f"the certificate of {identity.actor} is not valid at this time")
+        if not self._allows(identity.role, method):
+            role = identity.role.name.lower()
+            raise NotAllowed(f"the role {role} may not call {method}", role=role, method=method)
+
+    @contextlib.contextmanager
+    def _under_way(self, passport: Passport) -> Iterator[None]:
+        """Keep a call where the end of its certificate finds it; RevokedIdentity when that happens."""
+        task = _task()
+        call = _Call(task)
+        calls = self._calls.setdefault(passport.identity.serial, set())
+        calls.add(call)
+        left = max(0.0, (passport.end_us - self._now_us()) / 1e6)
+        timer = task.get_loop().call_later(left, call.end)
+        try:
+            yield
+        except asyncio.CancelledError:
+            # The client may have gone in the same moment; then its cancellation goes on.
+            if not call.ended or task.uncancel() > 0:
+                raise
+            raise _ended(passport) from None
+        finally:
+            timer.cancel()
+            calls.discard(call)
+            if not calls:
+                self._calls.pop(passport.identity.serial, None)
+
+    def _end(self, serial: str) -> None:
+        """End what is under way with a certificate, but not the call in which its holder gave it up."""
+        for call in tuple(self._calls.get(serial, ())):
+            if call.task is not asyncio.current_task():
+                call.end()
+
+    def _tell(self, identity: Identity | None, method: str, failure: QekmError, peer: str) -> None:
+        if isinstance(failure, FaultError) and not isinstance(failure, Incident):
+            _log.error("%s failed: %s", method, failure.message)
+        if isinstance(failure, DeniedError | IdentityError):
+            try:
+                self._on_refusal(identity, method, failure, peer)
+            except Exception:
+                _log.exception("a refusal of %s could not be recorded", method)
+
+
+class _Call:
+    """A call under way and whether its certificate has ended."""
+
+    __slots__ = ("ended", "task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        self.ended = False
+
+    def end(self) -> None:
+        """Interrupt the call wherever it waits."""
+        if not self.ended:
+            self.ended = True
+            self.task.cancel()
+
+
+def _task() -> asyncio.Task[Any]:
+    """Return the task of the call: grpc makes one for each."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def _ended(passport: Passport) -> RevokedIdentity:
+    return RevokedIdentity(f"the certificate of {passport.identity.actor} was revoked or has ended")
+
+
+async def _in_time(answer: Awaitable[T], context: Context) -> T:
+    """Await the one answer of a call, with a limit of ours if the client set none."""
+    told: float | None = context.time_remaining()
+    try:
+        async with asyncio.timeout(DEADLINE_S if told is None else None) as limit:
+            return await answer
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise ServiceAway(f"the answer took longer than {DEADLINE_S:.0f} s") from None
+
+
+async def _pour(inner: Callable[..., Any], request: Any, context: Context) -> None:
+    """Run a behaviour with many answers, be it a generator or one that writes to the context itself."""
+    if not inspect.isasyncgenfunction(inner):
+        await inner(request, context)
+        return
+    async with contextlib.aclosing(inner(request, context)) as answers:
+        async for answer in answers:
+            await context.write(answer)
+
+
+def _incident(method: str) -> Incident:
+    """Log the exception being handled under a number, and return the error that tells only the number."""
+    number = os.urandom(4).hex()
+    _log.exception("incident %s in %s", number, method)
+    return Incident(f"internal error, incident {number}", incident=number)

@@ -1,0 +1,114 @@
+"""ServerService: how the service is, and its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from qekm import __version__
+from qekm.allocator import LOW_WATER, POOL
+from qekm.api.fields import stamp
+from qekm.api.gateways import Gateways, Link
+from qekm.api.journal import Journal
+from qekm.model import DriveState, KeyState, OnExhaustion, Role
+from qekm.owners import Owners
+from qekm.v1 import server_pb2 as pb
+from qekm.v1.server_pb2_grpc import ServerServiceServicer
+
+_DAY_US = 86_400 * 1_000_000
+_SOON_US = 30 * _DAY_US
+_MOST_LINES = 32  # groups told of
+_MOST_CERTIFICATES = 10_000  # looked at
+UNPROTECTED = "keys are on one disk only: keystore.protect=none"
+
+
+class ServerServicer(ServerServiceServicer):
+    """Thin: asks every owner what is not as it should be."""
+
+    def __init__(
+        self,
+        owners: Owners,
+        gateways: Gateways,
+        journal: Journal,
+        stop: Callable[[], None],
+        now_us: Callable[[], int],
+    ) -> None:
+        """Take the owners, the links, and what stops the service."""
+        self._keystore, self._allocator = owners.keystore, owners.allocator
+        self._registry, self._certificates = owners.registry, owners.certificates
+        self._anchor = owners.estate.anchor
+        self._gateways, self._journal, self._stop = gateways, journal, stop
+        self._now_us, self._start_us = now_us, now_us()
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
+        """Tell what is running and what is degraded."""
+        return pb.GetStatusResponse(
+            version=__version__,
+            start_time=stamp(self._start_us),
+            pid=os.getpid(),
+            gateways=map(_to_proto, self._gateways),
+            degraded=self._degraded(),
+            drive_count=self._registry.total(DriveState.ACCEPTED),
+            ready_key_count=self._keystore.counts()[KeyState.READY],
+            anchor=self._anchor,
+            anchor_certificate=self._certificates.signer,
+        )
+
+    async def GetVersion(self, request: pb.GetVersionRequest, context: Any) -> pb.GetVersionResponse:
+        """Tell the version of the service."""
+        return pb.GetVersionResponse(version=__version__)
+
+    async def StopServer(self, request: pb.StopServerRequest, context: Any) -> pb.StopServerResponse:
+        """End the service; answers under way finish, this one first."""
+        await self._journal.commit("StopServer", ())
+        self._stop()
+        return pb.StopServerResponse()
+
+    def _degraded(self) -> Iterator[str]:
+        """Yield a line for each thing that is not as it should be."""
+        yield UNPROTECTED
+        if not self._gateways:
+            yield "no gateway is connected: no drive is served"
+        if not self._registry.authorities():
+            yield "no drive authority is trusted: no drive can prove who it is"
+        yield from self._low_pools()
+        yield from self._ending()
+        if self._certificates.rolling:
+            yield "a roll-over of the authority is under way: finish it when every certificate is renewed"
+
+    def _low_pools(self) -> Iterator[str]:
+        for group in self._allocator.page(limit=_MOST_LINES):
+            held, ready = self._allocator.counts(group.name)
+            if group.is_default and not held:
+                yield f"group {group.name}, the default, holds no key"
+            elif (
+                held
+                and ready <= min(held, POOL) * LOW_WATER
+                and group.on_exhaustion is not OnExhaustion.REUSE
+            ):
+                yield f"group {group.name}: {ready} of {held} keys are left to give out"
+
+    def _ending(self) -> Iterator[str]:
+        """Yield the identities whose newest certificate ends soon."""
+        now_us = self._now_us()
+        seen: set[tuple[Role, str]] = set()
+        for record in self._certificates.page("", _MOST_CERTIFICATES):
+            if record.revoke_time_us or (record.role, record.name) in seen:
+                continue
+            seen.add((record.role, record.name))
+            left_us = record.expire_time_us - now_us
+            if 0 < left_us < _SOON_US:
+                who = f"{record.role.name.lower()}/{record.name}"
+                yield f"certificate {record.serial} of {who} ends in {left_us // _DAY_US} days"
+
+
+def _to_proto(link: Link) -> pb.Gateway:
+    hello = link.hello
+    return pb.Gateway(
+        name=link.name,
+        version=hello.version,
+        addresses=hello.addresses,
+        connect_time=stamp(link.connect_time_us),
+        pid=hello.pid,
+    )

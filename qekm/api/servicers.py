@@ -1,0 +1,93 @@
+"""All servicers of a service, made from its owners and put on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from grpc import aio
+
+from qekm.api.audit import AuditServicer
+from qekm.api.certificates import CertificatesServicer
+from qekm.api.diagnosis import DiagnosisServicer
+from qekm.api.drives import DrivesServicer
+from qekm.api.gateways import Gateways
+from qekm.api.groups import GroupsServicer
+from qekm.api.journal import Journal
+from qekm.api.keystore import KeystoreServicer
+from qekm.api.requests import Orders
+from qekm.api.server import ServerServicer
+from qekm.api.serving import ServingServicer
+from qekm.owners import Owners
+from qekm.pki import RandomBytes
+from qekm.store import Store
+from qekm.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
+    certificates_pb2,
+    certificates_pb2_grpc,
+    diagnosis_pb2,
+    diagnosis_pb2_grpc,
+    drives_pb2,
+    drives_pb2_grpc,
+    groups_pb2,
+    groups_pb2_grpc,
+    keystore_pb2,
+    keystore_pb2_grpc,
+    server_pb2,
+    server_pb2_grpc,
+    serving_pb2,
+    serving_pb2_grpc,
+)
+
+_FILES = (
+    audit_pb2,
+    certificates_pb2,
+    diagnosis_pb2,
+    drives_pb2,
+    groups_pb2,
+    keystore_pb2,
+    server_pb2,
+    serving_pb2,
+)
+NAMES: tuple[str, ...] = tuple(
+    service.full_name for file in _FILES for service in file.DESCRIPTOR.services_by_name.values()
+)
+"""Full names of all services, for example qekm.v1.KeystoreService."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    """What the servicers work with; `add_to` makes them."""
+
+    owners: Owners
+    store: Store
+    gateways: Gateways
+    slot: str  # kind of what opened the store
+    stop: Callable[[], None]
+    publish: Callable[[], None]  # puts renewed certificates in force
+    now_us: Callable[[], int]
+    random_bytes: RandomBytes
+
+    def add_to(self, server: aio.Server) -> None:
+        """Put every service of the contract on a server."""
+        owners, store, gateways, now_us = self.owners, self.store, self.gateways, self.now_us
+        journal = Journal(store, now_us)
+        estate, anchor = owners.estate, owners.estate.anchor
+        audit = AuditServicer(store, estate.audit_key.public_key())
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
+        certificates = CertificatesServicer(owners.certificates, journal, self.publish)
+        certificates_pb2_grpc.add_CertificatesServiceServicer_to_server(certificates, server)
+        diagnosis = DiagnosisServicer(gateways, estate.diagnosis, anchor, journal, now_us, self.random_bytes)
+        diagnosis_pb2_grpc.add_DiagnosisServiceServicer_to_server(diagnosis, server)
+        drives = DrivesServicer(owners.registry, owners.allocator, owners.keystore, journal)
+        drives_pb2_grpc.add_DrivesServiceServicer_to_server(drives, server)
+        groups = GroupsServicer(owners.allocator, owners.registry, journal)
+        groups_pb2_grpc.add_GroupsServiceServicer_to_server(groups, server)
+        orders = Orders(owners.settings, now_us)
+        keystore = KeystoreServicer(owners, store, journal, orders, self.slot)
+        keystore_pb2_grpc.add_KeystoreServiceServicer_to_server(keystore, server)
+        own = ServerServicer(owners, gateways, journal, self.stop, now_us)
+        server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
+        serving = ServingServicer(owners.serving, store, gateways, now_us)
+        serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)

@@ -1,0 +1,203 @@
+"""ServingService: a gateway's stream of steps, decided in batches and answered after their commit.
+
+The hot path. One turn of the event loop decides a batch; all it changes goes to the store in one call; the
+answers leave when they are durable. Meanwhile the next batch is decided: at most WINDOW are under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol
+
+from qekm.api.gateways import Answer, Commit, Gateways, Link, Unit
+from qekm.api.guard import caller
+from qekm.dkp.codes import Code, Fault
+from qekm.dkp.fields import MessageType
+from qekm.errors import BadArgument, QekmError, StoreFailed
+from qekm.model import Change
+from qekm.rpc.frames import frame_of_step, to_reply
+from qekm.serving import Decision, Serving
+from qekm.v1.serving_pb2 import GatewayHello, RefusalReport, ServeRequest, ServeResponse, SessionEnd, Step
+from qekm.v1.serving_pb2_grpc import ServingServiceServicer
+
+_log = logging.getLogger(__name__)
+
+WINDOW = 2  # batches under way; measured: 1 is slower, 4 no faster
+MOST_STEPS = 64  # a batch
+MOST_OTHERS = 1_024  # ends and reports a message
+_ADDRESSES, _TEXT, _SERIAL = 64, 200, 16  # what is kept of a gateway's texts
+_LAST = frozenset({MessageType.COMPLETE, MessageType.ERROR})
+
+
+class Submits(Protocol):
+    """What makes units of changes durable together (qekm.store.Store)."""
+
+    def submit(self, units: Sequence[Unit]) -> Commit:
+        """Return a future with one result per unit: None, or why it was not committed."""
+
+
+class ServingServicer(ServingServiceServicer):
+    """One Link per stream: a reader task decides, the call itself answers."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        store: Submits,
+        gateways: Gateways,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._serving = serving
+        self._store = store
+        self._gateways = gateways
+        self._now_us = now_us
+
+    async def Serve(  # type: ignore[override]  # the types know only generators; writing saves a task switch
+        self, request_iterator: AsyncIterator[ServeRequest], context: Any
+    ) -> None:
+        """Serve one gateway until it goes, or is told to; BadArgument for what no gateway of ours sends."""
+        first = await anext(request_iterator, None)
+        if first is None:
+            return
+        identity = caller()
+        link = Link(identity.name, _checked(first), self._now_us(), WINDOW)
+        link.reader = asyncio.create_task(self._read(link, first, request_iterator))
+        self._gateways.join(link)
+        _log.info("gateway %s connected, version %s", link.name, link.hello.version)
+        try:
+            while (answer := await link.outbox.get()) is not None:
+                if answer.commit is not None:
+                    # Shielded: when the call is cancelled the commit goes on, and so do others' in it.
+                    self._settle(link, answer, await asyncio.shield(answer.commit))
+                await context.write(answer.response)
+                if answer.held:
+                    link.window.release()
+        finally:
+            link.reader.cancel()
+            self._gateways.part(link)
+            self._end_sessions(link)
+            _log.info("gateway %s disconnected", link.name)
+        if link.reason is not None:
+            raise link.reason
+
+    async def _read(
+        self, link: Link, batch: ServeRequest | None, batches: AsyncIterator[ServeRequest]
+    ) -> None:
+        """Decide batch after batch; the end of the stream and every error end the link."""
+        try:
+            while batch is not None:
+                await link.window.acquire()
+                self._take(link, batch)
+                batch = await anext(batches, None)
+            link.end()
+        except Exception as error:
+            link.end(error)
+
+    def _take(self, link: Link, batch: ServeRequest) -> None:
+        """Decide a batch, hand its changes to the store and its answer to the outbox. Nothing here waits."""
+        if len(batch.steps) > MOST_STEPS or len(batch.session_ends) + len(batch.refusals) > MOST_OTHERS:
+            raise BadArgument(f"a batch has at most {MOST_STEPS} steps", field="steps")
+        response = ServeResponse()
+        units: list[Unit] = []
+        owners: list[int] = []
+        for step in batch.steps:
+            changes = self._decide(link, step, response)
+            if changes:
+                units.append(changes)
+                owners.append(len(response.replies) - 1)
+        units += self._note(link, batch.session_ends, batch.refusals)
+        if batch.HasField("diagnose_report"):
+            self._gateways.report(link, batch.diagnose_report)
+        commit = self._store.submit(units) if units else None
+        if response.replies:
+            link.outbox.put_nowait(Answer(response, commit, owners, held=True))
+        else:
+            link.window.release()
+            if commit is not None:
+                commit.add_done_callback(_report)
+
+    def _decide(self, link: Link, step: Step, response: ServeResponse) -> Sequence[Change]:
+        """Add the reply to one step and return what it changed."""
+        try:
+            made = self._serving.decide(frame_of_step(step), step.source, link.id)
+        except Fault as fault:  # a step that no frame makes
+            made = Decision(fault, (), step.session_id, step.sequence + 1)
+        except Exception:
+            _log.exception("incident %s in a step of gateway %s", os.urandom(4).hex(), link.name)
+            changes = self._end(link, step.session_id)
+            made = Decision(Fault(Code.EE0F), changes, step.session_id, step.sequence + 1)
+        answer = made.reply
+        kind = MessageType.ERROR if isinstance(answer, Fault) else answer.type
+        if kind == MessageType.QUERY_DSK:
+            link.sessions.add(made.session_id)
+        elif kind in _LAST:
+            link.sessions.discard(made.session_id)
+        reply = to_reply(answer, step.step_id, made.session_id, made.sequence & 0xFFFFFFFF)
+        response.replies.append(reply)
+        return made.changes
+
+    def _note(
+        self, link: Link, ends: Sequence[SessionEnd], refusals: Sequence[RefusalReport]
+    ) -> list[Sequence[Change]]:
+        """Return units for sessions that ended at the gateway and for what it refused by itself."""
+        units: list[Sequence[Change]]
+        units = [self._end(link, end.session_id, end.code & 0xFFFF, end.message[:_TEXT]) for end in ends]
+        now_us = self._now_us()
+        for refusal in refusals:
+            source, serial = refusal.source[:_TEXT], refusal.drive_serial[:_SERIAL]
+            code, count = f"{refusal.code & 0xFFFF:04X}", max(1, refusal.count)
+            message = f"refused by gateway {link.name}"
+            units.append(self._serving.strangers.refuse(now_us, source, code, message, serial, count))
+        return [unit for unit in units if unit]
+
+    def _settle(self, link: Link, answer: Answer, results: Sequence[QekmError | None]) -> None:
+        """Put EE0F in place of the replies whose units were not committed, and end their sessions.
+
+        The end of a session that was given a key makes the key SUSPECT: memory never gives it out again.
+        """
+        for place, error in enumerate(results):
+            if error is None:
+                continue
+            if isinstance(error, StoreFailed):
+                raise error  # nothing of this batch is durable, and nothing will be
+            if place >= len(answer.owners):
+                continue  # no reply waits for it, and the store has logged it
+            reply = answer.response.replies[answer.owners[place]]
+            self._submit([self._end(link, reply.session_id)])
+            reply.CopyFrom(to_reply(Fault(Code.EE0F), reply.step_id, reply.session_id, reply.sequence))
+
+    def _end_sessions(self, link: Link) -> None:
+        """End what a gateway leaves behind: nobody can answer for it any more."""
+        left = tuple(link.sessions)
+        self._submit([self._end(link, session_id, Code.EE0E, "the gateway left") for session_id in left])
+
+    def _end(
+        self, link: Link, session_id: int, code: int = Code.EE0F, message: str = "internal error"
+    ) -> tuple[Change, ...]:
+        link.sessions.discard(session_id)
+        return self._serving.end(session_id, code, message, link.id)
+
+    def _submit(self, units: Sequence[Unit]) -> None:
+        """Commit what no reply waits for."""
+        units = [unit for unit in units if unit]
+        if units:
+            self._store.submit(units).add_done_callback(_report)
+
+
+def _checked(first: ServeRequest) -> GatewayHello:
+    hello = first.hello
+    if not first.HasField("hello"):
+        raise BadArgument("the first message of a stream carries hello", field="hello")
+    texts = (hello.version, *hello.addresses)
+    if len(hello.addresses) > _ADDRESSES or any(len(text) > _TEXT for text in texts):
+        raise BadArgument("hello has more or longer addresses than a gateway has", field="hello.addresses")
+    return hello
+
+
+def _report(commit: Commit) -> None:
+    """Log what was not committed and nobody waits for; the store has told of its own failure already."""
+    for error in () if commit.cancelled() else commit.result():
+        if error is not None:
+            _log.error("a record of a gateway's stream was not written: %s", error.message)

@@ -1,0 +1,138 @@
+"""What a program needs to talk to the service.
+
+    from qekm.client import connect
+    from qekm.v1.keystore_pb2 import GetKeyRequest
+
+    with connect() as qekm:
+        print(qekm.keystore.GetKey(GetKeyRequest(alias="QKM000000000000000001")).key.state)
+
+Errors are those of qekm.errors. gRPC is imported when `connect` is called, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qekm.errors import BadConfiguration, NotInitialised, UnknownIdentity
+from qekm.home import Home
+
+if TYPE_CHECKING:
+    from qekm.rpc.tls import Files
+    from qekm.v1.audit_pb2_grpc import AuditServiceAsyncStub, AuditServiceStub
+    from qekm.v1.certificates_pb2_grpc import CertificatesServiceAsyncStub, CertificatesServiceStub
+    from qekm.v1.diagnosis_pb2_grpc import DiagnosisServiceAsyncStub, DiagnosisServiceStub
+    from qekm.v1.drives_pb2_grpc import DrivesServiceAsyncStub, DrivesServiceStub
+    from qekm.v1.groups_pb2_grpc import GroupsServiceAsyncStub, GroupsServiceStub
+    from qekm.v1.keystore_pb2_grpc import KeystoreServiceAsyncStub, KeystoreServiceStub
+    from qekm.v1.server_pb2_grpc import ServerServiceAsyncStub, ServerServiceStub
+
+DEADLINE_S = 30.0
+"""Seconds that a call with one answer may take unless it says otherwise."""
+
+PORT = 3802
+"""Where a service listens of which nothing else is known."""
+
+_SERVICES = ("audit", "certificates", "diagnosis", "drives", "groups", "keystore", "server")
+
+
+class _Stubs:
+    """Services by noun, each made when it is first used: a program loads the messages that it needs."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _SERVICES:
+            raise AttributeError(f"the service has no {name!r}; it has {', '.join(_SERVICES)}")
+        module = import_module(f"qekm.v1.{name}_pb2_grpc")
+        stub = getattr(module, f"{name.capitalize()}ServiceStub")(self._channel)
+        setattr(self, name, stub)
+        return stub
+
+
+class Client(_Stubs):
+    """The services on a blocking channel."""
+
+    if TYPE_CHECKING:
+        audit: AuditServiceStub
+        certificates: CertificatesServiceStub
+        diagnosis: DiagnosisServiceStub
+        drives: DrivesServiceStub
+        groups: GroupsServiceStub
+        keystore: KeystoreServiceStub
+        server: ServerServiceStub
+
+
+class AsyncClient(_Stubs):
+    """The services on an asyncio channel."""
+
+    if TYPE_CHECKING:
+        audit: AuditServiceAsyncStub
+        certificates: CertificatesServiceAsyncStub
+        diagnosis: DiagnosisServiceAsyncStub
+        drives: DrivesServiceAsyncStub
+        groups: GroupsServiceAsyncStub
+        keystore: KeystoreServiceAsyncStub
+        server: ServerServiceAsyncStub
+
+
+@contextmanager
+def connect(
+    home: str | Path | None = None,
+    target: str | None = None,
+    identity: str = "administrator",
+    deadline_s: float = DEADLINE_S,
+) -> Iterator[Client]:
+    """Open a client for a `with` block; it connects when first used.
+
+    home: where pki/ has the certificate; default QEKM_HOME, else /var/lib/qekm. target: host:port; default
+    the service that runs in that home. identity: pki/IDENTITY.pem and .key. Raises NotInitialised,
+    UnknownIdentity, BadCertificate, BadConfiguration for what is missing there or of no use.
+    """
+    from qekm.rpc import calls, channel, tls
+
+    address, files = _locate(home, target, identity)
+    interceptors = [calls.Calls(address, deadline_s)]
+    with channel.open_channel(address, tls.client_credentials(files), interceptors) as opened:
+        yield Client(opened)
+
+
+@asynccontextmanager
+async def connect_async(
+    home: str | Path | None = None,
+    target: str | None = None,
+    identity: str = "administrator",
+    deadline_s: float = DEADLINE_S,
+) -> AsyncIterator[AsyncClient]:
+    """Open a client for an `async with` block; everything else as `connect`."""
+    from qekm.rpc import calls, channel, tls
+
+    address, files = _locate(home, target, identity)
+    interceptors = [calls.AsyncCalls(address, deadline_s), calls.AsyncStreams(address)]
+    async with channel.open_async_channel(address, tls.client_credentials(files), interceptors) as opened:
+        yield AsyncClient(opened)
+
+
+def _locate(home: str | Path | None, target: str | None, identity: str) -> tuple[str, Files]:
+    """Return the service's address and the files to go there with."""
+    from qekm.rpc.tls import Files
+
+    place = Home.find(home)
+    files = Files(place.certificate(identity), place.key(identity), place.trust)
+    try:
+        known, named = place.trust.exists(), files.certificate.exists()
+    except OSError as error:
+        raise BadConfiguration(f"cannot read {place.pki}: {error.strerror}") from None
+    if not known:
+        raise NotInitialised(f"there is no key manager in {place.path}", home=str(place.path))
+    if not named:
+        raise UnknownIdentity(
+            f"there is no certificate {files.certificate}",
+            hint="have an administrator issue one with: qekm certificates issue",
+        )
+    running = None if target else place.running("server")
+    return target or f"localhost:{running.ports['grpc'] if running else PORT}", files

@@ -1,0 +1,45 @@
+"""What a new estate starts with: its authority and the first certificates. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from qekm import pki
+from qekm.certificates import record_of
+from qekm.model import Certificate, Role
+from qekm.pki import Issuer, PublicKey, RandomBytes
+from qekm.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What a new estate starts with: its authority, the signer's certificate, records, files for pki/."""
+
+    issuer: Issuer
+    signer: x509.Certificate
+    records: tuple[Certificate, ...]
+    files: Mapping[str, bytes]  # by file name; private keys among them
+
+
+def found(
+    estate: bytes, hosts: Sequence[str], signer: PublicKey, now_us: int, random_bytes: RandomBytes
+) -> Founding:
+    """Make an estate's first authority and the first certificates of server, gateway and administrator.
+
+    hosts: names and addresses of server and gateway, besides those of the loopback. signer: the public eAK.
+    """
+    issuer = pki.make_issuer(estate, now_us, random_bytes)
+    everywhere = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *hosts)))
+    files = {"trust.pem": pki.pem(issuer.certificate)}
+    records = []
+    for role in (Role.SERVER, Role.GATEWAY, Role.ADMINISTRATOR):
+        name = role.name.lower()
+        key = pki.make_key()
+        subject = Subject(estate, role, name, () if role is Role.ADMINISTRATOR else everywhere)
+        leaf = issuer.issue(subject, key.public_key(), now_us, pki.LEAF_DAYS, random_bytes)
+        files |= {f"{name}.pem": pki.pem(leaf), f"{name}.key": pki.dump_key(key)}
+        records.append(record_of(leaf, issuer))
+    return Founding(issuer, issuer.issue_signer(signer, now_us, random_bytes), tuple(records), files)

@@ -1,0 +1,147 @@
+"""Where a key manager lives on disk, and which of its processes are running. Standard library only."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qekm.errors import NotInitialised
+
+DEFAULT = Path("/var/lib/qekm")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a live process told of itself: its pid, its version and the ports it really listens on."""
+
+    pid: int
+    version: str
+    ports: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The directory of one key manager: names only, nothing is touched until a method says so."""
+
+    path: Path
+
+    @classmethod
+    def find(cls, option: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Home:
+        """Return the home that `--home` names, else QEKM_HOME, else /var/lib/qekm; absolute."""
+        return cls(Path(option or environ.get("QEKM_HOME") or DEFAULT).absolute())
+
+    @property
+    def config(self) -> Path:
+        """Settings; written last by init, so its presence means that the home is complete."""
+        return self.path / "KeyManagerConfig.properties"
+
+    @property
+    def root_key(self) -> Path:
+        """Key file that opens the root key's slot, unless another one was named."""
+        return self.path / "root.key"
+
+    @property
+    def store_directory(self) -> Path:
+        """Directory of the database and its lock."""
+        return self.path / "store"
+
+    @property
+    def store(self) -> Path:
+        """The database."""
+        return self.store_directory / "qekm.db"
+
+    @property
+    def pki(self) -> Path:
+        """Directory of certificates and their keys."""
+        return self.path / "pki"
+
+    @property
+    def trust(self) -> Path:
+        """All certificate authorities in force, PEM."""
+        return self.pki / "trust.pem"
+
+    @property
+    def audit_key(self) -> Path:
+        """Public key that signs the audit trail, PEM: beside the store, so that a check needs no secret."""
+        return self.pki / "audit.pem"
+
+    @property
+    def run(self) -> Path:
+        """Directory of what is true only while a process runs."""
+        return self.path / "run"
+
+    @property
+    def stdout_log(self) -> Path:
+        """Standard output of the processes that `qekm server start` started."""
+        return self.path / "keymanager" / "native_stdout.log"
+
+    @property
+    def stderr_log(self) -> Path:
+        """Standard error of the processes that `qekm server start` started."""
+        return self.path / "keymanager" / "native_stderr.log"
+
+    def certificate(self, name: str) -> Path:
+        """Return the leaf certificate of `name` (server, gateway, administrator …), PEM."""
+        return self.pki / f"{name}.pem"
+
+    def key(self, name: str) -> Path:
+        """Return the private key of `name`, PEM."""
+        return self.pki / f"{name}.key"
+
+    def run_file(self, process: str) -> Path:
+        """Return the file in which `process` (server or gateway) tells its pid and ports."""
+        return self.run / f"{process}.json"
+
+    def require(self) -> None:
+        """Raise NotInitialised unless a key manager was completely made here."""
+        if not (self.config.is_file() and self.store.is_file()):
+            raise NotInitialised(f"there is no key manager in {self.path}", home=str(self.path))
+
+    @contextmanager
+    def announced(self, process: str, version: str, ports: Mapping[str, int]) -> Iterator[None]:
+        """Tell pid, version and ports in the run file while the block lasts.
+
+        The file is complete from the moment it is seen (written aside, then renamed) and the open
+        file carries an flock: after a kill the file stays but the lock is gone, so `running` never
+        takes a stranger that got the same pid for our process.
+        """
+        self.run.mkdir(mode=0o700, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.run)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            text = json.dumps({"pid": os.getpid(), "version": version, "ports": dict(ports)})
+            os.write(handle, text.encode())
+            Path(name).rename(self.run_file(process))
+            yield
+        finally:
+            Path(name).unlink(missing_ok=True)
+            if self.running(process, own=os.getpid()):
+                self.run_file(process).unlink(missing_ok=True)
+            os.close(handle)
+
+    def running(self, process: str, own: int = 0) -> Running | None:
+        """Return what `process` announced, or None if it is not alive; `own` restricts it to that pid."""
+        try:
+            with self.run_file(process).open("rb") as file:
+                if _is_free(file.fileno()):
+                    return None
+                told = json.loads(file.read())
+            found = Running(int(told["pid"]), str(told.get("version", "")), dict(told["ports"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if own in (0, found.pid) else None
+
+
+def _is_free(handle: int) -> bool:
+    """Tell whether nobody holds the lock on an open file; the lock taken to find out ends with it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,199 @@
+"""Make a key manager: its home, root key, authority, certificates, keys and settings, all or nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qekm.audit import occurred
+from qekm.config import PROPERTIES, write_defaults
+from qekm.errors import BadArgument, BadConfiguration, HomeExists
+from qekm.estate import Estate
+from qekm.founding import Founding, found
+from qekm.home import Home
+from qekm.keystore import Keystore
+from qekm.model import Change, Group, OnExhaustion
+from qekm.pki import RandomBytes
+from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer
+from qekm.secret import Secret
+from qekm.store import Store
+from qekm.unlocking import Means
+
+DEFAULT_KEYS = 1_024  # as many as the original made at its installation
+MOST_KEYS = 1_000_000
+ACTOR = "init"  # in the audit trail: nobody has a certificate yet
+_BATCH = 64
+_ROOT_LENGTH = 32
+_BUILD = ".init-"
+# In the order in which they are put in place. Home.require asks for the last two: a home that lacks one of
+# them is not initialised.
+_PARTS = ("pki", "run", "keymanager", "root.key", "store", "KeyManagerConfig.properties")
+_HARMLESS = ("run", "keymanager")  # may be there before: they hold nothing that lasts
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the key manager shall be: names for its certificates, keys, what opens it, other settings."""
+
+    hosts: tuple[str, ...] = ()
+    keys: int = DEFAULT_KEYS
+    means: Means = field(default_factory=Means)
+    properties: Mapping[str, str] = field(default_factory=dict)  # by name
+
+    @property
+    def group(self) -> str:
+        """Return the name of the default group."""
+        return self.properties.get("symmetricKeySet", PROPERTIES["symmetricKeySet"].default)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made."""
+
+    estate_id: bytes
+    anchor: bytes  # SHA-256 of the key that signs for drives
+    key_file: Path | None  # None: a password opens the store
+
+
+def make(
+    home: Home,
+    wanted: Wanted,
+    now_us: Callable[[], int],
+    random_bytes: RandomBytes = os.urandom,
+    tell: Callable[[int], None] = lambda count: None,
+) -> Made:
+    """Make a key manager in `home`; what fails on the way leaves nothing that looks like one.
+
+    tell: called with how many keys more are made. HomeExists, BadArgument, BadConfiguration, BadPassword.
+    """
+    if not 0 <= wanted.keys <= MOST_KEYS:
+        raise BadArgument(f"init makes 0 to {MOST_KEYS:,} keys, not {wanted.keys}", field="keys")
+    with _built(home) as new:
+        sealer, key_file = _sealer(home, new, wanted.means)
+        write_defaults(new.config, _properties(home, wanted, sealer, key_file))
+        estate_id = random_bytes(16)
+        estate = Estate.make(estate_id, now_us(), random_bytes)
+        founding = found(estate_id, wanted.hosts, estate.signer.public_key(), now_us(), random_bytes)
+        for name, content in {**founding.files, new.audit_key.name: estate.audit_public_pem}.items():
+            _write(new.pki / name, content)
+        with Secret(random_bytes(_ROOT_LENGTH)) as root:
+            slots = {sealer.kind: sealer.seal(root)}
+            ring = KeyRing(root, estate_id, random_bytes=random_bytes)
+        keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch)
+        first = _first(estate.dump(ring, founding), founding, wanted, now_us())
+        changes = _followed(first, keystore, wanted, tell)
+        Store.create(new.store, estate_id, slots, changes, sign_head=estate.audit_key.sign)
+    return Made(estate_id, estate.anchor, key_file)
+
+
+def _first(secrets: list[Change], founding: Founding, wanted: Wanted, now_us: int) -> Iterator[Change]:
+    """Yield everything of a new store but its keys."""
+    yield from secrets
+    yield Group(wanted.group, OnExhaustion.REFILL, is_default=True, create_time_us=now_us)
+    what = f"{wanted.keys} keys for group {wanted.group}"
+    yield occurred(now_us, "server.init", ACTOR, message=what)
+    for record in founding.records:
+        who = f"{record.role.name.lower()}/{record.name}, serial {record.serial}"
+        yield occurred(now_us, "certificate.issue", ACTOR, message=who)
+
+
+def _followed(
+    first: Iterator[Change], keystore: Keystore, wanted: Wanted, tell: Callable[[int], None]
+) -> Iterator[Change]:
+    """Yield the first changes and then the keys as they are made."""
+    yield from first
+    for start in range(0, wanted.keys, _BATCH):
+        keys = keystore.generate(min(_BATCH, wanted.keys - start), wanted.group)
+        yield from keys
+        tell(len(keys))
+
+
+def _sealer(home: Home, new: Home, means: Means) -> tuple[Sealer, Path | None]:
+    """Return what opens the new store, and where its key file will be, made if there is none yet."""
+    if means.password_named:
+        if means.key_file is not None:
+            raise BadConfiguration("a keystore opens with a key file or with a password, not both")
+        return PasswordSealer(means.password()), None
+    place = (means.key_file or home.root_key).absolute()
+    sealer = KeyFileSealer(new.root_key if place == home.root_key else place)
+    if place == home.root_key or not place.exists():
+        sealer.create()
+    return sealer, place
+
+
+def _properties(home: Home, wanted: Wanted, sealer: Sealer, key_file: Path | None) -> dict[str, str]:
+    """Return what the settings say beside the defaults."""
+    properties = dict(wanted.properties) | {"keystore.slot": sealer.kind}
+    if key_file is not None and key_file != home.root_key:
+        properties["keystore.keyFile"] = str(key_file)
+    return properties
+
+
+@contextmanager
+def _built(home: Home) -> Iterator[Home]:
+    """Let the block build a home aside and put it in place when the block has ended well."""
+    _make_directory(home.path)
+    handle = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _claim(home, handle)
+        new = Home(Path(tempfile.mkdtemp(prefix=_BUILD, dir=home.path)))
+        try:
+            for directory in (new.pki, new.run, new.stdout_log.parent):
+                directory.mkdir(mode=0o700)
+            yield new
+            for directory in (new.pki, new.path):
+                _sync(directory)
+            for part in _PARTS:
+                if (new.path / part).exists() and not (home.path / part).exists():
+                    (new.path / part).rename(home.path / part)
+                    os.fsync(handle)
+        finally:
+            shutil.rmtree(new.path, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def _make_directory(path: Path) -> None:
+    """Make the home, 0700. One that is there gets this mode only while it is empty: it could be anybody's."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(path.iterdir()):
+            path.chmod(0o700)
+    except OSError as error:
+        raise BadConfiguration(f"cannot make {path}: {error.strerror}", file=str(path)) from None
+
+
+def _claim(home: Home, handle: int) -> None:
+    """Make sure that nothing is here, nobody else is making it, and no half of it is left; HomeExists."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise HomeExists(f"another init is making a key manager in {home.path}") from None
+    for part in reversed(_PARTS):
+        if part not in _HARMLESS and (home.path / part).exists():
+            raise HomeExists(f"{home.path} holds a key manager already: {part} is there", home=str(home.path))
+    for left in home.path.glob(f"{_BUILD}*"):  # of an init that was killed: the lock tells that it is gone
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600, durably but for its name."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

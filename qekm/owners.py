@@ -1,0 +1,66 @@
+"""Everything that the service owns in memory, read from its store once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qekm.allocator import Allocator
+from qekm.certificates import Certificates
+from qekm.config import Settings
+from qekm.drives import Registry
+from qekm.estate import Estate
+from qekm.keystore import Keystore
+from qekm.pki import RandomBytes, der
+from qekm.sealing import KeyRing
+from qekm.serving import Serving
+from qekm.signing import FrameSigner
+from qekm.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The owners of one estate, one noun each, and the conversation that brings them together."""
+
+    estate_id: bytes
+    estate: Estate
+    keystore: Keystore
+    allocator: Allocator
+    registry: Registry
+    certificates: Certificates
+    serving: Serving
+    settings: dict[str, str]  # of the store: small durable facts
+
+    @classmethod
+    def load(
+        cls,
+        store: Store,
+        ring: KeyRing,
+        settings: Settings,
+        server_pem: bytes,
+        now_us: Callable[[], int],
+        random_bytes: RandomBytes,
+    ) -> Owners:
+        """Read an open store; `server_pem` is what the service shows. StoreDamaged, StoreFailed."""
+        found = store.load()
+        estate = Estate.load(found.vaults, found.settings, ring)
+        keystore = Keystore(found.keys, ring, now_us, random_bytes, estate.tag, estate.epoch)
+        allocator = Allocator(found.groups, keystore, now_us)
+        registry = Registry(found.drives, found.authorities, found.blocked, now_us)
+        certificates = Certificates(
+            store.estate_id, found.vaults, found.certificates, server_pem, ring, now_us, random_bytes
+        )
+        serving = Serving(
+            keystore,
+            allocator,
+            registry,
+            FrameSigner(estate.signer),
+            (certificates.signer,),
+            settings,
+            now_us,
+            random_bytes,
+            der(estate.diagnosis.certificate),
+        )
+        return cls(
+            store.estate_id, estate, keystore, allocator, registry, certificates, serving, found.settings
+        )

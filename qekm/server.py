@@ -1,0 +1,168 @@
+"""qekm-server: run the service, make a key manager, check a trail that nobody serves."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from qekm import __version__
+from qekm.errors import EXIT_VERDICT, BadArgument, QekmError, exit_code
+from qekm.home import Home
+
+if TYPE_CHECKING:
+    from qekm.unlocking import Means
+
+PROGRAM = "qekm-server"
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in our own form: error, hint."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and end with 2."""
+        _say(message, f"see: {self.prog} --help")
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and end it with the exit code of what happened."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Return the exit code of one run; errors are told on standard error."""
+    options = _parser().parse_args(arguments)
+    os.umask(0o077)
+    try:
+        code: int = options.act(options)
+    except QekmError as error:
+        _say(error.message, error.advice)
+        return exit_code(error)
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def run_service(options: argparse.Namespace) -> int:
+    """Serve until asked to stop."""
+    harden()
+    import uvloop
+
+    from qekm import log
+    from qekm.config import Settings
+    from qekm.service import serve
+    from qekm.unlocking import sealer_of
+
+    home = Home.find(options.home)
+    home.require()
+    log.configure(PROGRAM, options.log_level)
+    settings = Settings.load(home.config)
+    sealer = sealer_of(home, settings["keystore.slot"], settings["keystore.keyFile"], _means(options))
+    uvloop.run(serve(home, settings, sealer))
+    return 0
+
+
+def make_home(options: argparse.Namespace) -> int:
+    """Make a key manager and tell what it is."""
+    harden()
+    from qekm.init import Wanted, make
+    from qekm.progress import Progress
+    from qekm.service import clock_us
+
+    home = Home.find(options.home)
+    wanted = Wanted(tuple(options.host), options.keys, _means(options), _properties(options.property))
+    progress = Progress("making keys", wanted.keys, sys.stderr)
+    made = make(home, wanted, clock_us, tell=progress.advance)
+    opened = f"the key file {made.key_file}" if made.key_file else "the password"
+    print(
+        f"made a key manager in {home.path}",
+        f"  estate         {made.estate_id.hex()}",
+        f"  keys           {wanted.keys:,} in group {wanted.group}",
+        f"  opened by      {opened}; without it every key is lost",
+        f"  certificates   server, gateway, administrator in {home.pki}",
+        f"  server anchor  {made.anchor.hex()} (give it to your drives)",
+        "  start it with  qekm server start",
+        "DEGRADED keys are on one disk only: keystore.protect=none",
+        sep="\n",
+    )
+    return 0
+
+
+def verify_audit(options: argparse.Namespace) -> int:
+    """Check the trail of a stopped service and tell the verdict; 5 if it is broken."""
+    from qekm.trail import read_public_key, verify
+
+    home = Home.find(options.directory or options.home)
+    home.require()
+    verdict = verify(home, read_public_key(options.public_key or home.audit_key))
+    if verdict.intact:
+        print(f"the audit trail is intact: {verdict.checked:,} records, head {verdict.head.hex()}")
+        return 0
+    print(f"the audit trail is BROKEN at record {verdict.broken_at:,}: {verdict.reason}")
+    return EXIT_VERDICT
+
+
+def harden() -> None:
+    """Leave no memory of this process on a disk: no core file, and no other process may look into it."""
+    import ctypes
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=PROGRAM, description="The service of Q-EKM, and what is done while it does not run.")
+    parser.add_argument("--version", action="version", version=__version__)
+    acts = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    common = Parser(add_help=False)
+    common.add_argument("--home", type=Path, help="directory of the key manager (QEKM_HOME, /var/lib/qekm)")
+    means = Parser(add_help=False)
+    one = means.add_mutually_exclusive_group()
+    one.add_argument("--key-file", type=Path, metavar="FILE", help="key file, if not root.key in the home")
+    one.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from this file")
+    one.add_argument("--password-fd", type=int, metavar="N", help="read the password from this descriptor")
+    serving = acts.add_parser("run", parents=[common, means], help="serve until asked to stop")
+    serving.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    serving.set_defaults(act=run_service)
+    making = acts.add_parser("init", parents=[common, means], help="make a key manager")
+    making.add_argument("--host", action="append", default=[], help="name for certificates; repeatable")
+    making.add_argument("--keys", type=int, default=1024, metavar="N", help="keys to make (1024)")
+    making.add_argument(
+        "--property", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable"
+    )
+    making.set_defaults(act=make_home)
+    checking = acts.add_parser("audit-verify", parents=[common], help="check the trail of a stopped service")
+    checking.add_argument("directory", type=Path, nargs="?", metavar="HOME", help="as --home")
+    checking.add_argument("--public-key", type=Path, metavar="FILE", help="PEM, if not pki/audit.pem")
+    checking.set_defaults(act=verify_audit)
+    return parser
+
+
+def _means(options: argparse.Namespace) -> Means:
+    from qekm.unlocking import Means
+
+    return Means(options.key_file, options.password_file, options.password_fd)
+
+
+def _properties(texts: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for name, sign, _ in pairs:
+        if not sign:
+            raise BadArgument(f"--property takes NAME=VALUE, not {name!r}", field="property")
+    return {name: value for name, _, value in pairs}
+
+
+def _say(message: str, hint: str = "") -> None:
+    print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+    if hint:
+        print(f"{PROGRAM}: hint: {hint}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

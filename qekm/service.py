@@ -1,0 +1,170 @@
+"""The service: one key manager over its open store, and the order in which it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from qekm import __version__
+from qekm.api.gateways import Gateways
+from qekm.api.guard import interceptors
+from qekm.api.servicers import NAMES, Servicers
+from qekm.audit import Strangers, occurred
+from qekm.config import Settings
+from qekm.errors import Draining, QekmError, StoreFailed
+from qekm.home import Home
+from qekm.listeners import Listeners
+from qekm.owners import Owners
+from qekm.pki import RandomBytes
+from qekm.rpc.identity import Identity
+from qekm.rpc.tls import Files, publish
+from qekm.sealing import KeyRing, Sealer
+from qekm.store import Store
+from qekm.unlocking import unlock
+from qekm.upkeep import ACTOR, Upkeep
+
+_log = logging.getLogger(__name__)
+
+GRACE_S = 6.0  # for calls under way when the service is asked to stop; it must have ended after 10 s
+
+
+def clock_us() -> int:
+    """Return the time of the machine's clock in microseconds UTC."""
+    return time.time_ns() // 1_000
+
+
+class Service:
+    """Loads when it is made, listens from `start` to `stop`; made and run in one event loop."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        store: Store,
+        ring: KeyRing,
+        now_us: Callable[[], int] = clock_us,
+        random_bytes: RandomBytes = os.urandom,
+    ) -> None:
+        """Read an open store; StoreDamaged, StoreFailed, NotInitialised for a missing certificate."""
+        self._store, self._now_us = store, now_us
+        self._files = Files(home.certificate("server"), home.key("server"), home.trust)
+        self._owners = Owners.load(store, ring, settings, self._files.read()[0], now_us, random_bytes)
+        gc.freeze()  # what was loaded stays; a full collection of a million keys would take 0.1 s
+        self._refusals = Strangers("rpc.refuse")
+        self._gateways = Gateways()
+        self._ended = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._upkeep = Upkeep(self._owners, self._refusals, store, self._publish, now_us)
+        servicers = Servicers(
+            self._owners,
+            store,
+            self._gateways,
+            settings["keystore.slot"],
+            self.end,
+            self._publish,
+            now_us,
+            random_bytes,
+        )
+        # The deny list is complete here, before anything listens.
+        guard = interceptors(self._owners.certificates.denied, store.estate_id, now_us, self._refuse)
+        self._listeners = Listeners(settings, self._files, guard, servicers.add_to, NAMES)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> dict[str, int]:
+        """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
+        self._store.start(self._owners.estate.audit_key.sign, self._fail)
+        record = occurred(self._now_us(), "server.start", ACTOR, message=f"version {__version__}")
+        await self._store.commit([*self._owners.serving.recover(), record])
+        await self._upkeep.renew()
+        ports = await self._listeners.start()
+        self._task = asyncio.create_task(self._upkeep.run())
+        _log.info("serving", extra={"fields": {**ports, "version": __version__}})
+        return ports
+
+    def end(self) -> None:
+        """Have `wait` return: the service is to stop."""
+        self._ended.set()
+
+    async def wait(self) -> None:
+        """Wait until the service is to stop; StoreFailed when it must."""
+        await self._ended.wait()
+        if self._failure is not None:
+            raise StoreFailed("a write to the store failed: the service stops and recovers at its next start")
+
+    async def stop(self) -> None:
+        """End in order: health, the gateways' streams, calls under way, the upkeep, the last records."""
+        await self._listeners.leave()
+        for link in self._gateways:
+            link.end(Draining("the service is stopping"))
+        await self._listeners.stop(GRACE_S)
+        await self._rest()
+        await self._upkeep.close()
+        await self._store.commit([occurred(self._now_us(), "server.stop", ACTOR)])
+
+    async def abort(self) -> None:
+        """End at once: nothing more can be written, so nothing more is answered."""
+        await self._listeners.stop(0)
+        await self._rest()
+
+    async def _rest(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def _fail(self, error: BaseException) -> None:
+        """Note that the store has failed, once, in the event loop."""
+        self._failure = error
+        self.end()
+
+    def _refuse(self, identity: Identity | None, method: str, error: QekmError, peer: str) -> None:
+        """Record a call that was refused for who made it; many of one caller become one record a minute."""
+        who = identity.actor if identity else _host(peer)
+        what = f"{method}: {error.message}"
+        records = self._refusals.refuse(self._now_us(), who, error.reason(), what)
+        if records:
+            self._store.submit([records])
+
+    def _publish(self) -> None:
+        """Put the service's certificate, whom it trusts and the signer's certificate in force."""
+        certificates = self._owners.certificates
+        wanted = certificates.server_pem, certificates.trust_pem
+        chain, _, trust = self._files.read()
+        if (chain, trust) != wanted:
+            publish(self._files, *wanted)
+        self._owners.serving.present((certificates.signer,))
+
+
+def _host(peer: str) -> str:
+    """Return the host of a peer as grpc writes it: ipv4:127.0.0.1:40000, ipv6:%5B::1%5D:40000."""
+    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]") or peer
+
+
+async def serve(home: Home, settings: Settings, sealer: Sealer) -> None:
+    """Run the key manager of a home until a signal or a call ends it; returns when all is written.
+
+    BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
+    """
+    store = Store.open(home.store)
+    try:
+        service = Service(home, settings, store, unlock(store.slots(), sealer, store.estate_id))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, service.end)
+        try:
+            ports = await service.start()
+            with home.announced("server", __version__, ports):
+                await service.wait()
+                await service.stop()
+        except BaseException:
+            await service.abort()
+            raise
+    finally:
+        store.close()

@@ -1,0 +1,196 @@
+"""Decide each step of a drive's session: a frame in, a frame or a fault and the changes to commit out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qekm import audit
+from qekm.allocator import Allocator
+from qekm.dkp.codes import Code, Fault
+from qekm.dkp.fields import MessageType, Tag
+from qekm.dkp.frame import Frame
+from qekm.dkp.messages import check_flags, check_missing, named_dki
+from qekm.drives import Registry
+from qekm.errors import QekmError
+from qekm.keystore import Keystore
+from qekm.model import Change, KeyState
+from qekm.serving import giving, replies
+from qekm.serving.authenticating import authenticate, take_signed
+from qekm.serving.concluding import conclude
+from qekm.serving.desk import Changes, Desk, Diagnosis
+from qekm.serving.faults import fault_of
+from qekm.serving.opening import open_session
+from qekm.serving.policy import Settings, policy_of
+from qekm.serving.sessions import Session, Sessions, State
+from qekm.signing import FrameSigner
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one frame, and what must be on disk before it leaves.
+
+    session_id and sequence head the answer, be it a frame or the ERROR that a fault becomes.
+    """
+
+    reply: Frame | Fault
+    changes: tuple[Change, ...]
+    session_id: int
+    sequence: int
+
+
+class Serving:
+    """All sessions of all gateways; `strangers` counts the refusals of those who proved nothing."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  a conversation brings its owners together
+        self,
+        keystore: Keystore,
+        allocator: Allocator,
+        registry: Registry,
+        signer: FrameSigner,
+        chain: tuple[bytes, ...],
+        settings: Settings,
+        now_us: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        diagnosis_authority: bytes | None = None,
+    ) -> None:
+        """Serve with these owners; `chain` are the certificates of the signer's key, leaf first, DER.
+
+        diagnosis_authority: the DER certificate that gateways' test drives chain to; None for no diagnosis.
+        """
+        diagnosis = None if diagnosis_authority is None else Diagnosis(diagnosis_authority, random_bytes)
+        policy = policy_of(settings)
+        self._desk = Desk(keystore, allocator, registry, signer, chain, policy, random_bytes, diagnosis)
+        self._now_us = now_us
+        self._sessions = Sessions()
+        self.strangers = audit.Strangers()
+
+    def decide(self, frame: Frame, source: str, gateway: str) -> Decision:
+        """Answer a client's frame. source: its host:port. Only this gateway may go on with the session."""
+        now_us = self._now_us()
+        changes: Changes = []
+        session: Session | None = None
+        try:
+            if frame.type == MessageType.DRIVER_ERROR_NOTIFY:
+                return self._open(frame, source, gateway, now_us, changes)
+            session = self._sessions.find(frame.session_id, gateway, now_us)
+            reply = self._go_on(session, frame, now_us, changes)
+            return Decision(reply, tuple(changes), reply.session_id, reply.sequence)
+        except Fault as refusal:
+            fault = refusal
+        except QekmError as error:
+            fault = fault_of(error)
+        sequence = 2 if session is None else session.sequence + 2
+        self._refuse(session, fault, frame, host_of(source), now_us, changes)
+        return Decision(fault, tuple(changes), 0 if session is None else session.id, sequence)
+
+    def end(self, session_id: int, code: int, message: str, gateway: str | None = None) -> tuple[Change, ...]:
+        """Record that a session ended at its gateway; code is ASC << 8 | ASCQ, 0 if nothing was wrong."""
+        changes: Changes = []
+        session = self._sessions.peek(session_id)
+        if session is not None and gateway in (None, session.gateway):
+            self._end(session, f"{code:04X}" if code else "", message, self._now_us(), changes)
+        return tuple(changes)
+
+    def expire(self) -> tuple[Change, ...]:
+        """End the sessions whose time is over, tell what a minute of strangers left; call it every second."""
+        now_us = self._now_us()
+        changes: Changes = list(self.strangers.flush(now_us))
+        for session in self._sessions.expired(now_us):
+            self._end(session, Code.EE0E.name, "the session took too long", now_us, changes)
+        return tuple(changes)
+
+    def recover(self) -> tuple[Change, ...]:
+        """Put aside, at start-up, every key whose session a stop of the service cut off."""
+        now_us = self._now_us()
+        keystore = self._desk.keystore
+        changes: Changes = []
+        for key in keystore.in_state(KeyState.ASSIGNED):
+            drive = self._desk.registry.find(key.drive_serial)
+            subject = audit.Subject(key.drive_serial, drive.wwnn if drive else b"", key.volser)
+            changes.append(keystore.mark(key, KeyState.SUSPECT))
+            changes.append(
+                audit.key_suspected(now_us, subject, key.alias, "the service stopped in mid-session")
+            )
+        return tuple(changes)
+
+    def present(self, chain: tuple[bytes, ...]) -> None:
+        """Show drives these certificates of the signer's key from now on, leaf first, DER."""
+        self._desk.chain = chain
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Serve by other settings from now on."""
+        self._desk.policy = policy_of(settings)
+
+    def _open(self, frame: Frame, source: str, gateway: str, now_us: int, changes: Changes) -> Decision:
+        if frame.session_id or frame.sequence != 1:
+            raise Fault(Code.EE2D, "a session begins with session id 0 and sequence 1")
+        check_missing(frame)
+        check_flags(frame)
+        desk, host = self._desk, host_of(source)
+        session = open_session(desk, frame, gateway, host, now_us, changes)
+        if session is None:
+            return Decision(replies.NO_OPERATION, tuple(changes), 0, 2)
+        self._sessions.add(session, desk.policy.sessions_per_source)
+        reply = replies.query_dsk(desk, session)
+        return Decision(reply, tuple(changes), session.id, reply.sequence)
+
+    def _go_on(self, session: Session | None, frame: Frame, now_us: int, changes: Changes) -> Frame:
+        if session is None:
+            raise Fault(Code.EE2D, "there is no such session")
+        if frame.type != session.state.value or frame.sequence != session.sequence + 1:
+            raise Fault(Code.EE2D, "this is not what the session waits for")
+        check_missing(frame)
+        check_flags(frame)
+        desk = self._desk
+        if session.state is State.STATUS:
+            reply = conclude(desk, session, frame, now_us, changes)
+            self._forget(session)
+            return reply
+        if session.state is State.DSK:
+            authenticate(desk, session, frame, now_us)
+        else:
+            self._take_dki(session, frame)
+        return giving.answer(desk, session, now_us, changes)
+
+    def _take_dki(self, session: Session, frame: Frame) -> None:
+        assert session.identity is not None
+        take_signed(session, frame, session.identity.verifier)
+        session.dki = named_dki(frame)
+
+    def _refuse(
+        self, session: Session | None, fault: Fault, frame: Frame, host: str, now_us: int, changes: Changes
+    ) -> None:
+        """Record a refusal, aggregated for those who proved nothing, and end the session."""
+        code = fault.code.name
+        if session is None:
+            serial = (frame.get(Tag.DRIVE_SERIAL) or b"")[:16].decode("ascii", "replace")
+            changes += self.strangers.refuse(now_us, host, code, fault.text, serial)
+            return
+        if session.identity is None:
+            changes += self.strangers.refuse(now_us, host, code, fault.text, session.claim.serial)
+        else:
+            changes.append(audit.drive_refused(now_us, session.subject, session.alias, code, fault.text))
+            giving.suspect(self._desk, session, now_us, f"the session was refused with {code}", changes)
+        self._forget(session)
+
+    def _end(self, session: Session, code: str, message: str, now_us: int, changes: Changes) -> None:
+        if session.identity is not None:
+            if code:
+                changes.append(audit.session_ended(now_us, session.subject, session.alias, code, message))
+            giving.suspect(self._desk, session, now_us, message or "the session ended", changes)
+        elif code:
+            changes += self.strangers.refuse(now_us, session.source, code, message, session.claim.serial)
+        self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        self._sessions.remove(session.id)
+        latest = self._desk.latest
+        if latest.get(session.claim.serial) is session:
+            del latest[session.claim.serial]
+
+
+def host_of(source: str) -> str:
+    """Return the host of a host:port, without the brackets of IPv6."""
+    host, colon, _ = source.rpartition(":")
+    return host.strip("[]") if colon else source

@@ -1,0 +1,105 @@
+"""The reading half of an open store, usable from any thread.
+
+Each call is one short transaction on a connection of its own: a long one would keep the log from
+being moved into the file. From the event loop, call through asyncio.to_thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Engine, func, select
+
+from qekm.errors import StoreDamaged
+from qekm.model import Cartridge, Outcome
+from qekm.store import snapshot, tables
+from qekm.store.chain import Head, Link
+from qekm.store.engine import translated
+from qekm.store.rows import link_of
+
+_CHUNK = 1_000
+
+
+class Reader:
+    """What can be asked of a store; every method raises StoreDamaged or StoreFailed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        with translated(), engine.connect() as connection:
+            rows = connection.execute(select(tables.estate)).scalars().all()
+        if len(rows) != 1:
+            raise StoreDamaged("the store does not tell its estate")
+        self.estate_id: bytes = rows[0]
+
+    def slots(self) -> dict[str, bytes]:
+        """Return the sealed root key by name of its slot."""
+        with translated(), self._engine.connect() as connection:
+            return {row.name: row.sealed for row in connection.execute(select(tables.slots))}
+
+    def load(self) -> snapshot.Snapshot:
+        """Read everything that lives in memory while the service runs."""
+        with translated(), self._engine.connect() as connection:
+            return snapshot.load(connection)
+
+    def audit_head(self) -> Head:
+        """Return the last link's place and hash."""
+        columns = tables.audit.c
+        query = select(columns.sequence, columns.hash).order_by(columns.sequence.desc()).limit(1)
+        with translated(), self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return Head(*row) if row else Head()
+
+    def audit_count(self) -> int:
+        """Count the rows of the trail; a gap in it shows as a count below the head's sequence."""
+        with translated(), self._engine.connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(tables.audit)).scalar_one())
+
+    def audit_page(
+        self,
+        after_sequence: int,
+        limit: int,
+        *,
+        drive_serial: str = "",
+        volser: str = "",
+        since_us: int = 0,
+        failed: bool = False,
+        newest_first: bool = False,
+    ) -> list[Link]:
+        """Return at most `limit` links beyond a sequence; 0: from the start, or the end with newest_first."""
+        columns = tables.audit.c
+        query = select(tables.audit).limit(limit)
+        if newest_first:
+            query = query.order_by(columns.sequence.desc())
+            query = query.where(columns.sequence < after_sequence) if after_sequence else query
+        else:
+            query = query.order_by(columns.sequence).where(columns.sequence > after_sequence)
+        if drive_serial:
+            query = query.where(columns.drive_serial == drive_serial)
+        if volser:
+            query = query.where(columns.volser == volser)
+        if since_us:
+            query = query.where(columns.time_us >= since_us)
+        if failed:
+            query = query.where(columns.outcome == int(Outcome.FAILURE))
+        with translated(), self._engine.connect() as connection:
+            return [link_of(row) for row in connection.execute(query)]
+
+    def iterate_audit(self) -> Iterator[Link]:
+        """Yield every link in order, those too that are written meanwhile."""
+        last = 0
+        while page := self.audit_page(last, _CHUNK):
+            yield from page
+            last = page[-1].sequence
+
+    def cartridges_page(
+        self, after_id: int, limit: int, *, volser: str = "", alias: str = ""
+    ) -> list[tuple[int, Cartridge]]:
+        """Return at most `limit` uses of keys after an id (0: all), each with its id; alias as stored."""
+        columns = tables.cartridges.c
+        query = select(tables.cartridges).where(columns.id > after_id).order_by(columns.id).limit(limit)
+        if volser:
+            query = query.where(columns.volser == volser)
+        if alias:
+            query = query.where(columns.alias == alias)
+        with translated(), self._engine.connect() as connection:
+            return [(row[0], Cartridge(*row[1:])) for row in connection.execute(query)]

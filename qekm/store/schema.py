@@ -1,0 +1,124 @@
+"""The schema's revision, and how an older store becomes a present one without being caught half-way.
+
+A migration works on a copy that is checked and synced before it takes the name of the original; the original
+stays beside it under its revision. So a store's revision is always in the file itself, never in its log.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, exc, inspect, text
+
+from qekm.errors import StoreDamaged, StoreFailed, StoreNewer
+from qekm.store import engine as database
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """All revisions in order, and the directories that hold them."""
+
+    revisions: tuple[str, ...]
+    directories: tuple[Path, ...]
+
+    def apply(self, connection: Connection) -> None:
+        """Bring the database of a connection, empty or older, to the last revision, in its transaction."""
+        from alembic import command, config  # 0.1 s to import, needed at init and after an upgrade only
+
+        settings = config.Config(attributes={"connection": connection})
+        settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        settings.set_main_option("path_separator", "newline")
+        settings.set_main_option(
+            "version_locations", "\n".join(map(str, self.directories)).replace("%", "%%")
+        )
+        command.upgrade(settings, self.revisions[-1])
+
+
+PRESENT = Schema(("0001",), (_MIGRATIONS / "versions",))
+
+
+def make(path: Path, fill: Callable[[Connection], None], schema: Schema) -> None:
+    """Make a file of the last revision, filled in the same transaction; it appears complete or not at all."""
+    new = _blank_beside(path)
+    _alter(new, schema.apply, fill)
+    _install(new, path)
+
+
+def upgrade(path: Path, schema: Schema) -> None:
+    """Bring an older file to the last revision; StoreNewer, and no byte written, for an unknown one."""
+    revision = _look(path)
+    if revision is None:
+        _alter(path)  # a power cut while the log was moved can tear a page; opening mends it from the log
+        revision = _look(path)
+    if revision is None:
+        raise StoreDamaged(f"{path} cannot be read")
+    if revision == schema.revisions[-1]:
+        return
+    if revision not in schema.revisions:
+        raise StoreNewer(f"the store is of revision {revision}, this program knows {schema.revisions[-1]}")
+    _alter(path, database.integrity_of)  # closing it moves all of its log into the file
+    new, kept = _blank_beside(path), path.with_name(f"{path.name}.{revision}")
+    shutil.copyfile(path, new)
+    _alter(new, schema.apply, database.integrity_of)
+    kept.unlink(missing_ok=True)
+    kept.hardlink_to(path)
+    _install(new, path)
+
+
+def fsync_directory(path: Path) -> None:
+    """Make the names in a directory durable; SQLite ignores a failure of this, so it is done here."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _look(path: Path) -> str | None:
+    """Read a file's revision without touching it; None if it cannot be read without its log."""
+    try:
+        with database.look_at(path).connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                raise StoreDamaged(f"{path} is none of this program's databases")
+            return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
+    except exc.DatabaseError:
+        return None
+
+
+def _blank_beside(path: Path) -> Path:
+    """Return an empty file, 0600, for what will take the name of `path`; what a crash left there goes."""
+    new = path.with_name(path.name + ".new")
+    for suffix in ("", *database.COMPANIONS):
+        new.with_name(new.name + suffix).unlink(missing_ok=True)
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+    return new
+
+
+def _alter(path: Path, *acts: Callable[[Connection], None]) -> None:
+    """Do acts in one transaction, then close the file so that nothing of it is left in a log."""
+    engine = database.open_file(path)
+    try:
+        with engine.begin() as connection:
+            for act in acts:
+                act(connection)
+    finally:
+        engine.dispose()
+    if database.has_log(path):
+        raise StoreFailed("the log could not be moved into the store's file")
+
+
+def _install(new: Path, path: Path) -> None:
+    """Give a finished file its name, durably."""
+    handle = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    new.rename(path)
+    fsync_directory(path.parent)

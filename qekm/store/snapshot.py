@@ -1,0 +1,52 @@
+"""Everything that lives in memory while the service runs, read in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Connection, Table, select
+
+from qekm.errors import StoreDamaged
+from qekm.model import Authority, BlockedKey, Certificate, Drive, Group, Key, Vault
+from qekm.store import tables
+from qekm.store.rows import Fields, certificate_of, drive_of, group_of, key_of
+
+Noun = TypeVar("Noun")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The estate's nouns as they were at one commit; keys in the order of their creation."""
+
+    keys: list[Key]
+    groups: list[Group]
+    drives: list[Drive]
+    authorities: list[Authority]
+    blocked: list[BlockedKey]
+    certificates: list[Certificate]
+    vaults: dict[str, Vault]
+    settings: dict[str, str]
+
+
+def load(connection: Connection) -> Snapshot:
+    """Read all nouns but cartridges and audit records; StoreDamaged names a table with an impossible row."""
+
+    def read(table: Table, noun: Callable[[Fields], Noun], order: str | None = None) -> list[Noun]:
+        query = select(table) if order is None else select(table).order_by(table.c[order])
+        try:
+            return [noun(row) for row in connection.execute(query)]
+        except (KeyError, ValueError, TypeError) as error:
+            raise StoreDamaged(f"table {table.name} holds a row that cannot be", table=table.name) from error
+
+    return Snapshot(
+        keys=read(tables.keys, key_of, "created_seq"),
+        groups=read(tables.groups, group_of),
+        drives=read(tables.drives, drive_of),
+        authorities=read(tables.authorities, lambda row: Authority(*row)),
+        blocked=read(tables.blocked_keys, lambda row: BlockedKey(*row)),
+        certificates=read(tables.certificates, certificate_of),
+        vaults={vault.name: vault for vault in read(tables.vaults, lambda row: Vault(*row))},
+        settings=dict(read(tables.settings, lambda row: (row[0], row[1]))),
+    )

@@ -1,0 +1,156 @@
+"""The only thread that writes: all that waits goes into one transaction and is answered after its commit.
+
+The first write that fails for a reason of the database or the disk ends all writing (Linux may have dropped
+the pages of a failed fsync, so trying again could succeed and lose them): every waiting and later unit gets
+StoreFailed, `on_failure` is called once, and the process is expected to stop and recover from the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+from sqlalchemy import Connection, exc
+
+from qekm.errors import Incident, QekmError, StoreFailed
+from qekm.store.chain import Head, Sign
+from qekm.store.engine import checkpoint
+from qekm.store.plan import Statements, Unit, UnplannableError, plan
+
+_log = logging.getLogger(__name__)
+
+Results = list[QekmError | None]
+Waiting = tuple["asyncio.Future[Results]", Sequence[Unit]]
+
+# What a unit's own values can do to a statement. Everything else is the database's or the disk's.
+_OWN_FAULT = (exc.IntegrityError, exc.DataError, OverflowError, UnicodeError, UnplannableError)
+
+# Rows (and 4 per commit) after which the log is moved into the file: about SQLite's own 1,000 pages.
+_CHECKPOINT_AFTER = 1_000
+
+
+class Writer:
+    """Commits units in groups on one connection; the caller's side is one event loop."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        head: Head,
+        sign: Sign | None,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._connection = connection
+        self._head = head
+        self._sign = sign
+        self._on_failure = on_failure
+        self._statements = Statements.compile(connection.dialect)
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._failure: BaseException | None = None
+        self._told = False
+        self._unmoved = 0
+        self._thread = threading.Thread(target=self._run, name="qekm-store-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, future: asyncio.Future[Results], units: Sequence[Unit]) -> None:
+        """Hand units over; the future gets one result per unit, in order, after their commit."""
+        self._queue.put((future, units))
+
+    def stop(self) -> bool:
+        """Commit what waits and end the thread; tell whether every write went well."""
+        self._queue.put(None)
+        self._thread.join()
+        if self._failure is not None:
+            return False
+        self._connection.close()
+        return True
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            batch, ended = self._take()
+            if batch:
+                results = self._settle([unit for _, units in batch for unit in units])
+                self._tell(batch)  # before the answers: who hears of a failure finds the service stopping
+                _post(batch, _deliver, batch, results)
+                self._checkpoint()
+                self._tell(batch)
+
+    def _take(self) -> tuple[list[Waiting], bool]:
+        """Wait for one item, then take all that came meanwhile; tell whether stop() was among them."""
+        items = [self._queue.get()]
+        while True:
+            try:
+                items.append(self._queue.get_nowait())
+            except Empty:
+                return [item for item in items if item], None in items
+
+    def _settle(self, units: list[Unit]) -> Results:
+        """Commit units together; on a fault of one of them halve, until the bad one stands alone."""
+        if self._failure is None:
+            try:
+                self._transact(units)
+            except _OWN_FAULT as error:
+                if len(units) == 1:
+                    return [_incident(error)]
+                half = len(units) // 2
+                return self._settle(units[:half]) + self._settle(units[half:])
+            except BaseException as error:
+                self._poison(error)
+            else:
+                return [None] * len(units)
+        return [StoreFailed("a write to the store failed; nothing more is written") for _ in units]
+
+    def _transact(self, units: list[Unit]) -> None:
+        steps, head = plan(units, self._head, self._sign, self._statements)
+        with self._connection.begin():
+            for text, rows in steps:
+                self._connection.exec_driver_sql(text, rows)
+                self._unmoved += len(rows)
+        self._head = head
+        self._unmoved += 4
+
+    def _checkpoint(self) -> None:
+        """Move the log into the file now and then."""
+        if self._failure is None and self._unmoved > _CHECKPOINT_AFTER:
+            try:
+                checkpoint(self._connection)
+                self._unmoved = 0
+            except BaseException as error:
+                self._poison(error)
+
+    def _tell(self, batch: list[Waiting]) -> None:
+        """Tell of a failure, once."""
+        if self._failure is not None and not self._told:
+            self._told = True
+            _post(batch, self._on_failure, self._failure)
+
+    def _poison(self, error: BaseException) -> None:
+        self._failure = error
+        _log.critical("a write to the store failed; nothing more is written", exc_info=error)
+
+
+def _post(batch: list[Waiting], call: Callable[..., None], *arguments: object) -> None:
+    """Run a call in the event loop of those who wait; a loop that was closed has nobody waiting."""
+    with suppress(RuntimeError):
+        batch[0][0].get_loop().call_soon_threadsafe(call, *arguments)
+
+
+def _deliver(batch: list[Waiting], results: Results) -> None:
+    """Answer every future with its share of the results; one that was cancelled is past caring."""
+    start = 0
+    for future, units in batch:
+        if not future.done():
+            future.set_result(results[start : start + len(units)])
+        start += len(units)
+
+
+def _incident(error: Exception) -> Incident:
+    """Log a refused unit under a number and return what its caller may know of it."""
+    incident = secrets.token_hex(4)
+    _log.error("incident %s: a unit of changes was refused", incident, exc_info=error)
+    return Incident(f"internal error, incident {incident}", incident=incident)

@@ -1,0 +1,86 @@
+"""What the service does by itself: sessions end, pools are filled up, its own certificate is renewed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from qekm.api.journal import Commits
+from qekm.audit import Strangers, occurred
+from qekm.errors import StoreFailed
+from qekm.model import Change
+from qekm.owners import Owners
+
+_log = logging.getLogger(__name__)
+
+ACTOR = "server"  # in the audit trail
+BATCH = 64  # keys a commit: 1 ms in which no drive is served
+_EVERY_S = 1.0
+_DAY_US = 86_400 * 1_000_000
+_GROUPS = 10_000
+
+
+class Upkeep:
+    """Runs beside the servicers in the same event loop; nothing in it takes longer than a batch of keys."""
+
+    def __init__(
+        self,
+        owners: Owners,
+        refusals: Strangers,
+        store: Commits,
+        publish: Callable[[], None],
+        now_us: Callable[[], int],
+    ) -> None:
+        """Take the owners; `refusals` are those of callers, `publish` puts renewed certificates in force."""
+        self._serving, self._keystore, self._allocator = owners.serving, owners.keystore, owners.allocator
+        self._certificates, self._refusals = owners.certificates, refusals
+        self._store, self._publish, self._now_us = store, publish, now_us
+        self._renewed_us = now_us()
+
+    async def run(self) -> None:
+        """Tick every second until cancelled, or until the store has failed."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.tick()
+            except StoreFailed:
+                return
+            except Exception:
+                _log.exception("a part of the upkeep failed")
+
+    async def tick(self) -> None:
+        """Do what is due now; StoreFailed, Incident."""
+        await self._commit([*self._serving.expire(), *self._refusals.flush(self._now_us())])
+        for group in self._allocator.page(limit=_GROUPS):
+            await self._refill(group.name, self._allocator.needs_refill(group.name))
+        if self._now_us() - self._renewed_us >= _DAY_US:
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Renew the service's own certificate if it is time; to be called at the start, too."""
+        self._renewed_us = self._now_us()
+        changes = self._certificates.refresh_server()
+        if changes:
+            what = "the certificate of the service was renewed"
+            await self._commit([*changes, occurred(self._now_us(), "certificate.renew", ACTOR, message=what)])
+        self._publish()
+
+    async def close(self) -> None:
+        """Write what was counted and not yet written."""
+        await self._commit([*self._serving.strangers.drain(), *self._refusals.drain()])
+
+    async def _refill(self, group: str, missing: int) -> None:
+        """Fill a group's pool up in small commits, between which drives are served."""
+        if missing:
+            _log.info("group %s is filled up: %s keys are made", group, missing)
+        while missing > 0:
+            keys = self._keystore.generate(min(BATCH, missing), group)
+            what = f"{len(keys)} keys for group {group}: {keys[0].alias} to {keys[-1].alias}"
+            record = occurred(self._now_us(), "group.refill", ACTOR, alias=keys[0].alias, message=what)
+            await self._commit([*keys, record])
+            missing -= len(keys)
+
+    async def _commit(self, changes: list[Change]) -> None:
+        if changes:
+            await self._store.commit(changes)

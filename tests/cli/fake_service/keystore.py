@@ -1,0 +1,72 @@
+"""The fake of the keystore service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from qekm.errors import QekmError, UnknownKey
+from qekm.v1 import keystore_pb2
+
+from .parts import key, moment, page_of
+
+
+class FakeKeystore:
+    """Keys and cartridges."""
+
+    def __init__(self) -> None:
+        active = keystore_pb2.KEY_STATE_ACTIVE
+        self.keys = [
+            key(1, state=active, assign_time=moment(5), drive_serial="001300000392", volser="E01001L4"),
+            *(key(number) for number in (2, 3, 4, 5)),
+            key(6, state=keystore_pb2.KEY_STATE_PROCESS_ONLY, group="archive"),
+        ]
+        self.cartridges = [
+            keystore_pb2.Cartridge(
+                volser="E01001L4",
+                alias=self.keys[0].alias,
+                drive_serial="001300000392",
+                drive_wwnn=bytes.fromhex("500308c09e4a1001"),
+                write_time=moment(6),
+            )
+        ]
+        self.fail_after: QekmError | None = None
+        self.requests: list[Any] = []
+
+    def ListKeys(self, request: Any) -> Any:
+        """Answer a page of keys."""
+        found = [
+            one for one in self.keys if request.group in ("", one.group) and request.state in (0, one.state)
+        ]
+        keys, token = page_of(found, request)
+        return keystore_pb2.ListKeysResponse(keys=keys, next_page_token=token)
+
+    def GetKey(self, request: Any) -> Any:
+        """Find a key by alias or DKi."""
+        for one in self.keys:
+            if one.dki == request.dki or (request.alias and one.alias == request.alias.upper()):
+                return keystore_pb2.GetKeyResponse(key=one)
+        raise UnknownKey(f"no key {request.alias or request.dki.hex()}")
+
+    def ListCartridges(self, request: Any) -> Any:
+        """Answer a page of cartridges."""
+        found = [
+            one
+            for one in self.cartridges
+            if request.volser in ("", one.volser) and request.alias in ("", one.alias)
+        ]
+        cartridges, token = page_of(found, request)
+        return keystore_pb2.ListCartridgesResponse(cartridges=cartridges, next_page_token=token)
+
+    def GenerateKeys(self, request: Any, timeout: float | None = None) -> Iterator[Any]:
+        """Make keys in two steps; a planned error comes after the first."""
+        assert timeout and timeout > 30, "a long call needs a deadline of its own"
+        self.requests.append(request)
+        yield keystore_pb2.GenerateKeysResponse(done=request.count // 2, total=request.count)
+        if self.fail_after:
+            raise self.fail_after
+        made = [key(len(self.keys) + 1 + n, group=request.group or "default") for n in range(request.count)]
+        self.keys += made
+        yield keystore_pb2.GenerateKeysResponse(
+            done=request.count, total=request.count, first_alias=made[0].alias, last_alias=made[-1].alias
+        )

@@ -1,0 +1,193 @@
+"""`qekm certificates` against a service in memory; keys and requests are real."""
+
+from pathlib import Path
+
+from cryptography import x509
+from qekm_cli.keypairs import dump_key, make_key
+
+from qekm.errors import BadArgument
+from qekm.v1 import certificates_pb2 as pb
+
+from .conftest import Qekm
+from .fake_service import FakeService
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_list_tells_what_is_in_force(qekm: Qekm) -> None:
+    told = qekm("certificates", "list")
+    assert [line.split()[:4] for line in told.lines[1:3]] == [
+        ["person1", "operator", "expired", "2001-09-09T01:46:40Z"],
+        ["person2", "operator", "in", "force"],
+    ]
+    assert told.lines[3].split()[2] == "revoked"
+    assert len(qekm("certificates", "list", "--json").document["certificates"]) == 3
+
+
+def test_issue_makes_the_key_here_and_sends_only_a_request(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    words = "certificates issue gateway gw2 --host gw2.example --host 10.0.0.2 --days 30 --out"
+    told = qekm(*words.split(), str(tmp_path))
+    assert told.code == 0, told.err
+    assert told.out.startswith(
+        f"gateway gw2 issued: {tmp_path}/gw2.pem and {tmp_path}/gw2.key, until 2027-01-15T"
+    )
+    request = service.certificates.requests[0]
+    assert (request.role, request.name, list(request.hosts), request.days) == (
+        pb.ROLE_GATEWAY, "gw2", ["gw2.example", "10.0.0.2"], 30,
+    )  # fmt: skip
+    assert x509.load_der_x509_csr(request.csr).is_signature_valid
+    key = (tmp_path / "gw2.key").read_bytes()
+    assert key.startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert b"PRIVATE" not in request.SerializeToString()
+    assert {file.name: mode_of(file) for file in tmp_path.iterdir()} == {
+        "gw2.key": 0o600, "gw2.pem": 0o600, "trust.pem": 0o600,
+    }  # fmt: skip
+    assert (tmp_path / "gw2.pem").read_bytes() == b"LEAF\n"
+    assert (tmp_path / "trust.pem").read_bytes() == b"TRUST\n"
+
+
+def test_issue_overwrites_no_key(qekm: Qekm, service: FakeService, tmp_path: Path) -> None:
+    (tmp_path / "anna.key").write_text("precious")
+    told = qekm("certificates", "issue", "operator", "anna", "--out", str(tmp_path))
+    assert told.code == 2
+    assert "anna.key exists and is not overwritten" in told.err
+    assert (tmp_path / "anna.key").read_text() == "precious"
+    assert not service.certificates.requests
+
+
+def test_issue_leaves_no_key_behind_when_it_is_refused(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    service.certificates.refusal = BadArgument("a server needs a host")
+    assert qekm("certificates", "issue", "server", "s", "--out", str(tmp_path)).code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_issue_names_the_argument_that_is_wrong(qekm: Qekm, tmp_path: Path) -> None:
+    for words, told in (
+        (("issue", "king", "a"), "'ROLE'"),
+        (("issue", "operator", "../a"), "'NAME'"),
+        (("issue", "operator", ""), "'NAME'"),
+        (("issue", "operator", "a", "--days", "1000"), "'--days'"),
+        (("issue", "operator"), "missing argument 'NAME'"),
+        (
+            ("issue", "operator", "a", "--out", str(tmp_path / "none")),
+            f"{tmp_path / 'none' / 'a.key'}: No such",
+        ),
+    ):
+        ended = qekm("certificates", *words)
+        assert ended.code == 2
+        assert told in ended.err
+
+
+def home_with(tmp_path: Path, *names: str) -> Path:
+    (tmp_path / "pki").mkdir()
+    for name in names:
+        (tmp_path / "pki" / f"{name}.key").write_bytes(dump_key(make_key()))
+        (tmp_path / "pki" / f"{name}.pem").write_bytes(b"OLD\n")
+    return tmp_path
+
+
+def test_renew_takes_the_key_that_is_there_and_replaces_the_certificate(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    home = home_with(tmp_path, "administrator")
+    key = (home / "pki/administrator.key").read_bytes()
+    told = qekm("certificates", "renew", "--home", str(home))
+    assert told.code == 0, told.err
+    assert service.certificates.requests[0].serial == ""
+    assert x509.load_der_x509_csr(service.certificates.requests[0].csr).is_signature_valid
+    assert (home / "pki/administrator.pem").read_bytes() == b"NEW\n"
+    assert (home / "pki/trust.pem").read_bytes() == b"TRUST2\n"
+    assert (home / "pki/administrator.key").read_bytes() == key
+
+
+def test_renew_of_another_pair_names_its_serial(qekm: Qekm, service: FakeService, tmp_path: Path) -> None:
+    home = home_with(tmp_path, "gateway")
+    told = qekm("certificates", "renew", "gateway", "--home", str(home))
+    assert told.code == 2
+    assert "the certificate of 'gateway' cannot be read as PEM" in told.err
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    key, name, now = make_key(), x509.Name([]), datetime.now(UTC)
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(0xAB12)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, SHA256())
+    )
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    (home / "pki/gateway.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
+    assert qekm("certificates", "renew", "gateway", "--home", str(home)).code == 0
+    assert service.certificates.requests[0].serial == "ab12"
+
+
+def test_renew_without_a_usable_key_names_it(qekm: Qekm, tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    told = qekm("certificates", "renew", "anna", "--home", str(home))
+    assert told.code == 2
+    assert f"{home}/pki/anna.key: No such file" in told.err
+    (home / "pki/anna.key").write_text("garbage")
+    assert (
+        "private key of 'anna' cannot be read"
+        in qekm("certificates", "renew", "anna", "--home", str(home)).err
+    )
+
+
+def test_revoke_takes_the_serial_in_any_spelling_and_a_reason(qekm: Qekm, service: FakeService) -> None:
+    told = qekm("certificates", "revoke", "00:02", "--reason", "left the company")
+    assert told.out == "operator person2 revoked\n"
+    assert (service.certificates.requests[0].serial, service.certificates.requests[0].reason) == (
+        "2", "left the company",
+    )  # fmt: skip
+
+
+def test_revoke_refuses_what_is_no_serial_or_unknown(qekm: Qekm) -> None:
+    for serial in ("xyz", "", "0", "1" * 41):
+        assert qekm("certificates", "revoke", serial).code == 2
+    told = qekm("certificates", "revoke", "ffff")
+    assert told.code == 3
+    assert "qekm certificates list" in told.err
+
+
+def test_trust_prints_the_authorities_or_writes_them(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    told = qekm("certificates", "trust")
+    assert (told.out, told.err) == ("TRUST\n", "")
+    service.certificates.rolling = True
+    told = qekm("certificates", "trust", "--out", str(tmp_path / "t.pem"))
+    assert told.out == ""
+    assert "a roll-over is under way: 3 certificates of the old authority" in told.err
+    assert (tmp_path / "t.pem").read_bytes() == b"TRUST\n"
+    document = qekm("certificates", "trust", "--json").document
+    assert document == {"trust_pem": "TRUST\n", "rolling": True, "old_count": 3}
+
+
+def test_rollover_writes_the_authorities_to_the_home_it_uses(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    home = home_with(tmp_path)
+    assert "rollover finish" in qekm("certificates", "rollover", "start", "--home", str(home)).out
+    assert (home / "pki/trust.pem").read_bytes() == b"BOTH\n"
+    assert qekm("certificates", "rollover", "finish", "--force", "--home", str(home)).code == 0
+    assert (home / "pki/trust.pem").read_bytes() == b"ONE\n"
+    assert service.certificates.requests[0].force
+
+
+def test_rollover_without_a_home_of_its_own_answers_only(qekm: Qekm, tmp_path: Path) -> None:
+    told = qekm("certificates", "rollover", "start", "--home", str(tmp_path / "none"), "--json")
+    assert told.document == {"trust_pem": "BOTH\n"}
+    assert qekm("certificates", "rollover").code == 2
+    assert qekm("certificates", "rollover", "abort").code == 2

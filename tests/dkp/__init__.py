@@ -1,0 +1,1 @@
+"""Tests of qekm.dkp, the drive key protocol's codec."""

@@ -1,0 +1,122 @@
+"""A whole service in the test's own event loop: real store, real mTLS, a clock that can be put forward."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from grpc import aio
+
+from qekm.client import AsyncClient, connect_async
+from qekm.config import Settings
+from qekm.home import Home
+from qekm.init import Wanted, make
+from qekm.model import AuditRecord
+from qekm.rpc.channel import open_async_channel
+from qekm.rpc.tls import Files, client_credentials
+from qekm.sealing import KeyFileSealer
+from qekm.service import Service, clock_us
+from qekm.store import Store
+from qekm.unlocking import unlock
+from qekm.v1.serving_pb2 import GatewayHello, ServeRequest, ServeResponse, Step
+from qekm.v1.serving_pb2_grpc import ServingServiceStub
+
+FREE_PORTS = {"grpc.port": "0", "health.port": "0"}
+
+
+@dataclass
+class Clock:
+    """The machine's clock and what a test adds to it."""
+
+    ahead_us: int = 0
+
+    def __call__(self) -> int:
+        """Return the time."""
+        return clock_us() + self.ahead_us
+
+
+@dataclass
+class Running:
+    """A service that listens, its store and an administrator's client."""
+
+    home: Home
+    service: Service
+    store: Store
+    ports: dict[str, int]
+    client: AsyncClient
+    clock: Clock
+
+    async def records(self) -> list[AuditRecord]:
+        """Return the whole trail."""
+        return [link.record for link in await asyncio.to_thread(lambda: list(self.store.iterate_audit()))]
+
+    @asynccontextmanager
+    async def gateway(self, first: ServeRequest | None = None) -> AsyncIterator[Gateway]:
+        """Connect as a gateway for the block; `first` is its first message, if not a proper hello."""
+        files = Files(self.home.certificate("gateway"), self.home.key("gateway"), self.home.trust)
+        target = f"localhost:{self.ports['grpc']}"
+        async with open_async_channel(target, client_credentials(files)) as channel:
+            gateway = Gateway(ServingServiceStub(channel).Serve())
+            await gateway.stream.write(first or ServeRequest(hello=gateway.hello()))
+            yield gateway
+            gateway.stream.cancel()
+
+
+@dataclass
+class Gateway:
+    """The gateway's end of a Serve stream."""
+
+    stream: aio.StreamStreamCall[ServeRequest, ServeResponse]
+    private: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+
+    def hello(self) -> GatewayHello:
+        """Return what it says first."""
+        spki = self.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return GatewayHello(version="9.9.9", addresses=["127.0.0.1:3801"], pid=4711, diagnosis_spki=spki)
+
+    async def ask(self, *steps: Step) -> ServeResponse:
+        """Send one batch and return the answer to it."""
+        await self.stream.write(ServeRequest(steps=steps))
+        return await self.read()
+
+    async def read(self) -> ServeResponse:
+        """Return the next message of the service."""
+        response = await asyncio.wait_for(self.stream.read(), 10)
+        assert isinstance(response, ServeResponse), "the stream ended"
+        return response
+
+
+@asynccontextmanager
+async def running(
+    path: Path, keys: int = 64, store_type: type[Store] = Store, **properties: str
+) -> AsyncIterator[Running]:
+    """Make a key manager in `path` unless there is one, and run it for the block; dots in names as `__`."""
+    home, clock = Home(path), Clock()
+    if not home.config.exists():
+        wanted = FREE_PORTS | {name.replace("__", "."): value for name, value in properties.items()}
+        make(home, Wanted(keys=keys, properties=wanted), clock)
+    store = store_type.open(home.store)
+    try:
+        ring = unlock(store.slots(), KeyFileSealer(home.root_key), store.estate_id)
+        service = Service(home, Settings.load(home.config), store, ring, clock, os.urandom)
+        ports = await service.start()
+        with home.announced("server", "test", ports):
+            async with connect_async(home.path) as client:
+                yield Running(home, service, store, ports, client, clock)
+        await service.stop()
+    finally:
+        store.close()
+
+
+async def collect(stream: Any) -> Sequence[Any]:
+    """Return everything that a stream of answers has."""
+    return [answer async for answer in stream]

@@ -1,0 +1,38 @@
+"""The table of authority covers the contract. What it says is checked in tests/system/test_matrix.py."""
+
+from __future__ import annotations
+
+from qekm.api.authority import RULES, is_allowed
+from qekm.model import Role
+from tests.fakes.edge import contract
+
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+
+def test_every_call_of_the_contract_has_a_rule_and_there_is_no_other_rule() -> None:
+    assert set(RULES) - {REFLECTION} == set(contract())
+
+
+def test_every_call_has_somebody_who_may() -> None:
+    assert all(RULES.values())
+
+
+def test_what_has_no_rule_is_for_nobody() -> None:
+    for method in ("/qekm.v1.KeystoreService/ExportKeys", "/qekm.v1.KeystoreService", "", "GetKey"):
+        assert not any(is_allowed(role, method) for role in Role)
+
+
+def test_only_a_gateway_gets_keys_and_an_administrator_may_do_the_rest() -> None:
+    serve = "/qekm.v1.ServingService/Serve"
+    assert RULES[serve] == {Role.GATEWAY}
+    assert all(Role.ADMINISTRATOR in roles for method, roles in RULES.items() if method != serve)
+
+
+def test_the_service_itself_may_call_nothing() -> None:
+    assert not any(Role.SERVER in roles for roles in RULES.values())
+
+
+def test_an_auditor_changes_nothing() -> None:
+    reads = ("List", "Get", "Verify", "Renew", "ServerReflection")
+    may = [method.rpartition("/")[2] for method, roles in RULES.items() if Role.AUDITOR in roles]
+    assert all(name.startswith(reads) for name in may)

@@ -1,0 +1,332 @@
+"""Messages 84 and 85: which key, recorded how, wrapped how."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from qekm.dkp.fields import MessageType, Tag
+from qekm.dkp.pages import build_t10_label
+from qekm.model import AuditRecord, Drive, DriveState, Group, Key, KeyState, LabelMode, OnExhaustion
+from tests.fakes.drive import ACQUIRE, CREATE, OPTIONAL, TRANSLATE, DriveSession
+from tests.fakes.estate import Estate, Refused
+
+SERIAL, MOUNT = "001300000392", bytes(range(16))
+
+
+def states(estate: Estate) -> list[str]:
+    return [key.state.name for key in estate.disk.keys.values()]
+
+
+def code_of_giving(estate: Estate, session: DriveSession, named: bytes = b"") -> str:
+    try:
+        estate.give(session, named)
+    except Refused as refused:
+        return refused.fault.code.name
+    return ""
+
+
+def entered(estate: Estate, **entry: Any) -> None:
+    estate.disk.commit(estate.registry.create(Drive(SERIAL, DriveState.ACCEPTED, 1, **entry)))
+
+
+@pytest.mark.parametrize("ask", [CREATE, 0xEE11, ACQUIRE, 0xEE10, OPTIONAL])
+def test_a_new_key_is_assigned_and_recorded_in_the_unit_before_it_leaves(ask: int) -> None:
+    estate = Estate()
+    session = estate.give(estate.drive().session(ask=ask))
+    key, record = estate.disk.units[-1]
+    assert isinstance(key, Key)
+    assert isinstance(record, AuditRecord)
+    assert (key.alias, key.state, key.drive_serial, key.volser) == (
+        session.alias,
+        KeyState.ASSIGNED,
+        SERIAL,
+        "E01001L4",
+    )
+    assert (record.event, record.outcome.name, record.alias) == ("key.create", "INTENT", session.alias)
+    assert estate.keystore.open(key).reveal() == session.data_key
+
+
+def test_the_page_sets_both_modes_and_clears_the_key_on_demount_when_a_medium_is_known() -> None:
+    estate = Estate()
+    for said, clears in (({}, True), ({"volser": ""}, False), ({"volser": "", "mount_id": MOUNT}, True)):
+        page = estate.give(estate.drive().session(**said)).page
+        assert page is not None
+        assert (page.clear_on_demount, page.encryption_mode, page.decryption_mode) == (clears, 2, 3)
+
+
+def test_a_label_binds_the_key_to_drive_server_session_frame_and_certificate() -> None:
+    estate = Estate()
+    session = estate.give(estate.drive().session())
+    assert session.label == session.full_label
+
+
+def test_a_t10_label_names_the_drive_only() -> None:
+    estate = Estate()
+    entered(estate, label_mode=LabelMode.T10)
+    session = estate.give(estate.drive().session())
+    assert session.label == build_t10_label(session.drive.wwnn)
+
+
+def test_a_named_key_is_given_to_a_reader() -> None:
+    estate = Estate()
+    written = estate.run(estate.drive().session())
+    assert written.page is not None
+    dki = written.page.dki
+    reader = estate.drive("001310000363")
+    for session, named in (
+        (reader.session(ask=TRANSLATE, dki=dki), b""),
+        (reader.session(ask=TRANSLATE, akad=dki), b""),
+        (reader.session(ask=TRANSLATE, dki=dki, akad=dki), b""),
+        (reader.session(ask=TRANSLATE), dki),
+        (reader.session(ask=0xEE13, dki=dki), b""),
+        (reader.session(ask=ACQUIRE, dki=dki), b""),
+    ):
+        estate.give(session, named)
+        assert (session.alias, session.data_key) == (written.alias, written.data_key)
+        (record,) = estate.disk.units[-1]
+        assert isinstance(record, AuditRecord)
+        assert (record.event, record.outcome.name) == ("key.serve", "INTENT")
+
+
+def test_a_translation_that_names_no_key_is_asked_for_it() -> None:
+    estate = Estate()
+    session = estate.begin(estate.drive().session(ask=TRANSLATE))
+    reply = estate.ask(session.reply_dsk())
+    assert (reply.type, reply.flags, reply.tlvs) == (MessageType.QUERY_DKI, 0, ())
+
+
+def test_a_key_that_nobody_knows_is_ee31() -> None:
+    estate = Estate()
+    for ask in (TRANSLATE, ACQUIRE):
+        assert code_of_giving(estate, estate.drive().session(ask=ask, dki=b"QKM" + bytes(9))) == "EE31"
+    assert code_of_giving(estate, estate.drive().session(ask=TRANSLATE), b"QKM" + bytes(9)) == "EE31"
+
+
+@pytest.mark.parametrize("ask", [CREATE, OPTIONAL])
+def test_a_key_named_in_a_creation_is_ignored(ask: int) -> None:
+    estate = Estate()
+    written = estate.run(estate.drive().session())
+    assert written.page is not None
+    assert estate.give(estate.drive("2").session(ask=ask, dki=written.page.dki)).alias != written.alias
+
+
+@pytest.mark.parametrize("state", [state for state in KeyState if state is not KeyState.DESTROYED])
+def test_a_key_in_any_state_with_material_can_be_read(state: KeyState) -> None:
+    estate = Estate(keys=1)
+    (key,) = estate.disk.keys.values()
+    estate.disk.keys[key.alias] = replace(key, state=state)
+    estate.build()
+    assert estate.give(estate.drive().session(ask=TRANSLATE, dki=key.dki)).alias == key.alias
+
+
+def test_a_destroyed_key_is_ee31() -> None:
+    estate = Estate(keys=1)
+    (key,) = estate.disk.keys.values()
+    estate.disk.keys[key.alias] = replace(key, state=KeyState.DESTROYED)
+    estate.build()
+    assert code_of_giving(estate, estate.drive().session(ask=TRANSLATE, dki=key.dki)) == "EE31"
+
+
+@pytest.mark.parametrize("state", [state for state in KeyState if state is not KeyState.READY])
+def test_only_a_ready_key_is_given_for_writing(state: KeyState) -> None:
+    estate = Estate(keys=1)
+    (key,) = estate.disk.keys.values()
+    estate.disk.keys[key.alias] = replace(key, state=state)
+    estate.build()
+    assert code_of_giving(estate, estate.drive().session()) == "EE34"
+
+
+def test_a_damaged_key_is_ee31_and_leaves_the_pool() -> None:
+    estate = Estate(keys=2)
+    first = next(iter(estate.disk.keys.values()))
+    estate.disk.keys[first.alias] = replace(first, check_value=bytes(4))
+    estate.build()
+    assert code_of_giving(estate, estate.drive().session()) == "EE31"
+    assert states(estate) == ["QUARANTINED", "READY"]
+    assert estate.disk.events() == ["key.damaged FAILURE", "drive.refuse FAILURE"]
+    assert code_of_giving(estate, estate.drive().session()) == ""
+
+
+def test_a_damaged_key_is_not_served_to_a_reader() -> None:
+    estate = Estate(keys=1)
+    (key,) = estate.disk.keys.values()
+    estate.disk.keys[key.alias] = replace(key, check_value=bytes(4))
+    estate.build()
+    assert code_of_giving(estate, estate.drive().session(ask=TRANSLATE, dki=key.dki)) == "EE31"
+
+
+def test_an_empty_pool_is_ee34_and_reading_goes_on() -> None:
+    estate = Estate(keys=1)
+    written = estate.run(estate.drive().session())
+    assert code_of_giving(estate, estate.drive("2").session()) == "EE34"
+    assert written.page is not None
+    assert code_of_giving(estate, estate.drive("2").session(ask=TRANSLATE, dki=written.page.dki)) == ""
+
+
+def test_a_group_without_any_key_is_ee31() -> None:
+    estate = Estate(keys=0)
+    assert code_of_giving(estate, estate.drive().session()) == "EE31"
+
+
+def test_reuse_gives_used_keys_in_turn_and_they_stay_active() -> None:
+    estate = Estate(keys=2, policy=OnExhaustion.REUSE)
+    drive = estate.drive()
+    aliases = [estate.run(drive.session(volser=f"V{number}")).alias[-1] for number in range(5)]
+    assert aliases == list("01010")
+    assert states(estate) == ["ACTIVE", "ACTIVE"]
+    estate.give(drive.session())
+    estate.restart()
+    assert states(estate) == ["ACTIVE", "ACTIVE"]
+    assert [cartridge.volser for cartridge in estate.disk.cartridges] == ["V0", "V1", "V2", "V3", "V4"]
+
+
+def test_a_drives_own_key_and_group_are_used() -> None:
+    estate = Estate()
+    estate.groups.append(Group("own", OnExhaustion.REFUSE, False, 1))
+    estate.build()
+    (grouped,) = estate.keystore.generate(1, "own")
+    entered(estate, group="own")
+    drive = estate.drive()
+    assert estate.run(drive.session()).alias == grouped.alias
+    fixed = estate.keystore.page()[3].alias
+    estate.registry.update(SERIAL, alias=fixed)
+    assert {estate.run(drive.session(volser=f"V{number}")).alias for number in range(3)} == {fixed}
+
+
+def test_a_drives_own_key_is_given_again_after_a_session_that_went_wrong() -> None:
+    estate = Estate()
+    entered(estate, alias=estate.keystore.page()[1].alias)
+    drive = estate.drive()
+    first = estate.give(drive.session())
+    estate.restart()
+    assert estate.keystore.by_alias(first.alias).state is KeyState.SUSPECT
+    assert estate.run(drive.session()).alias == first.alias
+    assert estate.keystore.by_alias(first.alias).state is KeyState.ACTIVE
+
+
+def test_a_drive_that_may_not_have_a_group_is_ee31_for_writing_and_reading() -> None:
+    estate = Estate()
+    estate.groups.append(Group("other", OnExhaustion.REFUSE, False, 1))
+    estate.build()
+    (foreign,) = estate.keystore.generate(1, "other")
+    entered(estate, allowed_groups=("default",))
+    drive = estate.drive()
+    assert code_of_giving(estate, drive.session()) == ""
+    for ask in (TRANSLATE, ACQUIRE):
+        assert code_of_giving(estate, drive.session(ask=ask, dki=foreign.dki)) == "EE31"
+    estate.registry.update(SERIAL, allowed_groups=("other",))
+    assert code_of_giving(estate, drive.session()) == "EE31"
+
+
+def test_a_retry_of_a_mount_gets_the_same_key_whatever_became_of_the_first_try() -> None:
+    estate = Estate()
+    drive = estate.drive()
+    first = estate.give(drive.session(mount_id=MOUNT))
+    again = estate.give(drive.session(mount_id=MOUNT))  # the answer was lost
+    assert (again.alias, again.data_key) == (first.alias, first.data_key)
+    estate.restart()  # in mid-session
+    assert states(estate).count("SUSPECT") == 1
+    assert estate.run(drive.session(mount_id=MOUNT)).alias == first.alias
+    assert estate.run(drive.session(mount_id=MOUNT)).alias == first.alias  # COMPLETE was lost
+    assert states(estate) == ["ACTIVE", "READY", "READY", "READY"]
+    assert len(estate.disk.cartridges) == 1
+
+
+def test_another_mount_volume_or_drive_gets_another_key() -> None:
+    estate = Estate(keys=9)
+    drive = estate.drive()
+    sessions = [
+        estate.run(drive.session(mount_id=MOUNT)),
+        estate.run(drive.session(mount_id=bytes(15) + b"\1")),
+        estate.run(drive.session(mount_id=MOUNT, volser="E01002L4")),
+        estate.run(drive.session(mount_id=MOUNT, volser="")),
+        estate.run(drive.session()),
+        estate.run(drive.session()),
+        estate.run(estate.drive("001310000363").session(mount_id=MOUNT)),
+    ]
+    assert len({session.alias for session in sessions}) == 7
+
+
+def test_a_retry_that_ended_badly_leaves_a_confirmed_key_active() -> None:
+    estate = Estate()
+    drive = estate.drive()
+    first = estate.run(drive.session(mount_id=MOUNT))
+    estate.run(drive.session(mount_id=MOUNT), installed=False)
+    estate.give(drive.session(mount_id=MOUNT))
+    estate.restart()
+    assert estate.keystore.by_alias(first.alias).state is KeyState.ACTIVE
+
+
+def test_without_a_mount_id_a_retry_gets_another_key_and_the_old_one_is_suspect() -> None:
+    estate = Estate()
+    drive = estate.drive()
+    first = estate.give(drive.session())
+    second = estate.give(drive.session())
+    assert first.alias != second.alias
+    assert states(estate) == ["SUSPECT", "ASSIGNED", "READY", "READY"]
+    unit = [type(change).__name__ for change in estate.disk.units[-1]]
+    assert unit == ["Key", "AuditRecord", "Key", "AuditRecord"]
+
+
+def test_a_session_that_was_given_up_may_still_confirm_its_key() -> None:
+    estate = Estate()
+    drive = estate.drive()
+    estate.run(drive.session())  # enrolled
+    first = estate.give(drive.session())
+    second = estate.give(drive.session())
+    first.take(estate.ask(first.status()))
+    second.take(estate.ask(second.status()))
+    assert [key.state.name for key in estate.disk.keys.values()] == ["ACTIVE", "ACTIVE", "ACTIVE", "READY"]
+
+
+def test_the_end_of_an_old_session_does_not_touch_the_key_of_a_new_one() -> None:
+    estate = Estate()
+    drive = estate.drive()
+    first = estate.give(drive.session(mount_id=MOUNT))
+    second = estate.give(drive.session(mount_id=MOUNT))
+    assert estate.serving.end(first.session_id, 0xEE0E, "closed")[0].event == "session.end"  # type: ignore[union-attr]
+    assert estate.keystore.by_alias(first.alias).state is KeyState.ASSIGNED
+    second.take(estate.ask(second.status()))
+    assert estate.keystore.by_alias(first.alias).state is KeyState.ACTIVE
+
+
+def test_more_creations_in_an_hour_than_allowed_are_ee34_and_retries_do_not_count() -> None:
+    estate = Estate(keys=9, **{"drive.creationsPerHour": 2})
+    drive = estate.drive()
+    for number in range(2):
+        estate.now += 1_000_000
+        for _ in range(3):
+            estate.run(drive.session(mount_id=bytes(15) + bytes((number,))))
+    assert code_of_giving(estate, drive.session()) == "EE34"
+    assert code_of_giving(estate, estate.drive("001310000363").session()) == ""
+    assert code_of_giving(estate, drive.session(mount_id=bytes(16))) == ""  # a retry
+    estate.now += 3_600_000_000 - 1_000_000
+    assert code_of_giving(estate, drive.session()) == ""
+    assert code_of_giving(estate, drive.session()) == "EE34"
+
+
+def test_reading_is_not_limited() -> None:
+    estate = Estate(**{"drive.creationsPerHour": 1})
+    drive = estate.drive()
+    written = estate.run(drive.session())
+    assert written.page is not None
+    for _ in range(5):
+        assert code_of_giving(estate, drive.session(ask=TRANSLATE, dki=written.page.dki)) == ""
+
+
+def test_where_policy_says_so_an_optional_request_is_told_to_write_in_clear() -> None:
+    estate = Estate(**{"drive.optionalEncryption": "clear"})
+    session = estate.begin(estate.drive().session(ask=OPTIONAL))
+    reply = estate.ask(session.reply_dsk())
+    assert (reply.type, reply.flags) == (MessageType.NO_KEY, 8)
+    assert [tag for tag, _ in reply.tlvs] == [Tag.SIGNATURE]
+    assert estate.disk.events() == ["key.none INTENT"]
+    session.take(reply)
+    session.take(estate.ask(session.status()))
+    assert estate.disk.events() == ["key.none INTENT", "key.none SUCCESS"]
+    assert not estate.disk.drives  # NO_KEY enrols nobody
+    assert states(estate) == ["READY"] * 4
+    assert estate.run(estate.drive().session(ask=CREATE)).alias  # and only then

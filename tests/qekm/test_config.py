@@ -1,0 +1,151 @@
+"""A property file is read exactly, or refused with the property and the line."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from qekm.config import PROPERTIES, Settings, write_defaults
+from qekm.errors import BadConfiguration
+
+ORIGINALS = ["TransportListener.tcp.port", "drive.acceptUnknownDrives", "symmetricKeySet"]
+
+
+def _load(tmp_path: Path, text: str, **environ: str) -> Settings:
+    path = tmp_path / "KeyManagerConfig.properties"
+    path.write_bytes(text.encode("iso-8859-1"))
+    return Settings.load(path, environ)
+
+
+def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
+    settings = _load(tmp_path, "")
+    assert {name: settings[name] for name in PROPERTIES} == {
+        "TransportListener.tcp.port": 3801,
+        "TransportListener.tcp.host": ("::",),
+        "dkp.tls": "optional",
+        "dkp.connectionsPerAddress": 64,
+        "dkp.frameTimeout": 30,
+        "dkp.stepTimeout": 30,
+        "dkp.sessionTimeout": 120,
+        "dkp.idleTimeout": 300,
+        "grpc.port": 3802,
+        "grpc.host": "127.0.0.1",
+        "grpc.reflection": False,
+        "health.port": 0,
+        "drive.acceptUnknownDrives": "true",
+        "drive.creationsPerHour": 120,
+        "drive.optionalEncryption": "create",
+        "symmetricKeySet": "default",
+        "keystore.protect": "none",
+        "keystore.slot": "key-file",
+        "keystore.keyFile": "root.key",
+    }
+    assert [name for name, item in PROPERTIES.items() if item.origin == "original"] == ORIGINALS
+
+
+def test_values_are_read_in_the_notation_of_java(tmp_path: Path) -> None:
+    settings = _load(
+        tmp_path,
+        "! a comment\r\nTransportListener.tcp.port : 0\n\n  grpc.host=\\\n   127.0.0.2  \n"
+        "TransportListener.tcp.host=192.0.2.1, ::1,tape.example\nsymmetricKeySet B\\u00e4nder\n"
+        "drive.acceptUnknownDrives=Pending\ngrpc.reflection=TRUE\n",
+    )
+    assert settings["TransportListener.tcp.port"] == 0
+    assert settings["grpc.host"] == "127.0.0.2"
+    assert settings["TransportListener.tcp.host"] == ("192.0.2.1", "::1", "tape.example")
+    assert settings["symmetricKeySet"] == "Bänder"
+    assert settings["drive.acceptUnknownDrives"] == "pending"
+    assert settings["grpc.reflection"] is True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("grpc.port=65536", "whole number from 0 to 65,535"),
+        ("grpc.port=-1", "whole number"),
+        ("grpc.port=", "whole number"),
+        ("grpc.port=3_802", "whole number"),
+        ("grpc.port=\u00b2", "whole number"),
+        ("grpc.port=" + "9" * 5000, "whole number"),
+        ("dkp.frameTimeout=0", "whole number from 1"),
+        ("grpc.reflection=yes", "true, false"),
+        ("drive.acceptUnknownDrives=perhaps", "true, false, pending"),
+        ("keystore.protect=backup", "none"),
+        ("grpc.host=a b", "address or a host name"),
+        ("grpc.host=", "address or a host name"),
+        ("TransportListener.tcp.host=::1,,::2", "addresses"),
+        ("symmetricKeySet=a\\nb", "control characters"),
+        ("symmetricKeySet=", "text"),
+        ("x=\\u12g4", "escape"),
+    ],
+)
+def test_a_bad_line_is_named_with_what_would_be_right(tmp_path: Path, wrong: str, right: str) -> None:
+    with pytest.raises(BadConfiguration, match=r"line 4") as refused:
+        _load(tmp_path, f"# one\n\nfirst=1\n{wrong}\n")
+    assert right in refused.value.message
+    assert refused.value.details["line"] == "4"
+    assert refused.value.details["property"] == (
+        "" if wrong.startswith("x") else wrong.split("=", maxsplit=1)[0]
+    )
+    assert len(refused.value.message) < 300
+
+
+def test_lines_are_counted_through_continuations(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration) as refused:
+        _load(tmp_path, "other=a\\\n  b\\\r\n  c\n\ngrpc.port=x\n")
+    assert refused.value.details["line"] == "5"
+
+
+def test_a_property_that_is_set_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"line 3: grpc\.port is set already in line 1"):
+        _load(tmp_path, "grpc.port=1\n\ngrpc.port=2\n")
+
+
+def test_an_unknown_property_is_kept_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        settings = _load(tmp_path, "Audit.handler.file.size=10000\n")
+    assert settings.unknown == {"Audit.handler.file.size": "10000"}
+    assert "line 1: property Audit.handler.file.size is not known" in caplog.text
+    with pytest.raises(KeyError):
+        settings["Audit.handler.file.size"]
+
+
+def test_the_environment_wins_and_is_named_when_it_is_wrong(tmp_path: Path) -> None:
+    settings = _load(tmp_path, "grpc.port=1\n", QEKM_PROPERTY_grpc_port="2", QEKM_PROPERTY_nonsense="3")
+    assert settings["grpc.port"] == 2
+    with pytest.raises(BadConfiguration, match="QEKM_PROPERTY_dkp_tls") as refused:
+        _load(tmp_path, "", QEKM_PROPERTY_dkp_tls="no")
+    assert refused.value.details["property"] == "dkp.tls"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"gone\.properties"):
+        Settings.load(tmp_path / "gone.properties", {})
+
+
+def test_a_written_file_reads_back_and_explains_itself(tmp_path: Path) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    write_defaults(
+        path, {"grpc.port": "0", "symmetricKeySet": "Bänder #1", "TransportListener.tcp.host": "::1"}
+    )
+    settings = Settings.load(path, {})
+    assert (settings["grpc.port"], settings["symmetricKeySet"]) == (0, "Bänder #1")
+    assert settings["TransportListener.tcp.host"] == ("::1",)
+    assert settings.unknown == {}
+    text = path.read_text("iso-8859-1")
+    assert all(name in text and item.help in text for name, item in PROPERTIES.items())
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("bad", [{"grpc.port": "x"}, {"no.such.property": "1"}])
+def test_a_file_that_could_not_be_read_back_is_not_written(tmp_path: Path, bad: dict[str, str]) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    path.write_text("grpc.port=7\n")
+    with pytest.raises(BadConfiguration) as refused:
+        write_defaults(path, bad)
+    assert refused.value.details["property"] in bad
+    assert path.read_text() == "grpc.port=7\n"
+    assert list(tmp_path.iterdir()) == [path]

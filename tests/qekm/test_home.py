@@ -1,0 +1,70 @@
+"""Where a key manager lives, and which of its processes are running."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qekm.errors import NotInitialised
+from qekm.home import DEFAULT, Home
+
+
+def test_the_option_wins_over_the_environment_and_that_over_the_default(tmp_path: Path) -> None:
+    environ = {"QEKM_HOME": str(tmp_path / "b")}
+    assert Home.find(tmp_path / "a", environ).path == tmp_path / "a"
+    assert Home.find(None, environ).path == tmp_path / "b"
+    assert Home.find(None, {}).path == DEFAULT
+
+
+def test_a_relative_home_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Home.find("here").path == tmp_path / "here"
+
+
+def test_every_path_lies_below_the_home(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    paths = [home.config, home.root_key, home.store, home.trust, home.run, home.stdout_log, home.stderr_log]
+    paths += [home.certificate("server"), home.key("server"), home.run_file("gateway")]
+    assert all(tmp_path in path.parents for path in paths)
+
+
+def test_an_empty_directory_is_no_key_manager_and_the_error_names_it(tmp_path: Path) -> None:
+    with pytest.raises(NotInitialised, match=str(tmp_path)) as caught:
+        Home(tmp_path).require()
+    assert "qekm init" in caught.value.advice
+
+
+def test_a_process_is_seen_while_it_is_announced_and_not_after(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.running("server") is None
+    with home.announced("server", "1.2.3", {"grpc": 3802}):
+        told = home.running("server")
+        assert told is not None
+        assert (told.version, dict(told.ports)) == ("1.2.3", {"grpc": 3802})
+        assert home.run_file("server").stat().st_mode & 0o777 == 0o600
+    assert home.running("server") is None
+    assert list(home.run.iterdir()) == []
+
+
+def test_what_a_killed_process_left_does_not_count_as_running(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, pathlib; from qekm.home import Home\n"
+        "with Home(pathlib.Path(sys.argv[1])).announced('server', '1', {'grpc': 1}): os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    home = Home(tmp_path)
+    assert done.returncode == -9
+    assert json.loads(home.run_file("server").read_text())["ports"] == {"grpc": 1}
+    assert home.running("server") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "ports": 3}'])
+def test_a_damaged_run_file_is_no_running_process(tmp_path: Path, text: str) -> None:
+    home = Home(tmp_path)
+    home.run.mkdir()
+    home.run_file("server").write_text(text)
+    assert home.running("server") is None

@@ -1,0 +1,221 @@
+"""Making a key manager: all of it or nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from qekm.config import Settings
+from qekm.errors import BadArgument, BadConfiguration, BadPassword, HomeExists, NotInitialised, QekmError
+from qekm.estate import Estate
+from qekm.home import Home
+from qekm.init import Made, Wanted, make
+from qekm.model import KeyState, Outcome
+from qekm.progress import Progress
+from qekm.sealing import KeyFileSealer, PasswordSealer
+from qekm.secret import Secret
+from qekm.service import clock_us
+from qekm.store import Store
+from qekm.subject import subject_of
+from qekm.trail import read_public_key, verify
+from qekm.unlocking import Means, unlock
+
+PASSWORD = "correct horse battery staple"
+
+
+def made(path: Path, **wanted: object) -> tuple[Home, Made]:
+    """Make a small key manager."""
+    home = Home(path)
+    return home, make(home, Wanted(**({"keys": 10} | wanted)), clock_us)  # type: ignore[arg-type]
+
+
+def test_a_home_is_private_and_complete(tmp_path: Path) -> None:
+    home, _ = made(tmp_path / "home")
+    home.require()
+    for path in [home.path, *home.path.rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+    names = {path.name for path in home.path.iterdir()}
+    assert names == {"KeyManagerConfig.properties", "root.key", "store", "pki", "run", "keymanager"}
+
+
+def test_the_store_holds_keys_group_secrets_and_the_first_records(tmp_path: Path) -> None:
+    home, told = made(tmp_path / "home")
+    store = Store.open(home.store)
+    try:
+        found = store.load()
+        ring = unlock(store.slots(), KeyFileSealer(home.root_key), store.estate_id)
+        assert [key.state for key in found.keys] == [KeyState.READY] * 10
+        assert len({ring.open_key(key).reveal() for key in found.keys}) == 10
+        assert [(group.name, group.is_default) for group in found.groups] == [("default", True)]
+        assert store.estate_id == told.estate_id
+        assert Estate.load(found.vaults, found.settings, ring).anchor == told.anchor
+        records = [link.record for link in store.iterate_audit()]
+    finally:
+        store.close()
+    assert [record.event for record in records] == ["server.init", *["certificate.issue"] * 3]
+    assert {record.outcome for record in records} == {Outcome.SUCCESS}
+    assert verify(home, read_public_key(home.audit_key)).intact
+
+
+def test_certificates_name_their_roles_and_the_hosts_asked_for(tmp_path: Path) -> None:
+    home, told = made(tmp_path / "home", hosts=("keys.example", "192.0.2.5"))
+    for name, hosts in {
+        "server": ("localhost", "keys.example", "127.0.0.1", "::1", "192.0.2.5"),
+        "gateway": ("localhost", "keys.example", "127.0.0.1", "::1", "192.0.2.5"),
+        "administrator": (),
+    }.items():
+        leaf = x509.load_pem_x509_certificate(home.certificate(name).read_bytes())
+        subject = subject_of(leaf)
+        assert (subject.estate, subject.role.name.lower(), subject.hosts) == (told.estate_id, name, hosts)
+        key = load_pem_private_key(home.key(name).read_bytes(), None)
+        assert key.public_key() == leaf.public_key()
+
+
+def test_an_existing_key_manager_is_never_touched(tmp_path: Path) -> None:
+    home, _ = made(tmp_path / "home")
+    before = {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()}
+    with pytest.raises(HomeExists):
+        made(tmp_path / "home")
+    assert {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("part", ["root.key", "store", "pki", "KeyManagerConfig.properties"])
+def test_what_could_be_a_part_of_a_key_manager_is_never_overwritten(tmp_path: Path, part: str) -> None:
+    (tmp_path / part).write_text("precious")
+    with pytest.raises(HomeExists, match=part):
+        made(tmp_path)
+    assert (tmp_path / part).read_text() == "precious"
+
+
+def test_a_directory_with_other_things_in_it_keeps_them_and_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "notes").write_text("mine")
+    (tmp_path / "keymanager").mkdir()
+    made(tmp_path)
+    assert (tmp_path / "notes").read_text() == "mine"
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_password_opens_the_store_and_no_key_file_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n")
+    home, told = made(tmp_path / "home", means=Means(password_file=file))
+    assert told.key_file is None
+    assert not home.root_key.exists()
+    assert Settings.load(home.config, {})["keystore.slot"] == "password"
+    store = Store.open(home.store)
+    try:
+        unlock(store.slots(), PasswordSealer(Secret(PASSWORD.encode())), store.estate_id)
+        with pytest.raises(BadPassword):
+            unlock(store.slots(), PasswordSealer(Secret(b"incorrect horse")), store.estate_id)
+    finally:
+        store.close()
+
+
+def test_a_key_file_may_lie_elsewhere_and_one_that_is_there_is_used(tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere" / "key"
+    place.parent.mkdir()
+    home, told = made(tmp_path / "home", means=Means(key_file=place))
+    assert told.key_file == place
+    assert not home.root_key.exists()
+    content = place.read_bytes()
+    assert Settings.load(home.config, {})["keystore.keyFile"] == str(place)
+    made(tmp_path / "second", means=Means(key_file=place))
+    assert place.read_bytes() == content
+
+
+def test_settings_can_be_given_and_the_default_group_has_the_name_of_the_key_set(tmp_path: Path) -> None:
+    home, _ = made(tmp_path / "home", properties={"symmetricKeySet": "tapes", "grpc.port": "0"})
+    settings = Settings.load(home.config, {})
+    assert (settings["symmetricKeySet"], settings["grpc.port"]) == ("tapes", 0)
+    store = Store.open(home.store)
+    assert [group.name for group in store.load().groups] == ["tapes"]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error"),
+    [
+        ({"keys": -1}, BadArgument),
+        ({"keys": 1_000_001}, BadArgument),
+        ({"hosts": ("not a host",)}, BadArgument),
+        ({"properties": {"grpc.port": "x"}}, BadConfiguration),
+        ({"properties": {"no.such": "1"}}, BadConfiguration),
+        ({"means": Means(password_file=Path("/nonexistent"))}, BadPassword),
+        ({"means": Means(key_file=Path("/nonexistent/key"))}, BadConfiguration),
+        ({"means": Means(key_file=Path("/x"), password_fd=0)}, BadConfiguration),
+    ],
+)
+def test_what_cannot_be_leaves_nothing_behind(
+    tmp_path: Path, wanted: dict[str, object], error: type[QekmError]
+) -> None:
+    with pytest.raises(error):
+        made(tmp_path / "home", **wanted)
+    home = tmp_path / "home"
+    assert not home.exists() or list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("password", ["short", "changeME", ""])
+def test_a_password_that_anybody_would_try_is_refused(tmp_path: Path, password: str) -> None:
+    (tmp_path / "password").write_text(password)
+    with pytest.raises(BadPassword):
+        made(tmp_path / "home", means=Means(password_file=tmp_path / "password"))
+
+
+def test_a_killed_init_leaves_nothing_that_looks_initialised_and_the_next_one_cleans_up(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "home")
+    program = [sys.executable, "-m", "qekm.server", "init", "--home", str(home.path), "--keys", "200000"]
+    child = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 20
+    while not list(home.path.glob(".init-*/store/*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    with pytest.raises(NotInitialised):
+        home.require()
+    assert list(home.path.glob(".init-*"))
+    made(home.path)
+    home.require()
+    assert not list(home.path.glob(".init-*"))
+
+
+def test_two_inits_at_once_do_not_meet(tmp_path: Path) -> None:
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(HomeExists, match="another init"):
+            made(tmp_path)
+    finally:
+        os.close(handle)
+
+
+def test_progress_is_a_bar_on_a_terminal_and_a_line_elsewhere() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, expected in (
+        (Terminal(), f"\rmaking keys [{'#' * 40}] 100% 128/128\n"),
+        (io.StringIO(), "making keys: 128 of 128\n"),
+    ):
+        progress = Progress("making keys", 128, stream)
+        for _ in range(2):
+            progress.advance(64)
+        assert stream.getvalue().endswith(expected)
+    silent = io.StringIO()
+    Progress("making keys", 0, silent)
+    assert silent.getvalue() == ""

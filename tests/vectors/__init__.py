@@ -1,0 +1,1 @@
+"""Published sessions and the checks that they are right."""
