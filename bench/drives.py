@@ -1,6 +1,6 @@
 """Honest drives for the bench: each has its keys and its connection, makes and checks every signature, unwraps every key.
 
-Run as a process of its own: `drives.py PORT ANCHOR_HEX CA_FOLDER DRIVES`; then a line `DRIVES SECONDS` on standard input
+Run as a process of its own: `drives.py PORT ANCHOR_HEX FOLDER FIRST DRIVES`; then a line `DRIVES SECONDS` on standard input
 starts that many drives for that long, and a line `exchanges wall cpu p50 p99 failures` answers.
 """
 
@@ -30,10 +30,10 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def make_drives(folder: Path, count: int) -> list[Drive]:
+def make_drives(folder: Path, first: int, count: int) -> list[Drive]:
     """Make drives with P-256 authentication keys and RSA-2048 session keys, named by the folder's authority."""
     authority = load_authority(folder)
-    return [make_drive(authority, f"00130000{number:04d}", now_us()) for number in range(count)]
+    return [make_drive(authority, f"00130000{number:04d}", now_us()) for number in range(first, first + count)]
 
 
 class Line(asyncio.Protocol):
@@ -103,7 +103,7 @@ async def load(port: int, anchors: Anchors, drives: list[Drive]) -> None:
 
 
 if __name__ == "__main__":
-    made = make_drives(Path(sys.argv[3]), int(sys.argv[4]))
+    made = make_drives(Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
     print("ready", flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(load(int(sys.argv[1]), Anchors([bytes.fromhex(sys.argv[2])]), made))

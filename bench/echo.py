@@ -96,7 +96,7 @@ async def call(folder: Path, port: int) -> None:
             wall, cpu = time.monotonic() - begun, time.process_time() - cpu
             latencies.sort()
             p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
-            print(len(latencies), wall, cpu, p50, p99, flush=True)
+            print(len(latencies), wall, cpu, p50, p99, 0, flush=True)
 
 
 if __name__ == "__main__":

@@ -58,24 +58,41 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def ask(process: subprocess.Popen[str], count: int, seconds: float) -> list[float]:
-    """Send `COUNT SECONDS` to a load process and read its line."""
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(f"{count} {seconds}\n")
-    process.stdin.flush()
-    answer = process.stdout.readline().split()
+def tell(load: subprocess.Popen[str], count: int, seconds: float) -> None:
+    """Send `COUNT SECONDS` to a load process."""
+    assert load.stdin is not None
+    load.stdin.write(f"{count} {seconds}\n")
+    load.stdin.flush()
+
+
+def hear(load: subprocess.Popen[str]) -> list[float]:
+    """Read a load process's line: done, wall, CPU, p50, p99, failures."""
+    assert load.stdout is not None
+    answer = load.stdout.readline().split()
     if not answer:
         raise SystemExit("bench: error: a load process ended")
     return [float(word) for word in answer]
 
 
-def measure(load: subprocess.Popen[str], servers: dict[str, int], name: str, count: int, seconds: float) -> Sample:
-    """Run one load and account the CPU of the servers by name, and of the load process as `name`."""
+def measure(
+    loads: list[subprocess.Popen[str]], servers: dict[str, int], name: str, count: int, seconds: float
+) -> Sample:
+    """Share `count` out among the loads, and account the CPU of the servers by name and of the loads as `name`."""
     before = {server: cpu_seconds(pid) for server, pid in servers.items()}
-    done, wall, cpu, p50, p99, *failures = ask(load, count, seconds)
-    if not done or any(failures):
-        raise SystemExit(f"bench: error: {failures} exchanges failed, {done} went well")
+    shares = [count // len(loads) + (number < count % len(loads)) for number in range(len(loads))]
+    busy = [(load, share) for load, share in zip(loads, shares, strict=True) if share]
+    for load, share in busy:
+        tell(load, share, seconds)
+    answers = [hear(load) for load, _ in busy]
+    done = sum(answer[0] for answer in answers)
+    failures = sum(answer[5] for answer in answers)
+    if not done or failures:
+        raise SystemExit(f"bench: error: {failures:.0f} exchanges failed, {done:.0f} went well")
     used = {server: (cpu_seconds(pid) - before[server]) / done * 1e6 for server, pid in servers.items()}
+    wall = max(answer[1] for answer in answers)
+    cpu = sum(answer[2] for answer in answers)
+    # Percentiles of equal shares of the same load: their mean is near enough to the whole's.
+    p50, p99 = (statistics.mean(answer[place] for answer in answers) for place in (3, 4))
     return Sample(done / wall, p50, p99, used | {name: cpu / done * 1e6})
 
 
@@ -189,11 +206,18 @@ def main() -> int:
         needed = int(options.rounds * options.seconds * len(counts) * 3_000) + 4_096
         print(f"making a key manager with {needed} keys, and {max(counts)} drives", flush=True)
         _, pids, port, anchor = stack.enter_context(key_manager(folder, needed))
-        drives = stack.enter_context(child(HERE / "drives.py", str(port), anchor, folder / "drives", str(max(counts))))
+        # Two processes of drives: one could not keep two cores busy, and the drives are honest.
+        drives = [
+            stack.enter_context(child(HERE / "drives.py", str(port), anchor, folder / "drives", str(first), str(half)))
+            for half in [(max(counts) + 1) // 2]
+            for first in (0, half)
+        ]
         server = stack.enter_context(child(HERE / "echo.py", "serve", folder))
-        assert drives.stdout is not None and server.stdout is not None
-        client = stack.enter_context(child(HERE / "echo.py", "call", folder, server.stdout.readline().strip()))
-        assert drives.stdout.readline().strip() == "ready"
+        assert server.stdout is not None
+        client = [stack.enter_context(child(HERE / "echo.py", "call", folder, server.stdout.readline().strip()))]
+        for process in drives:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "ready"
         for count in counts:  # warm: chains checked once, drives enrolled
             measure(drives, pids, "drives", count, 1.0)
             measure(client, {"server": server.pid}, "client", count, 0.5)

@@ -19,6 +19,7 @@ from qekm.store.chain import GENESIS, Link, head_message, link
 MINUTE_US = 60_000_000
 MAX_STRANGERS = 1_024  # (source, code) pairs told apart in one minute
 OTHERS = "others"
+MAX_COUNT = 2**32 - 1  # what a record has room for
 _MAX_SOURCE = 64
 _PROGRESS = 1_000  # links between two reports of progress
 
@@ -168,7 +169,7 @@ class Strangers:
             drive_serial,
             code=code,
             message=message,
-            count=count if seen is None else seen.count + count,
+            count=min(count if seen is None else seen.count + count, MAX_COUNT),
         )
         if seen is None:
             due.append(record)

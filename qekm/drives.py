@@ -5,20 +5,16 @@ Memory only: what changes is returned, to be committed.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from qekm.dcert import DriveTrust, load_authority
 from qekm.dkp.codes import Code, Fault
-from qekm.errors import (
-    AuthorityExists,
-    BadArgument,
-    DriveExists,
-    UnknownAuthority,
-    UnknownDrive,
-)
+from qekm.errors import AuthorityExists, BadArgument, DriveExists, UnknownAuthority, UnknownDrive
 from qekm.model import Authority, BlockedKey, Change, Drive, DriveState, Removal
 
 DIAGNOSIS_SERIAL = "QEKMDIAG0001"  # of the gateways' test drives; no entry can have it
@@ -153,14 +149,8 @@ class Registry:
             raise BadArgument(f"{serial} is the serial of the test drive", field="serial")
         if serial in self._drives:
             raise DriveExists(f"drive {serial} is in the registry", drive=serial)
-        entry = replace(
-            drive,
-            serial=serial,
-            state=DriveState.ACCEPTED,
-            create_time_us=self._now_us(),
-            last_seen_time_us=0,
-            spki_sha256=b"",
-        )
+        entry = replace(drive, serial=serial, state=DriveState.ACCEPTED, create_time_us=self._now_us())
+        entry = replace(entry, last_seen_time_us=0, spki_sha256=b"")
         self._check_fields(entry)
         return [self._enter(entry)]
 
@@ -216,8 +206,9 @@ class Registry:
         chosen = self._in_state(state)
         if self._order is None:
             self._order = sorted({*self._drives, *self._pending})
-        following = (serial for serial in self._order if serial > after_serial and serial in chosen)
-        return [chosen[serial] for serial, _ in zip(following, range(limit), strict=False)]
+        start = bisect_right(self._order, after_serial)
+        following = (serial for serial in islice(self._order, start, None) if serial in chosen)
+        return [chosen[serial] for serial in islice(following, limit)]
 
     def total(self, state: DriveState | None = None) -> int:
         """Return how many drives are in a state, or at all."""

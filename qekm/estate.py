@@ -27,6 +27,7 @@ from qekm.signing import spki_sha256
 
 AUDIT, DIAGNOSIS = "audit", "diagnosis"  # names of vaults
 TAG, EPOCH = "keystore.tag", "keystore.epoch"  # names of settings
+UNPROTECTED = "keys are on one disk only: keystore.protect=none"  # DEGRADED, wherever it is told
 
 
 @dataclass(frozen=True, slots=True)

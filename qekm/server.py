@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import resource
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from qekm.unlocking import Means
 
 PROGRAM = "qekm-server"
+TRACEBACK = "QEKM_TRACEBACK"  # environment variable: let what is unforeseen through
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
@@ -46,6 +48,15 @@ def run(arguments: Sequence[str]) -> int:
         return exit_code(error)
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        _say(f"{error.filename or 'the system'}: {error.strerror or error}")
+        return 2
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        hint = f"this is a defect; to see where, run again with {TRACEBACK}=1 in the environment"
+        _say(f"unforeseen {type(error).__name__}: {error}", hint)
+        return 1
     return code
 
 
@@ -64,21 +75,28 @@ def run_service(options: argparse.Namespace) -> int:
     log.configure(PROGRAM, options.log_level)
     settings = Settings.load(home.config)
     sealer = sealer_of(home, settings["keystore.slot"], settings["keystore.keyFile"], _means(options))
-    uvloop.run(serve(home, settings, sealer))
+    try:
+        uvloop.run(serve(home, settings, sealer))
+    except QekmError:
+        raise
+    except Exception:
+        logging.getLogger(__name__).critical("the service ended", exc_info=True)
+        return 1
     return 0
 
 
 def make_home(options: argparse.Namespace) -> int:
     """Make a key manager and tell what it is."""
     harden()
+    from qekm.clock import now_us
+    from qekm.estate import UNPROTECTED
     from qekm.init import Wanted, make
     from qekm.progress import Progress
-    from qekm.service import clock_us
 
     home = Home.find(options.home)
     wanted = Wanted(tuple(options.host), options.keys, _means(options), _properties(options.property))
     progress = Progress("making keys", wanted.keys, sys.stderr)
-    made = make(home, wanted, clock_us, tell=progress.advance)
+    made = make(home, wanted, now_us, tell=progress.advance)
     opened = f"the key file {made.key_file}" if made.key_file else "the password"
     print(
         f"made a key manager in {home.path}",
@@ -88,7 +106,7 @@ def make_home(options: argparse.Namespace) -> int:
         f"  certificates   server, gateway, administrator in {home.pki}",
         f"  server anchor  {made.anchor.hex()} (give it to your drives)",
         "  start it with  qekm server start",
-        "DEGRADED keys are on one disk only: keystore.protect=none",
+        f"DEGRADED {UNPROTECTED}",
         sep="\n",
     )
     return 0

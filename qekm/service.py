@@ -8,17 +8,17 @@ import gc
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from qekm import __version__
+from qekm import __version__, clock
 from qekm.api.gateways import Gateways
 from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import Strangers, occurred
 from qekm.config import Settings
 from qekm.errors import Draining, QekmError, StoreFailed
+from qekm.estate import UNPROTECTED
 from qekm.home import Home
 from qekm.listeners import Listeners
 from qekm.owners import Owners
@@ -35,11 +35,6 @@ _log = logging.getLogger(__name__)
 GRACE_S = 6.0  # for calls under way when the service is asked to stop; it must have ended after 10 s
 
 
-def clock_us() -> int:
-    """Return the time of the machine's clock in microseconds UTC."""
-    return time.time_ns() // 1_000
-
-
 class Service:
     """Loads when it is made, listens from `start` to `stop`; made and run in one event loop."""
 
@@ -49,23 +44,23 @@ class Service:
         settings: Settings,
         store: Store,
         ring: KeyRing,
-        now_us: Callable[[], int] = clock_us,
+        now_us: Callable[[], int] = clock.now_us,
         random_bytes: RandomBytes = os.urandom,
     ) -> None:
         """Read an open store; StoreDamaged, StoreFailed, NotInitialised for a missing certificate."""
         self._store, self._now_us = store, now_us
         self._files = Files(home.certificate("server"), home.key("server"), home.trust)
-        self._owners = Owners.load(store, ring, settings, self._files.read()[0], now_us, random_bytes)
+        self.owners = Owners.load(store, ring, settings, self._files.read()[0], now_us, random_bytes)
         gc.freeze()  # what was loaded stays; a full collection of a million keys would take 0.1 s
         self._refusals = Strangers("rpc.refuse")
-        self._gateways = Gateways()
+        self.gateways = Gateways()
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
-        self._upkeep = Upkeep(self._owners, self._refusals, store, self._publish, now_us)
+        self.upkeep = Upkeep(self.owners, self._refusals, store, self._publish, now_us)
         servicers = Servicers(
-            self._owners,
+            self.owners,
             store,
-            self._gateways,
+            self.gateways,
             settings["keystore.slot"],
             self.end,
             self._publish,
@@ -73,19 +68,20 @@ class Service:
             random_bytes,
         )
         # The deny list is complete here, before anything listens.
-        guard = interceptors(self._owners.certificates.denied, store.estate_id, now_us, self._refuse)
-        self._listeners = Listeners(settings, self._files, guard, servicers.add_to, NAMES)
+        guard = interceptors(self.owners.certificates.denied, store.estate_id, now_us, self._refuse)
+        self.listeners = Listeners(settings, self._files, guard, servicers.add_to, NAMES)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> dict[str, int]:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
-        self._store.start(self._owners.estate.audit_key.sign, self._fail)
+        self._store.start(self.owners.estate.audit_key.sign, self._fail)
         record = occurred(self._now_us(), "server.start", ACTOR, message=f"version {__version__}")
-        await self._store.commit([*self._owners.serving.recover(), record])
-        await self._upkeep.renew()
-        ports = await self._listeners.start()
-        self._task = asyncio.create_task(self._upkeep.run())
+        await self._store.commit([*self.owners.serving.recover(), record])
+        await self.upkeep.renew()
+        ports = await self.listeners.start()
+        self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
+        _log.warning("DEGRADED: %s", UNPROTECTED)
         return ports
 
     def end(self) -> None:
@@ -100,17 +96,17 @@ class Service:
 
     async def stop(self) -> None:
         """End in order: health, the gateways' streams, calls under way, the upkeep, the last records."""
-        await self._listeners.leave()
-        for link in self._gateways:
+        await self.listeners.leave()
+        for link in self.gateways:
             link.end(Draining("the service is stopping"))
-        await self._listeners.stop(GRACE_S)
+        await self.listeners.stop(GRACE_S)
         await self._rest()
-        await self._upkeep.close()
+        await self.upkeep.close()
         await self._store.commit([occurred(self._now_us(), "server.stop", ACTOR)])
 
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""
-        await self._listeners.stop(0)
+        await self.listeners.stop(0)
         await self._rest()
 
     async def _rest(self) -> None:
@@ -134,12 +130,12 @@ class Service:
 
     def _publish(self) -> None:
         """Put the service's certificate, whom it trusts and the signer's certificate in force."""
-        certificates = self._owners.certificates
+        certificates = self.owners.certificates
         wanted = certificates.server_pem, certificates.trust_pem
         chain, _, trust = self._files.read()
         if (chain, trust) != wanted:
             publish(self._files, *wanted)
-        self._owners.serving.present((certificates.signer,))
+        self.owners.serving.present((certificates.signer,))
 
 
 def _host(peer: str) -> str:

@@ -176,6 +176,5 @@ def done(context: typer.Context, row: Plain, sentence: str) -> None:
 
 def progress(label: str, total: int) -> Any:
     """Return a progress bar for a `with` block, on standard error and only if that is a terminal."""
-    return typer.progressbar(
-        length=total, label=label, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=True
-    )
+    hidden = sys.stderr is None or not sys.stderr.isatty()
+    return typer.progressbar(length=total, label=label, file=sys.stderr, hidden=hidden, show_pos=True)

@@ -33,9 +33,9 @@ def start_rollover(context: typer.Context) -> None:
     done(
         context,
         {"trust_pem": trust.decode("ascii")},
-        "a new authority is in force beside the old one; now renew every certificate\n"
-        "(qekm certificates renew NAME), bring trust.pem to every machine, then:\n"
-        "qekm certificates rollover finish",
+        "a new authority is in force beside the old one, and the service's own certificate is renewed.\n"
+        "Now renew the others (qekm certificates renew NAME), bring trust.pem to every machine, revoke\n"
+        "what the old authority issued, then: qekm certificates rollover finish",
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = Noun()
 
+STATUS_SECONDS = 5  # a service that takes longer to say how it is, is not well
 # What may come of asking a service that runs: it is ours all the same, and a signal stops it too.
 DEAF = (UnavailableError, IdentityError, NotInitialised)
 
@@ -65,7 +66,8 @@ def _start(context: typer.Context, part: Part, until: float, descriptor: int | N
     process = start(part, home, descriptor)
 
     def ready() -> bool:
-        if home.running(part.name) is None:
+        told = home.running(part.name)
+        if told is None:
             return False
         try:
             status = _status(context)
@@ -73,7 +75,7 @@ def _start(context: typer.Context, part: Part, until: float, descriptor: int | N
             return True
         if isinstance(status, QekmError):
             return False
-        return part is not GATEWAY or any(gateway.pid == process.pid for gateway in status.gateways)
+        return part is not GATEWAY or any(gateway.pid == told.pid for gateway in status.gateways)
 
     wait_until(ready, part, process, log, until)
 
@@ -84,7 +86,7 @@ def _status(context: typer.Context) -> Any:
 
     try:
         with client_of(context) as client:
-            return client.server.GetStatus(pb.GetStatusRequest())
+            return client.server.GetStatus(pb.GetStatusRequest(), timeout=STATUS_SECONDS)
     except UnavailableError as error:
         return error
 

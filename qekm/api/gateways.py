@@ -42,7 +42,6 @@ class Link:
         self.connect_time_us = connect_time_us
         self.window = asyncio.Semaphore(window)
         self.outbox: asyncio.Queue[Answer | None] = asyncio.Queue()
-        self.sessions: set[int] = set()
         self.reader: asyncio.Task[None] | None = None
         self.reason: BaseException | None = None
 

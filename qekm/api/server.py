@@ -11,6 +11,7 @@ from qekm.allocator import LOW_WATER, POOL
 from qekm.api.fields import stamp
 from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
+from qekm.estate import UNPROTECTED
 from qekm.model import DriveState, KeyState, OnExhaustion, Role
 from qekm.owners import Owners
 from qekm.v1 import server_pb2 as pb
@@ -20,7 +21,6 @@ _DAY_US = 86_400 * 1_000_000
 _SOON_US = 30 * _DAY_US
 _MOST_LINES = 32  # groups told of
 _MOST_CERTIFICATES = 10_000  # looked at
-UNPROTECTED = "keys are on one disk only: keystore.protect=none"
 
 
 class ServerServicer(ServerServiceServicer):

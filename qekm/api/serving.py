@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from qekm.api.gateways import Answer, Commit, Gateways, Link, Unit
 from qekm.api.guard import caller
 from qekm.dkp.codes import Code, Fault
-from qekm.dkp.fields import MessageType
 from qekm.errors import BadArgument, QekmError, StoreFailed
 from qekm.model import Change
 from qekm.rpc.frames import frame_of_step, to_reply
@@ -29,7 +28,6 @@ WINDOW = 2  # batches under way; measured: 1 is slower, 4 no faster
 MOST_STEPS = 64  # a batch
 MOST_OTHERS = 1_024  # ends and reports a message
 _ADDRESSES, _TEXT, _SERIAL = 64, 200, 16  # what is kept of a gateway's texts
-_LAST = frozenset({MessageType.COMPLETE, MessageType.ERROR})
 
 
 class Submits(Protocol):
@@ -77,7 +75,7 @@ class ServingServicer(ServingServiceServicer):
         finally:
             link.reader.cancel()
             self._gateways.part(link)
-            self._end_sessions(link)
+            self._submit([self._serving.leave(link.id)])
             _log.info("gateway %s disconnected", link.name)
         if link.reason is not None:
             raise link.reason
@@ -128,13 +126,7 @@ class ServingServicer(ServingServiceServicer):
             _log.exception("incident %s in a step of gateway %s", os.urandom(4).hex(), link.name)
             changes = self._end(link, step.session_id)
             made = Decision(Fault(Code.EE0F), changes, step.session_id, step.sequence + 1)
-        answer = made.reply
-        kind = MessageType.ERROR if isinstance(answer, Fault) else answer.type
-        if kind == MessageType.QUERY_DSK:
-            link.sessions.add(made.session_id)
-        elif kind in _LAST:
-            link.sessions.discard(made.session_id)
-        reply = to_reply(answer, step.step_id, made.session_id, made.sequence & 0xFFFFFFFF)
+        reply = to_reply(made.reply, step.step_id, made.session_id, made.sequence & 0xFFFFFFFF)
         response.replies.append(reply)
         return made.changes
 
@@ -143,10 +135,10 @@ class ServingServicer(ServingServiceServicer):
     ) -> list[Sequence[Change]]:
         """Return units for sessions that ended at the gateway and for what it refused by itself."""
         units: list[Sequence[Change]]
-        units = [self._end(link, end.session_id, end.code & 0xFFFF, end.message[:_TEXT]) for end in ends]
+        units = [self._end(link, end.session_id, end.code & 0xFFFF, _line(end.message)) for end in ends]
         now_us = self._now_us()
         for refusal in refusals:
-            source, serial = refusal.source[:_TEXT], refusal.drive_serial[:_SERIAL]
+            source, serial = _line(refusal.source), _line(refusal.drive_serial)[:_SERIAL]
             code, count = f"{refusal.code & 0xFFFF:04X}", max(1, refusal.count)
             message = f"refused by gateway {link.name}"
             units.append(self._serving.strangers.refuse(now_us, source, code, message, serial, count))
@@ -168,15 +160,9 @@ class ServingServicer(ServingServiceServicer):
             self._submit([self._end(link, reply.session_id)])
             reply.CopyFrom(to_reply(Fault(Code.EE0F), reply.step_id, reply.session_id, reply.sequence))
 
-    def _end_sessions(self, link: Link) -> None:
-        """End what a gateway leaves behind: nobody can answer for it any more."""
-        left = tuple(link.sessions)
-        self._submit([self._end(link, session_id, Code.EE0E, "the gateway left") for session_id in left])
-
     def _end(
         self, link: Link, session_id: int, code: int = Code.EE0F, message: str = "internal error"
     ) -> tuple[Change, ...]:
-        link.sessions.discard(session_id)
         return self._serving.end(session_id, code, message, link.id)
 
     def _submit(self, units: Sequence[Unit]) -> None:
@@ -191,9 +177,15 @@ def _checked(first: ServeRequest) -> GatewayHello:
     if not first.HasField("hello"):
         raise BadArgument("the first message of a stream carries hello", field="hello")
     texts = (hello.version, *hello.addresses)
-    if len(hello.addresses) > _ADDRESSES or any(len(text) > _TEXT for text in texts):
-        raise BadArgument("hello has more or longer addresses than a gateway has", field="hello.addresses")
+    if len(hello.addresses) > _ADDRESSES or any(text != _line(text) for text in texts):
+        raise BadArgument("hello has addresses that no gateway has", field="hello.addresses")
     return hello
+
+
+def _line(text: str) -> str:
+    """Return a gateway's text as one short line: people read it, and terminals."""
+    text = text[:_TEXT]
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _report(commit: Commit) -> None:

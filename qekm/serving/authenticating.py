@@ -8,7 +8,6 @@ from qekm.dkp.fields import Tag
 from qekm.dkp.frame import Frame, serialize
 from qekm.dkp.pages import parse_random_number_page
 from qekm.dkp.signed import CLIENT, dsk_signed_bytes, signature_of, split_dsk_list
-from qekm.model import Drive
 from qekm.serving.desk import Desk
 from qekm.serving.sessions import Session
 from qekm.signing import Verifier
@@ -40,8 +39,22 @@ def authenticate(desk: Desk, session: Session, frame: Frame, now_us: int) -> Non
         desk.remember(session.serial, dsk_list, identity.spki_sha256, session_key)
     session.identity, session.session_key = identity, session_key
     session.nonce = parse_random_number_page(frame.get(_RANDOM) or b"")
-    if not session.diagnosis:
-        session.unknown = _check_entry(desk, session, identity) is None
+    check_standing(desk, session)
+
+
+def check_standing(desk: Desk, session: Session) -> None:
+    """Hold a drive that proved itself against what administrators say now; Fault EE2B, EF01, EE25.
+
+    Also before message 03 is answered: an entry or a key may have been taken away since message 02.
+    """
+    identity, claim = session.identity, session.claim
+    if identity is None or session.diagnosis:
+        return
+    _check_blocked(desk, identity)
+    drive = desk.registry.check_claim(claim.serial, claim.wwnn, claim.product, desk.policy.accept)
+    if drive is not None and drive.spki_sha256 not in (b"", identity.spki_sha256):
+        raise Fault(Code.EE25, "the drive's key is not the one that its entry has")
+    session.unknown = drive is None
 
 
 def take_signed(session: Session, frame: Frame, verifier: Verifier) -> bytes:
@@ -56,15 +69,6 @@ def take_signed(session: Session, frame: Frame, verifier: Verifier) -> bytes:
     return raw
 
 
-def _check_entry(desk: Desk, session: Session, identity: DriveIdentity) -> Drive | None:
-    """Return the entry of a drive that proved itself, None if it has none; Fault EF01, EE25."""
-    claim = session.claim
-    drive = desk.registry.check_claim(claim.serial, claim.wwnn, claim.product, desk.policy.accept)
-    if drive is not None and drive.spki_sha256 not in (b"", identity.spki_sha256):
-        raise Fault(Code.EE25, "the drive's key is not the one that its entry has")
-    return drive
-
-
 def _check_type(verifier: Verifier, sig_type: int) -> None:
     if sig_type not in verifier.types:
         text = f"signature type {sig_type:04X} does not fit the drive's certificate"
@@ -76,6 +80,11 @@ def _identify(desk: Desk, session: Session, chain: tuple[bytes, ...], now_us: in
         assert desk.diagnosis is not None
         return desk.diagnosis.trust.check(chain, session.serial, now_us)
     identity = desk.registry.trust.check(chain, session.serial, now_us)
+    _check_blocked(desk, identity)
+    return identity
+
+
+def _check_blocked(desk: Desk, identity: DriveIdentity) -> None:
+    # EE2B and not EE25: it is the certificate that is not accepted, whatever serial it came with.
     if desk.registry.is_blocked(identity.spki_sha256):
         raise Fault(Code.EE2B, "drive certificate: its key was blocked")
-    return identity

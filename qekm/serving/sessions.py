@@ -95,6 +95,10 @@ class Sessions:
             return None
         return session
 
+    def of(self, gateway: str) -> list[Session]:
+        """Return a gateway's sessions. A pass over all that are open: for its end, not for serving."""
+        return [session for session in self._open.values() if session.gateway == gateway]
+
     def remove(self, session_id: int) -> Session | None:
         """Forget a session and return it."""
         session = self._open.pop(session_id, None)

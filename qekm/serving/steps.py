@@ -16,7 +16,7 @@ from qekm.errors import QekmError
 from qekm.keystore import Keystore
 from qekm.model import Change, KeyState
 from qekm.serving import giving, replies
-from qekm.serving.authenticating import authenticate, take_signed
+from qekm.serving.authenticating import authenticate, check_standing, take_signed
 from qekm.serving.concluding import conclude
 from qekm.serving.desk import Changes, Desk, Diagnosis
 from qekm.serving.faults import fault_of
@@ -24,6 +24,8 @@ from qekm.serving.opening import open_session
 from qekm.serving.policy import Settings, policy_of
 from qekm.serving.sessions import Session, Sessions, State
 from qekm.signing import FrameSigner
+
+MAX_HOST = 64  # characters; an IPv6 address with a zone has fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,14 @@ class Serving:
             self._end(session, f"{code:04X}" if code else "", message, self._now_us(), changes)
         return tuple(changes)
 
+    def leave(self, gateway: str) -> tuple[Change, ...]:
+        """End the sessions that a gateway leaves behind: nobody can answer for it any more."""
+        now_us = self._now_us()
+        changes: Changes = []
+        for session in self._sessions.of(gateway):
+            self._end(session, Code.EE0E.name, "the gateway left", now_us, changes)
+        return tuple(changes)
+
     def expire(self) -> tuple[Change, ...]:
         """End the sessions whose time is over, tell what a minute of strangers left; call it every second."""
         now_us = self._now_us()
@@ -156,6 +166,7 @@ class Serving:
     def _take_dki(self, session: Session, frame: Frame) -> None:
         assert session.identity is not None
         take_signed(session, frame, session.identity.verifier)
+        check_standing(self._desk, session)
         session.dki = named_dki(frame)
 
     def _refuse(
@@ -191,6 +202,6 @@ class Serving:
 
 
 def host_of(source: str) -> str:
-    """Return the host of a host:port, without the brackets of IPv6."""
+    """Return the host of a host:port, without the brackets of IPv6, cut to MAX_HOST characters."""
     host, colon, _ = source.rpartition(":")
-    return host.strip("[]") if colon else source
+    return (host.strip("[]") if colon else source)[:MAX_HOST]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,7 +29,7 @@ Results = list[QekmError | None]
 Waiting = tuple["asyncio.Future[Results]", Sequence[Unit]]
 
 # What a unit's own values can do to a statement. Everything else is the database's or the disk's.
-_OWN_FAULT = (exc.IntegrityError, exc.DataError, OverflowError, UnicodeError, UnplannableError)
+_OWN_FAULT = (exc.IntegrityError, exc.DataError, OverflowError, UnicodeError, UnplannableError, struct.error)
 
 # Rows (and 4 per commit) after which the log is moved into the file: about SQLite's own 1,000 pages.
 _CHECKPOINT_AFTER = 1_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-QEKM = "#!{python}\nimport sys\nfrom qekm_cli.app import main\nsys.exit(main())\n"
+QEKM = "#!{python}\nfrom qekm_cli.app import main\nmain()\n"
 ECHO = "#!{python}\nimport json, os, sys\n{body}\n"
 
 

@@ -185,6 +185,18 @@ def test_a_reader_that_goes_away_is_no_error_message(installed: Installation) ->
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_closed_and_full_outputs_are_no_traceback(installed: Installation) -> None:
+    for redirection, code in ((">&-", 0), ("2>&-", 0), (">/dev/full", 2)):
+        done = subprocess.run(
+            ["bash", "-c", f"{installed.directory}/qekm --help {redirection}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
+
+
 def test_a_terminal_that_cannot_show_a_character_gets_an_escape(installed: Installation) -> None:
     done = installed.run(
         "keys", "show", "ö", environment={"PYTHONIOENCODING": "ascii", "QEKM_HOME": "/nonexistent-ö"}

@@ -34,7 +34,7 @@ class Site:
     def good(self, *words: str, **more: Any) -> str:
         """Run what must work and return what it prints."""
         done = self.run(*words, **more)
-        assert (done.returncode, done.stderr) == (0, ""), (words, done.stdout, done.stderr)
+        assert (done.returncode, done.stderr) == (0, ""), f"{words}\n{done.stdout}\n{done.stderr}"
         assert isinstance(done.stdout, str)
         return done.stdout
 
@@ -174,6 +174,24 @@ def test_another_person_s_certificate_works_until_it_is_revoked(site: Site) -> N
     assert site.run("certificates", "revoke", "abcdef").returncode == 3
     assert made["role"] == "auditor"
     assert site.good("certificates", "trust") == site.home.trust.read_text()
+
+
+def test_the_authority_is_changed_while_everything_runs(site: Site) -> None:
+    assert site.run("certificates", "rollover", "finish").returncode == 6
+    before = site.document("certificates", "trust")
+    site.good("certificates", "rollover", "start")
+    during = site.run("certificates", "trust", "--json")
+    assert json.loads(during.stdout)["rolling"]
+    assert "a roll-over is under way" in during.stderr
+    for name in ("administrator", "gateway"):
+        site.good("certificates", "renew", name)
+    assert site.run("certificates", "rollover", "finish").returncode == 6
+    site.good("certificates", "rollover", "finish", "--force")
+    after = site.document("certificates", "trust")
+    assert after["trust_pem"] == site.home.trust.read_text() != before["trust_pem"]
+    site.good("server", "stop")
+    site.good("server", "start")
+    assert [one["status"] for one in site.document("diagnose")["results"]] == ["passed"] * 4
 
 
 def test_a_service_elsewhere_is_named_by_its_address(site: Site, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -14,6 +16,7 @@ from qekm.dkp.fields import MessageType, Tag
 from qekm.dkp.frame import Frame, build, serialize
 from qekm.dkp.names import alias_to_dki
 from qekm.dkp.pages import (
+    SetDataEncryption,
     build_label,
     parse_set_data_encryption,
     public_key_page,
@@ -35,7 +38,7 @@ from qekm.signing import FrameSigner, load_public
 from tests.fakes.drive_authority import DriveAuthority
 
 CREATE, TRANSLATE, ACQUIRE, OPTIONAL, NO_OPERATION = 0xEF11, 0xEF13, 0xEF10, 0xEF1A, 0xEFC0
-Tlvs = tuple[tuple[int, bytes], ...]
+Tlv = tuple[int, bytes]
 
 
 @cache
@@ -63,9 +66,9 @@ class FakeDrive:
         self.product = "ULT3580-TD4"
         self.dsk = session_key(0, bits)
 
-    def session(self, **said: object) -> DriveSession:
+    def session(self, **said: Any) -> DriveSession:
         """Begin a conversation; see DriveSession for what may be said in message 01."""
-        return DriveSession(self, **said)  # type: ignore[arg-type]
+        return DriveSession(self, **said)
 
 
 class DriveSession:
@@ -80,27 +83,21 @@ class DriveSession:
         dki: bytes = b"",
         akad: bytes = b"",
     ) -> None:
-        self.drive, self.ask, self.volser, self.mount_id, self.dki, self.akad = (
-            drive,
-            ask,
-            volser,
-            mount_id,
-            dki,
-            akad,
-        )
+        self.drive, self.ask = drive, ask
+        self.volser, self.mount_id = volser, mount_id
+        self.dki, self.akad = dki, akad
         self.nonce = os.urandom(32)
         self.earlier = b""
-        self.session_id = 0
-        self.sequence = 0
-        self.server_spki = b""
+        self.session_id = self.sequence = 0
+        # From SET_KEY on.
         self.data_key = b""
         self.alias = ""
-        self.page = None
+        self.page: SetDataEncryption | None = None
 
     def notify(self) -> Frame:
         """Message 01."""
         drive = self.drive
-        tlvs = [
+        tlvs: list[Tlv] = [
             (Tag.DRIVE_SERIAL, drive.serial.encode()),
             (Tag.DRIVE_WWNN, drive.wwnn),
             (Tag.VENDOR, b"IBM     "),
@@ -108,21 +105,18 @@ class DriveSession:
             (Tag.FIRMWARE, b"C7BE"),
             (Tag.SENSE, sense(7, self.ask)),
         ]
-        if self.volser:
-            tlvs.append((Tag.VOLSER, self.volser.encode()))
-        if self.mount_id:
-            tlvs.append((Tag.MOUNT_ID, self.mount_id))
-        if self.dki:
-            tlvs.append((Tag.DKI, self.dki))
-        if self.akad:
-            page = (
-                bytes([0, 0x21, 0, 28]) + bytes(8) + bytes([0x06, 1, 0, 0]) + b"\x01\x00\x00\x0c" + self.akad
-            )
-            tlvs.append((Tag.NEXT_BLOCK_ENCRYPTION_STATUS, page))
+        for tag, value in (
+            (Tag.VOLSER, self.volser.encode()),
+            (Tag.MOUNT_ID, self.mount_id),
+            (Tag.DKI, self.dki),
+            (Tag.NEXT_BLOCK_ENCRYPTION_STATUS, self.akad and _status_page(self.akad)),
+        ):
+            if value:
+                tlvs.append((tag, value))
         return self.sent(build(MessageType.DRIVER_ERROR_NOTIFY, 0, 1, tlvs))
 
     def sent(self, frame: Frame) -> Frame:
-        """Note a frame as sent."""
+        """Note a frame, of either side, as part of the session."""
         self.earlier += serialize(frame)
         self.sequence = frame.sequence
         return frame
@@ -132,7 +126,6 @@ class DriveSession:
         if frame.type == MessageType.QUERY_DSK:
             self.session_id = frame.session_id
             self.server = load_public(frame.all(Tag.CERTIFICATE)[0])
-            self.server_spki = self.server.spki_sha256
         assert frame.session_id == self.session_id
         assert frame.sequence == self.sequence + 1
         if frame.type not in (MessageType.QUERY_DSK, MessageType.QUERY_DKI):
@@ -140,38 +133,43 @@ class DriveSession:
             assert self.server.verify(kind, signature, signed_bytes(SERVER, self.earlier, frame))
         if frame.type == MessageType.SET_KEY:
             self._unwrap(frame)
-        self.earlier += serialize(frame)
-        self.sequence = frame.sequence
+        self.sent(frame)
 
     def _unwrap(self, frame: Frame) -> None:
         self.alias = (frame.get(Tag.KEY_ALIAS) or b"").decode()
-        self.page = parse_set_data_encryption(frame.get(Tag.SET_DATA_ENCRYPTION) or b"")
-        _, self.label, wrapped = split_wrapped_key(self.page.key)
-        assert alias_to_dki(self.alias) == self.page.dki
+        self.page = page = parse_set_data_encryption(frame.get(Tag.SET_DATA_ENCRYPTION) or b"")
+        _, self.label, wrapped = split_wrapped_key(page.key)
+        assert alias_to_dki(self.alias) == page.dki
         oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), self.label)
         self.data_key = self.drive.dsk.decrypt(wrapped, oaep)
         self.full_label = build_label(
             self.drive.wwnn,
-            self.server_spki,
+            self.server.spki_sha256,
             self.session_id,
             frame.sequence,
             self.nonce,
-            self.page.dki,
+            page.dki,
             hashlib.sha256(self.drive.chain[0]).digest(),
         )
 
-    def reply_dsk(self, **altered: object) -> Frame:
-        """Message 02; altered: chain, page, signer, dsk_signer, dsk_list."""
+    def reply_dsk(
+        self,
+        chain: Sequence[bytes] = (),
+        page: bytes = b"",
+        dsk_list: bytes | None = None,
+        dsk_signer: FrameSigner | None = None,
+        signer: FrameSigner | None = None,
+    ) -> Frame:
+        """Message 02; what is given stands in place of the honest part."""
         drive = self.drive
-        size = drive.dsk.key_size
         numbers = drive.dsk.public_key().public_numbers()
-        page = altered.get("page") or public_key_page(numbers.n, numbers.e, size)
-        dsk_signer = altered.get("dsk_signer") or drive.signer
-        kind, signature = dsk_signer.sign(dsk_signed_bytes(drive.serial.encode(), 7, page))
-        dsk_list = altered.get("dsk_list") or join_dsk_list(7, page, kind, signature)
-        tlvs = [(Tag.CERTIFICATE, der) for der in altered.get("chain") or drive.chain]
-        tlvs += [(Tag.DSK_LIST, dsk_list), (Tag.RANDOM_NUMBER, random_number_page(self.nonce))]
-        return self.signed(MessageType.QUERY_DSK_REPLY, tlvs, altered.get("signer") or drive.signer)
+        page = page or public_key_page(numbers.n, numbers.e, drive.dsk.key_size)
+        kind, signature = (dsk_signer or drive.signer).sign(dsk_signed_bytes(drive.serial.encode(), 7, page))
+        honest = join_dsk_list(7, page, kind, signature)
+        tlvs: list[Tlv] = [(Tag.CERTIFICATE, der) for der in chain or drive.chain]
+        tlvs.append((Tag.DSK_LIST, honest if dsk_list is None else dsk_list))
+        tlvs.append((Tag.RANDOM_NUMBER, random_number_page(self.nonce)))
+        return self.signed(MessageType.QUERY_DSK_REPLY, tlvs, signer or drive.signer)
 
     def reply_dki(self, dki: bytes) -> Frame:
         """Message 03."""
@@ -179,7 +177,7 @@ class DriveSession:
 
     def status(self, installed: bool = True, confirm: bool | None = None, key: bytes = b"") -> Frame:
         """Message 04, with a confirmation if there is a key to confirm."""
-        tlvs = [(Tag.SENSE, good_sense() if installed else sense(5, 0x740C))]
+        tlvs: list[Tlv] = [(Tag.SENSE, good_sense() if installed else sense(5, 0x740C))]
         if confirm if confirm is not None else installed and bool(self.data_key):
             blank = (*tlvs, (Tag.KEY_CONFIRMATION, bytes(32)), (Tag.SIGNATURE, self._blank()))
             frame = build(MessageType.KEY_STATUS, self.session_id, self.sequence + 1, blank)
@@ -192,7 +190,7 @@ class DriveSession:
         signer = self.drive.signer
         return signer.type.to_bytes(2) + signer.length.to_bytes(2) + bytes(signer.length)
 
-    def signed(self, kind: int, tlvs: list[tuple[int, bytes]], signer: FrameSigner) -> Frame:
+    def signed(self, kind: int, tlvs: list[Tlv], signer: FrameSigner) -> Frame:
         """Return a signed frame, the next of this session, and note it as sent."""
         unsigned = build(kind, self.session_id, self.sequence + 1, tlvs)
         return self.sent(
@@ -200,3 +198,8 @@ class DriveSession:
                 CLIENT, self.earlier, unsigned, signer.type, signer.length, lambda text: signer.sign(text)[1]
             )
         )
+
+
+def _status_page(akad: bytes) -> bytes:
+    """Return page 0021h of a block that is encrypted under a key that the drive has not."""
+    return b"\x00\x21\x00\x1c" + bytes(8) + b"\x06\x01\x00\x00" + b"\x01\x00\x00\x0c" + akad

@@ -1,4 +1,4 @@
-"""A drive authority and the certificates that it makes, proper ones and any odd one that a test wants refused."""
+"""A drive authority and its certificates, proper ones and any odd one that a test wants refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole key manager in memory, without store and without gRPC: real owners, real cryptography, a clock to turn."""
+"""A key manager in memory, without store and gRPC: real owners, real cryptography, a clock to turn."""
 
 from __future__ import annotations
 
@@ -84,9 +84,14 @@ class Disk:
 class Estate:
     """Owners and Serving over a disk; `restart` builds them anew from what was committed."""
 
-    def __init__(self, keys: int = 4, policy: OnExhaustion = OnExhaustion.REFUSE, **settings: Any) -> None:
+    def __init__(
+        self,
+        keys: int = 4,
+        policy: OnExhaustion = OnExhaustion.REFUSE,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
         self.now = START_US
-        self.settings = SETTINGS | settings
+        self.settings = SETTINGS | (settings or {})
         self.authority = DriveAuthority()
         self.tests = DriveAuthority("Tests")
         self.server_key = ec.generate_private_key(ec.SECP256R1())

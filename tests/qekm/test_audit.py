@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -44,7 +45,7 @@ def test_a_changed_field_breaks_the_trail_at_its_record(field: str) -> None:
     links = trail()
     old = getattr(links[2].record, field)
     new = Outcome.FAILURE if field == "outcome" else old + (b"x" if isinstance(old, bytes) else type(old)(1))
-    links[2] = replace(links[2], record=replace(links[2].record, **{field: new}))
+    links[2] = replace(links[2], record=replace(links[2].record, **cast("dict[str, Any]", {field: new})))
     assert verify_trail(links, PUBLIC, 5).broken_at == 3
 
 

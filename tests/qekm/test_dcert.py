@@ -28,10 +28,17 @@ TRUST = DriveTrust([ROOT.certificate])
 
 
 def usage(**on: bool) -> x509.KeyUsage:
-    names = (
-        "digital_signature content_commitment key_encipherment data_encipherment key_agreement"
-        " key_cert_sign crl_sign encipher_only decipher_only"
-    ).split()
+    names = [
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    ]
     return x509.KeyUsage(**{name: on.get(name, False) for name in names})
 
 
@@ -156,9 +163,11 @@ def test_an_exponent_is_looked_at_before_it_is_computed_with(exponent: int) -> N
 
 
 def with_exponent(certificate: bytes, exponent: int) -> bytes:
-    """Rebuild a certificate with another exponent; its signature no longer holds, which must not be reached."""
+    """Rebuild a certificate with another exponent; that its signature fails must not be found out."""
     loaded = x509.load_der_x509_certificate(certificate)
-    numbers = loaded.public_key().public_numbers()
+    public = loaded.public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    numbers = public.public_numbers()
     integer = der(2, exponent.to_bytes(exponent.bit_length() // 8 + 1))
     modulus = der(2, b"\0" + numbers.n.to_bytes(256))
     old = der(0x30, modulus + der(2, b"\x01\x00\x01"))

@@ -16,6 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from qekm.clock import now_us as clock_us
 from qekm.config import Settings
 from qekm.errors import BadArgument, BadConfiguration, BadPassword, HomeExists, NotInitialised, QekmError
 from qekm.estate import Estate
@@ -25,7 +26,6 @@ from qekm.model import KeyState, Outcome
 from qekm.progress import Progress
 from qekm.sealing import KeyFileSealer, PasswordSealer
 from qekm.secret import Secret
-from qekm.service import clock_us
 from qekm.store import Store
 from qekm.subject import subject_of
 from qekm.trail import read_public_key, verify

@@ -1,4 +1,4 @@
-"""The data keys: found, opened, made, and never led back to a state from which they could be given out again."""
+"""The data keys: found, opened, made, and never led back to where they could be given out again."""
 
 from __future__ import annotations
 
@@ -163,10 +163,10 @@ def test_a_restart_knows_the_mounts_and_the_order_of_use() -> None:
     assert found.alias == keys[1].alias
     turns = []
     for _ in range(4):
-        key = again.next_used("default")
-        assert key is not None
-        turns.append(key.alias)
-        again.assign(key, 40, NO_MOUNT)
+        following = again.next_used("default")
+        assert following is not None
+        turns.append(following.alias)
+        again.assign(following, 40, NO_MOUNT)
     assert turns == [keys[place].alias for place in (1, 2, 0, 1)]
 
 

@@ -33,19 +33,19 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 
 def owners(run: Running) -> Any:
     """Return what the service owns."""
-    return run.service._owners  # noqa: SLF001
+    return run.service.owners
 
 
 async def tick(run: Running) -> None:
     """Have the service do what is due."""
-    await run.service._upkeep.tick()  # noqa: SLF001
+    await run.service.upkeep.tick()
 
 
 async def check(run: Running, service: str = "") -> int:
     """Ask for the health of a service by name."""
     async with aio.insecure_channel(f"127.0.0.1:{run.ports['health']}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        return (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        return int((await stub.Check(health_pb2.HealthCheckRequest(service=service))).status)
 
 
 async def test_start_and_stop_are_in_the_trail_and_a_restart_finds_everything(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_health_is_told_for_every_service_and_for_the_whole_until_the_serv
         assert [await check(run, name) for name in ("", *NAMES)] == [SERVING] * 9
         with pytest.raises(aio.AioRpcError):
             await check(run, "no.such.Service")
-        await run.service._listeners.leave()  # noqa: SLF001
+        await run.service.listeners.leave()
         assert {await check(run, name) for name in ("", *NAMES)} == {
             health_pb2.HealthCheckResponse.NOT_SERVING
         }
@@ -85,13 +85,10 @@ async def test_health_is_told_for_every_service_and_for_the_whole_until_the_serv
 @pytest.mark.parametrize("switched_on", [True, False])
 async def test_reflection_answers_only_where_it_is_switched_on(tmp_path: Path, switched_on: bool) -> None:
     async with running(tmp_path / "home", keys=8, grpc__reflection=str(switched_on).lower()) as run:
-        files = Files(
-            run.home.certificate("administrator"), run.home.key("administrator"), run.home.trust
-        )
+        files = Files(run.home.certificate("administrator"), run.home.key("administrator"), run.home.trust)
         async with open_async_channel(f"localhost:{run.ports['grpc']}", client_credentials(files)) as channel:
-            call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
-                iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-            )
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[arg-type]
+            call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
             if switched_on:
                 answer = await call.read()
                 listed = {each.name for each in answer.list_services_response.service}
@@ -109,7 +106,8 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         for name in ("grpc", "health"):
             with pytest.raises(PortInUse, match=rf"{port} \({name}\.port\) is taken"):
-                async with running(tmp_path / name, keys=1, **{f"{name}__port": str(port)}):
+                properties: Any = {f"{name}__port": str(port)}
+                async with running(tmp_path / name, keys=1, **properties):
                     pass
 
 
@@ -253,6 +251,7 @@ def test_the_program_says_what_is_wrong_in_its_own_words(tmp_path: Path) -> None
         (("init", "--home", tmp_path, "--property", "x"), 2, ("NAME=VALUE",)),
         (("init", "--home", tmp_path, "--password-fd", "77"), 2, ("descriptor 77",)),
         (("audit-verify", tmp_path), 6, ("there is no key manager",)),
+        (("run", "--home", tmp_path / ("x" * 300)), 2, ("File name too long",)),
     ):
         done = run_server(*arguments)
         assert done.returncode == code, done.stderr
@@ -265,7 +264,12 @@ def test_init_tells_what_it_made_and_what_is_degraded(tmp_path: Path) -> None:
     done = run_server("init", "--home", tmp_path / "home", "--keys", "64", "--host", "keys.example")
     assert done.returncode == 0, done.stderr
     assert done.stderr == "making keys: 64 of 64\n"
-    for words in ("64 in group default", "root.key; without it every key is lost", "server anchor", "DEGRADED"):
+    for words in (
+        "64 in group default",
+        "root.key; without it every key is lost",
+        "server anchor",
+        "DEGRADED",
+    ):
         assert words in done.stdout
     again = run_server("init", "--home", tmp_path / "home")
     assert again.returncode == 4

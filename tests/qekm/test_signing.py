@@ -10,7 +10,7 @@ from qekm.signing import FrameSigner, Verifier, check_public, load_public
 from tests.fakes.drive_authority import DriveAuthority
 
 RSA = rsa.generate_private_key(65537, 2048)
-KEYS = {
+KEYS: dict[int, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {
     2: RSA,
     3: ec.generate_private_key(ec.SECP384R1()),
     4: ec.generate_private_key(ec.SECP256R1()),
@@ -44,9 +44,10 @@ def test_another_message_type_length_or_bit_is_refused(kind: int) -> None:
 
 def test_a_key_that_is_too_small_or_of_another_kind_is_refused() -> None:
     small = rsa.generate_private_key(65537, 1024)
-    for key in (small, ec.generate_private_key(ec.SECP521R1()), ed25519.Ed25519PrivateKey.generate()):
+    curve, edwards = ec.generate_private_key(ec.SECP521R1()), ed25519.Ed25519PrivateKey.generate()
+    for public in (small.public_key(), curve.public_key(), edwards.public_key()):
         with pytest.raises(BadCertificate):
-            check_public(key.public_key())
+            check_public(public)
 
 
 @pytest.mark.parametrize("exponent", [2**32 + 1, 2**2000 + 1])

@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from qekm.clock import now_us as clock_us
 from qekm.errors import BadConfiguration, StoreInUse
 from qekm.home import Home
 from qekm.init import Wanted, make
-from qekm.service import clock_us
 from qekm.store import Store
 from qekm.trail import read_public_key, verify
 from tests.system.processes import run_server
@@ -62,7 +62,9 @@ def test_the_program_tells_the_verdict_and_ends_with_5_when_it_is_bad(home: Home
     assert "BROKEN at record 1: the record's hash does not hold" in bad.stdout
 
 
-def test_another_key_than_the_trails_breaks_it_and_what_is_no_key_is_named(home: Home, tmp_path: Path) -> None:
+def test_another_key_than_the_trails_breaks_it_and_what_is_no_key_is_named(
+    home: Home, tmp_path: Path
+) -> None:
     other = tmp_path / "other.pem"
     public = Ed25519PrivateKey.generate().public_key()
     other.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))

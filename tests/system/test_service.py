@@ -79,9 +79,10 @@ def test_a_second_service_on_the_same_port_is_refused_and_the_port_named(
         assert f"127.0.0.1 port {port} (grpc.port) is taken" in done.stderr
         assert "Traceback" not in done.stderr
     with started.client() as client:
-        assert client.server.GetStatus(STATUS).pid == json.loads(
-            started.home.run_file("server").read_text()
-        )["pid"]
+        assert (
+            client.server.GetStatus(STATUS).pid
+            == json.loads(started.home.run_file("server").read_text())["pid"]
+        )
 
 
 def test_a_killed_service_keeps_every_key_it_has_told_of(started: Estate) -> None:
@@ -174,7 +175,7 @@ def test_a_full_disk_ends_the_service_at_once_and_it_recovers_at_the_next_start(
     import resource
 
     resource.prlimit(started.server.pid, resource.RLIMIT_FSIZE, (4_096, 4_096))
-    with started.client() as client, pytest.raises(Exception):  # noqa: B017, PT011
+    with started.client() as client, pytest.raises(Exception):  # noqa: B017
         list(client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=10_000)))
     assert started.server.wait(5) == 11
     assert "a write to the store failed" in started.server.said()

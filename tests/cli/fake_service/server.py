@@ -31,7 +31,7 @@ class FakeServer:
         if self.away:
             raise self.away
 
-    def GetStatus(self, request: Any) -> Any:
+    def GetStatus(self, request: Any, timeout: float | None = None) -> Any:
         """Tell the planned status."""
         self._answer()
         return self.status

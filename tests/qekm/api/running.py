@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc import aio
 
 from qekm.client import AsyncClient, connect_async
+from qekm.clock import now_us as clock_us
 from qekm.config import Settings
 from qekm.home import Home
 from qekm.init import Wanted, make
@@ -22,7 +23,7 @@ from qekm.model import AuditRecord
 from qekm.rpc.channel import open_async_channel
 from qekm.rpc.tls import Files, client_credentials
 from qekm.sealing import KeyFileSealer
-from qekm.service import Service, clock_us
+from qekm.service import Service
 from qekm.store import Store
 from qekm.unlocking import unlock
 from qekm.v1.serving_pb2 import GatewayHello, ServeRequest, ServeResponse, Step

@@ -84,7 +84,7 @@ async def test_a_whole_trail_is_intact_and_the_check_tells_how_far_it_is(run: Ru
     verdict = answers[-1].verdict
     assert (verdict.intact, verdict.broken_at, verdict.reason) == (True, 0, "")
     assert verdict.head == run.store.audit_head().hash
-    key = run.service._owners.estate.audit_key.public_key()  # noqa: SLF001
+    key = run.service.owners.estate.audit_key.public_key()
     assert verdict.public_key == key.public_bytes_raw()
 
 

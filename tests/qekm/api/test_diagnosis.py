@@ -17,7 +17,7 @@ from tests.qekm.api.running import Gateway, Running
 
 async def connected(run: Running, count: int = 1) -> None:
     """Wait until the service knows of the gateways."""
-    while len(run.service._gateways) < count:  # noqa: SLF001
+    while len(run.service.gateways) < count:
         await asyncio.sleep(0.01)
 
 
@@ -42,7 +42,10 @@ async def test_a_gateways_test_drive_gets_a_certificate_for_its_key_and_its_resu
         await connected(run)
         asked = asyncio.ensure_future(run.client.diagnosis.Diagnose(pb.DiagnoseRequest()))
         told = pb.TestResult(
-            gateway="somebody else", test=pb.TEST_PING, status=pb.TEST_STATUS_PASSED, message="the port answers"
+            gateway="somebody else",
+            test=pb.TEST_PING,
+            status=pb.TEST_STATUS_PASSED,
+            message="the port answers",
         )
         certificate = await play(gateway, told)
         assert certificate.public_key() == gateway.private.public_key()

@@ -43,7 +43,7 @@ async def create(run: Running, serial: str = SERIAL, **fields: object) -> pb.Dri
 
 def registry(run: Running) -> object:
     """Return the owner behind the service."""
-    return run.service._owners.registry  # noqa: SLF001
+    return run.service.owners.registry
 
 
 async def test_a_drive_is_added_with_ten_digits_and_kept_with_two_leading_zeros(run: Running) -> None:
@@ -80,7 +80,7 @@ async def test_a_drives_key_is_kept_in_its_stored_spelling(run: Running) -> None
 
 
 async def test_ten_thousand_drives_are_listed_in_pages_by_serial(run: Running) -> None:
-    owner = run.service._owners.registry  # noqa: SLF001
+    owner = run.service.owners.registry
     for number in range(10_000):
         owner.enrol(Claim(f"{number:012}", number.to_bytes(8), "IBM", "ULT3580-TD4"), bytes(32))
     seen: list[str] = []
@@ -96,7 +96,7 @@ async def test_ten_thousand_drives_are_listed_in_pages_by_serial(run: Running) -
 
 
 async def test_pending_drives_are_listed_accepted_and_rejected(run: Running) -> None:
-    owner = run.service._owners.registry  # noqa: SLF001
+    owner = run.service.owners.registry
     for serial in (SERIAL, "001310000363"):
         await run.store.commit(owner.wait(Claim(serial, sha256(serial.encode()).digest()[:8], "IBM")))
     pending = await run.client.drives.ListDrives(pb.ListDrivesRequest(state=pb.DRIVE_STATE_PENDING))
@@ -110,7 +110,7 @@ async def test_pending_drives_are_listed_accepted_and_rejected(run: Running) -> 
 
 
 async def test_a_deleted_drives_key_can_be_refused_for_good(run: Running) -> None:
-    owner = run.service._owners.registry  # noqa: SLF001
+    owner = run.service.owners.registry
     await run.store.commit([owner.enrol(Claim(SERIAL, WWNN), b"k" * 32)])
     await run.client.drives.DeleteDrive(pb.DeleteDriveRequest(serial=SERIAL, block=True))
     assert owner.is_blocked(b"k" * 32)
@@ -131,9 +131,7 @@ async def test_authorities_are_added_listed_and_removed(run: Running) -> None:
     assert authority.fingerprint == sha256(made.public_bytes(Encoding.DER)).digest()
     listed = await run.client.drives.ListAuthorities(pb.ListAuthoritiesRequest())
     assert list(listed.authorities) == [authority]
-    await run.client.drives.DeleteAuthority(
-        pb.DeleteAuthorityRequest(fingerprint=authority.fingerprint)
-    )
+    await run.client.drives.DeleteAuthority(pb.DeleteAuthorityRequest(fingerprint=authority.fingerprint))
     assert run.store.load().authorities == []
 
 
@@ -179,7 +177,7 @@ async def test_bad_requests_are_refused_and_change_nothing(
 
 
 async def test_a_pin_can_be_emptied_so_that_the_drive_is_pinned_anew(run: Running) -> None:
-    owner = run.service._owners.registry  # noqa: SLF001
+    owner = run.service.owners.registry
     await run.store.commit([owner.enrol(Claim(SERIAL, WWNN), b"k" * 32)])
     drive = (await run.client.drives.UpdateDrive(update(["spki_sha256"]))).drive
     assert drive.spki_sha256 == b""

@@ -66,7 +66,7 @@ async def test_never_used_keys_move_and_used_ones_do_not(run: Running) -> None:
     request = pb.MoveKeysRequest(group="archive", aliases=moved)
     assert (await run.client.groups.MoveKeys(request)).group.key_count == 2
     assert {key.alias for key in run.store.load().keys if key.group == "archive"} == set(moved)
-    owner = run.service._owners.keystore  # noqa: SLF001
+    owner = run.service.owners.keystore
     owner.assign(owner.by_alias(keys[5].alias), 1, ("001300000392", b"", ""))
     with pytest.raises(KeyInUse):
         await run.client.groups.MoveKeys(pb.MoveKeysRequest(group="archive", aliases=[keys[5].alias]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -187,10 +188,13 @@ async def test_details_fit_the_kind_of_error(pki: Pki) -> None:
     assert (failed.code(), failed.details()) == (grpc.StatusCode.INTERNAL, "a write failed")
 
 
-async def test_a_status_of_the_servicer_itself_is_left_alone(pki: Pki) -> None:
+async def test_a_status_of_the_servicer_itself_is_left_alone(
+    pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
     async with edge_of(pki).serving(HANDLERS) as edge, edge.dial("alice") as channel:
         error = await _failure(channel, "/t/UU", b"own")
     assert (error.code(), error.details()) == (grpc.StatusCode.DATA_LOSS, "said by the servicer")
+    assert "incident" not in caplog.text
 
 
 @pytest.mark.parametrize("name", ["/t/UU", "/t/SU"])
@@ -455,6 +459,19 @@ async def test_reflection_is_for_people(pki: Pki, who: str, allowed: bool) -> No
             assert error.code() is grpc.StatusCode.PERMISSION_DENIED
             told = []
     assert bool(told) is allowed
+
+
+async def test_nothing_is_kept_of_calls_that_are_over(pki: Pki) -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(type(each).__name__ == "_Call" for each in gc.get_objects())
+
+    before = kept()
+    async with edge_of(pki).serving(HANDLERS) as edge, edge.dial("alice") as channel:
+        for name in HANDLERS:
+            await _all(channel, name, b"")
+            await _failure(channel, name, b"stranger")
+        assert kept() == before
 
 
 def test_a_blocking_client_is_served_like_any_other(pki: Pki) -> None:

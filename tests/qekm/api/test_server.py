@@ -72,7 +72,7 @@ async def test_a_low_pool_is_told_but_not_of_a_group_that_reuses(tmp_path: Path)
         )
         update.update_mask.paths.append("on_exhaustion")
         await run.client.groups.UpdateGroup(update)
-        owner = run.service._owners.keystore  # noqa: SLF001
+        owner = run.service.owners.keystore
         for key in owner.page(limit=8):
             owner.assign(key, 1, ("001300000392", b"", ""))
         assert "group default: 2 of 10 keys are left to give out" in (await status(run)).degraded

@@ -3,113 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
-from qekm_gateway.simulator.anchors import Anchors
-from qekm_gateway.simulator.asking import Session
-from qekm_gateway.simulator.authority import Authority, make_authority, make_drive
-from qekm_gateway.simulator.drive import Drive
-from qekm_gateway.simulator.errand import Errand, Outcome, Refused
+from qekm_gateway.simulator.errand import Refused
 
 from qekm.dkp.codes import Ask, Code
-from qekm.dkp.frame import parse, serialize
-from qekm.errors import Incident, QekmError
-from qekm.model import AuditRecord, Change, KeyState
-from qekm.rpc.frames import frame_of_reply, to_step
-from qekm.service import clock_us
-from qekm.store import Store
-from qekm.v1 import certificates_pb2, drives_pb2
-from qekm.v1.serving_pb2 import GatewayHello, RefusalReport, Reply, ServeRequest, SessionEnd, Step
-from tests.qekm.api.running import Gateway, Running, running
-
-SOURCE = "192.0.2.7:40000"
-Unit = Sequence[Change]
-
-
-@dataclass
-class Asking:
-    """One drive's session as a gateway sees it: steps out, replies in."""
-
-    session: Session
-    raw: bytes | None = None
-    session_id: int = 0
-    step_ids: list[int] = field(default_factory=list)
-
-    def step(self, step_id: int) -> Step:
-        """Return the drive's next frame as a step."""
-        self.raw = self.raw or self.session.begin()
-        return to_step(parse(self.raw), step_id, SOURCE)
-
-    def take(self, reply: Reply) -> None:
-        """Give the drive its answer; Refused for an error."""
-        self.session_id = reply.session_id
-        self.raw = self.session.receive(serialize(frame_of_reply(reply)))
-
-    @property
-    def outcome(self) -> Outcome:
-        """Return how the session ended."""
-        assert self.session.outcome is not None
-        return self.session.outcome
-
-
-@dataclass
-class Site:
-    """A service, a trusted drive authority and what drives believe."""
-
-    run: Running
-    authority: Authority
-    anchors: Anchors
-
-    @classmethod
-    async def of(cls, run: Running) -> Site:
-        """Trust a new authority."""
-        authority = make_authority(clock_us())
-        der = authority.certificate.public_bytes(Encoding.DER)
-        await run.client.drives.CreateAuthority(drives_pb2.CreateAuthorityRequest(certificate=der))
-        anchor = run.service._owners.estate.anchor  # noqa: SLF001
-        return cls(run, authority, Anchors((anchor,)))
-
-    def drive(self, serial: str = "001300000392") -> Drive:
-        """Make a drive."""
-        return make_drive(self.authority, serial, clock_us())
-
-    def asking(self, drive: Drive | None = None, ask: Ask = Ask.CREATE, **fields: Any) -> Asking:
-        """Begin a session of a drive."""
-        errand = Errand(ask, volser="E01001L4", **({"mount_id": os.urandom(16)} | fields))
-        return Asking(Session(drive or self.drive(), errand, self.anchors, os.urandom, clock_us))
-
-    def key(self, alias: str) -> Any:
-        """Return a key as it is in memory."""
-        return self.run.service._owners.keystore.by_alias(alias)  # noqa: SLF001
-
-    def stored(self) -> dict[str, KeyState]:
-        """Return the state of every key that was used, as it is on disk."""
-        keys = self.run.store.load().keys
-        return {key.alias: key.state for key in keys if key.state is not KeyState.READY}
-
-
-async def play(gateway: Gateway, *askings: Asking, steps: int = 9) -> None:
-    """Carry sessions side by side, each batch with one step of each, until they end or `steps` are done."""
-    for number in range(steps):
-        going = [asking for asking in askings if number == 0 or asking.raw is not None]
-        if not going:
-            return
-        replies = (await gateway.ask(*(asking.step(place) for place, asking in enumerate(going)))).replies
-        assert sorted(reply.step_id for reply in replies) == list(range(len(going)))
-        for reply in replies:
-            going[reply.step_id].take(reply)
-
-
-async def events(run: Running) -> list[str]:
-    """Return the trail's events."""
-    return [record.event for record in await run.records()]
+from qekm.model import AuditRecord, KeyState
+from qekm.v1 import audit_pb2, certificates_pb2, drives_pb2
+from qekm.v1.serving_pb2 import GatewayHello, RefusalReport, ServeRequest, SessionEnd, Step
+from tests.qekm.api.drives_at_work import SOURCE, ForgetfulStore, HeldStore, Site, events, play
+from tests.qekm.api.running import Running, running
 
 
 async def test_a_key_is_created_and_read_back_and_all_of_it_is_on_disk(run: Running) -> None:
@@ -146,26 +52,6 @@ async def test_sixty_four_drives_are_served_in_batches_each_with_a_key_of_its_ow
         assert site.stored() == dict.fromkeys(aliases, KeyState.ACTIVE)
 
 
-class HeldStore(Store):
-    """Commits at once, but tells of it only when the test lets it; counts the calls."""
-
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        self.open_ = asyncio.Event()
-        self.open_.set()
-        self.calls = 0
-
-    def submit(self, units: Sequence[Unit]) -> asyncio.Future[list[QekmError | None]]:
-        """Commit, and answer when the gate is open."""
-        self.calls += 1
-        return asyncio.ensure_future(self._held(super().submit(units)))
-
-    async def _held(self, inner: asyncio.Future[Any]) -> Any:
-        result = await inner
-        await self.open_.wait()
-        return result
-
-
 async def test_the_next_batch_is_decided_while_the_former_commits_and_no_third(tmp_path: Path) -> None:
     async with running(tmp_path / "home", store_type=HeldStore) as run:
         assert isinstance(run.store, HeldStore)
@@ -187,22 +73,6 @@ async def test_the_next_batch_is_decided_while_the_former_commits_and_no_third(t
             assert all(reply.replies[0].WhichOneof("frame") == "set_key" for reply in replies)
 
 
-class ForgetfulStore(Store):
-    """Refuses the units that hold a record of these events, as for a row that cannot be."""
-
-    refused: tuple[str, ...] = ()
-
-    def submit(self, units: Sequence[Unit]) -> asyncio.Future[list[QekmError | None]]:
-        """Commit the other units only."""
-        bad = [any(getattr(change, "event", "") in self.refused for change in unit) for unit in units]
-        inner = super().submit([unit for unit, is_bad in zip(units, bad, strict=True) if not is_bad])
-        return asyncio.ensure_future(self._mixed(inner, bad))
-
-    async def _mixed(self, inner: asyncio.Future[Any], bad: Iterable[bool]) -> Any:
-        results = iter(await inner)
-        return [Incident("internal error") if is_bad else next(results) for is_bad in bad]
-
-
 async def test_a_unit_that_is_not_committed_becomes_an_internal_error_and_its_key_is_never_given_again(
     tmp_path: Path,
 ) -> None:
@@ -216,7 +86,7 @@ async def test_a_unit_that_is_not_committed_becomes_an_internal_error_and_its_ke
             with pytest.raises(Refused) as caught:
                 await play(gateway, unlucky)
             assert caught.value.number == Code.EE0F
-            (suspect,) = run.service._owners.keystore.in_state(KeyState.SUSPECT)  # noqa: SLF001
+            (suspect,) = run.service.owners.keystore.in_state(KeyState.SUSPECT)
             run.store.refused = ()
             await play(gateway, other)
             assert other.outcome.key is not None
@@ -244,7 +114,7 @@ async def test_an_unforeseen_exception_in_one_step_is_an_incident_and_the_other_
     run: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = await Site.of(run)
-    serving = run.service._owners.serving  # noqa: SLF001
+    serving = run.service.owners.serving
     decide = serving.decide
 
     def fragile(frame: Any, source: str, gateway: str) -> Any:
@@ -254,7 +124,9 @@ async def test_an_unforeseen_exception_in_one_step_is_an_incident_and_the_other_
 
     serving.decide = fragile  # type: ignore[method-assign]
     async with run.gateway() as gateway:
-        steps = [site.asking(site.drive(serial)).step(n) for n, serial in enumerate(("BROKEN", "001310000363"))]
+        steps = [
+            site.asking(site.drive(serial)).step(n) for n, serial in enumerate(("BROKEN", "001310000363"))
+        ]
         replies = (await gateway.ask(*steps)).replies
         assert (replies[0].error.code, replies[0].error.text) == (Code.EE0F, "")
         assert replies[1].WhichOneof("frame") == "query_dsk"
@@ -298,17 +170,30 @@ async def test_a_session_that_ends_at_the_gateway_is_recorded_with_its_code(run:
 async def test_what_a_gateway_refused_by_itself_is_counted_a_minute(run: Running) -> None:
     async with run.gateway() as gateway:
         for count in (1, 5_000, 7):
-            report = RefusalReport(source="192.0.2.9", code=0xEE23, count=count, drive_serial="junk")
+            report = RefusalReport(source="192.0.2.9\n", code=0xEE23, count=count, drive_serial="junk")
             await gateway.stream.write(ServeRequest(refusals=[report]))
         await asyncio.sleep(0.2)
 
         async def told() -> list[AuditRecord]:
             return [each for each in await run.records() if each.event == "drive.refuse"]
 
-        assert [(each.actor, each.code, each.count) for each in await told()] == [("192.0.2.9", "EE23", 1)]
+        assert [(each.actor, each.code, each.count) for each in await told()] == [("192.0.2.9?", "EE23", 1)]
         run.clock.ahead_us += 60_000_000
-        await run.service._upkeep.tick()  # noqa: SLF001
+        await run.service.upkeep.tick()
         assert [each.count for each in await told()] == [1, 5_007]
+
+
+async def test_a_gateway_that_counts_beyond_all_bounds_harms_nobody(run: Running) -> None:
+    async with run.gateway() as gateway:
+        report = RefusalReport(source="192.0.2.9", code=0xFFFFFFFF, count=2**32 - 1)
+        await gateway.stream.write(ServeRequest(refusals=[report] * 5))
+        await asyncio.sleep(0.2)
+        run.clock.ahead_us += 60_000_000
+        await run.service.upkeep.tick()
+        page = await run.client.audit.ListRecords(
+            audit_pb2.ListRecordsRequest(newest_first=True, page_size=2)
+        )
+        assert [(each.code, each.count) for each in page.records] == [("FFFF", 2**32 - 1)] * 2
 
 
 @pytest.mark.parametrize(
@@ -316,6 +201,7 @@ async def test_what_a_gateway_refused_by_itself_is_counted_a_minute(run: Running
     [
         ServeRequest(),
         ServeRequest(hello=GatewayHello(version="x" * 1_000)),
+        ServeRequest(hello=GatewayHello(version="\x1b[2J")),
         ServeRequest(hello=GatewayHello(addresses=["a:1"] * 100)),
         ServeRequest(hello=GatewayHello(), steps=[Step()] * 65),
     ],

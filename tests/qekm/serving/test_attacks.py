@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from qekm.dkp.codes import good_sense
+from qekm.dkp.codes import good_sense, sense
 from qekm.dkp.fields import MessageType, Tag
 from qekm.dkp.frame import Frame, build, serialize
 from qekm.dkp.pages import parse_set_data_encryption, public_key_page, split_wrapped_key
 from qekm.dkp.signed import SERVER, join_dsk_list, join_signature, signature_of, signed_bytes
-from qekm.model import KeyState
+from qekm.model import AuditRecord, KeyState, Outcome
 from qekm.signing import FrameSigner, load_public
-from tests.fakes.drive import TRANSLATE, FakeDrive, session_key
+from tests.fakes.drive import CREATE, TRANSLATE, FakeDrive, session_key
 from tests.fakes.estate import Estate
 
 
@@ -140,11 +140,9 @@ def test_what_is_asked_cannot_be_altered_under_way() -> None:
     estate = Estate()
     first, second = estate.keystore.page(limit=2)
     drive = estate.drive()
-    for tag, value in ((Tag.SENSE, None), (Tag.DKI, second.dki)):
+    for tag, value in ((Tag.SENSE, sense(7, CREATE)), (Tag.DKI, second.dki)):
         session = drive.session(ask=TRANSLATE, dki=first.dki)
         frame = session.notify()
-        if value is None:
-            value = drive.session().notify().get(Tag.SENSE) or b""
         session.take(estate.ask(altered(frame, tlvs={tag: value})))
         assert estate.refused(session.reply_dsk()) == "EE29"
 
@@ -160,7 +158,7 @@ def test_a_question_for_the_dki_that_the_server_did_not_ask_breaks_the_transcrip
 
 
 def test_a_set_key_for_one_drive_is_of_no_use_to_another() -> None:
-    """The label names drive, session, frame, DKi and certificate; the frame's signature covers the session."""
+    """The label names drive, session, frame, DKi, certificate; the frame's signature covers the session."""
     estate = Estate()
     victim, thief = estate.drive(), estate.drive("001310000363")
     session = estate.begin(victim.session())
@@ -216,12 +214,11 @@ def test_no_key_leaves_before_its_record() -> None:
     """In every decision that answers with a key, the INTENT that names it is among the changes."""
     estate = Estate()
     dki = estate.keystore.page()[0].dki
-    for said in ({}, {"mount_id": bytes(range(16))}, {"ask": TRANSLATE, "dki": dki}):
-        session = estate.begin(estate.drive().session(**said))
-        decision = estate.serving.decide(session.reply_dsk(), "10.0.0.1:1", "g1")
+    drive = estate.drive()
+    for begun in (drive.session(), drive.session(mount_id=bytes(16)), drive.session(ask=TRANSLATE, dki=dki)):
+        decision = estate.serving.decide(estate.begin(begun).reply_dsk(), "10.0.0.1:1", "g1")
         assert isinstance(decision.reply, Frame)
         assert decision.reply.type == MessageType.SET_KEY
         alias = (decision.reply.get(Tag.KEY_ALIAS) or b"").decode()
-        assert any(
-            getattr(change, "outcome", None) == 1 and change.alias == alias for change in decision.changes
-        )  # type: ignore[union-attr]
+        records = [change for change in decision.changes if isinstance(change, AuditRecord)]
+        assert (alias, Outcome.INTENT) in [(record.alias, record.outcome) for record in records]

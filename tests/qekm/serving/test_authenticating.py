@@ -62,7 +62,7 @@ def page(exponent: int = 65537, modulus: int = 0) -> bytes:
 def test_a_bad_session_key_is_ee2c_before_anything_else(dsk_list: bytes) -> None:
     estate = Estate()
     session = began(estate)
-    assert estate.refused(session.reply_dsk(dsk_list=dsk_list or b"\0", chain=[b"junk"])) == "EE2C"
+    assert estate.refused(session.reply_dsk(dsk_list=dsk_list, chain=[b"junk"])) == "EE2C"
 
 
 def test_a_certificate_that_does_not_hold_is_ee2b() -> None:

@@ -67,7 +67,7 @@ def test_a_reader_is_enrolled_too_and_writes_no_cartridge() -> None:
 
 
 def test_a_drive_that_was_added_by_hand_is_pinned() -> None:
-    estate = Estate(**{"drive.acceptUnknownDrives": "false"})
+    estate = Estate(settings={"drive.acceptUnknownDrives": "false"})
     estate.registry.create(Drive(SERIAL, DriveState.ACCEPTED, 1, group="default"))
     session = estate.run(estate.drive().session())
     entry = estate.disk.drives[SERIAL]

@@ -80,7 +80,7 @@ def test_neither_authority_can_name_the_others_drives() -> None:
 
 
 def test_a_test_drive_needs_no_entry_even_where_unknown_ones_are_not_accepted() -> None:
-    estate = Estate(**{"drive.acceptUnknownDrives": "pending"})
+    estate = Estate(settings={"drive.acceptUnknownDrives": "pending"})
     drive = test_drive(estate)
     assert estate.refused(drive.session(ask=NO_OPERATION).notify()) == ""
     assert estate.run(drive.session()).alias == "QKMDIAG0001"

@@ -21,13 +21,13 @@ def test_the_table_is_total_and_names_nothing_twice() -> None:
     assert not CODES.keys() & INTERNAL
 
 
-@pytest.mark.parametrize("leaf", sorted(CODES, key=lambda leaf: leaf.__name__))
+@pytest.mark.parametrize("leaf", sorted(CODES, key=repr))
 def test_an_error_with_a_code_keeps_its_message(leaf: type[QekmError]) -> None:
     fault = fault_of(leaf("what is wrong"))
     assert (fault.code, fault.text) == (CODES[leaf], "what is wrong")
 
 
-@pytest.mark.parametrize("leaf", sorted(INTERNAL, key=lambda leaf: leaf.__name__))
+@pytest.mark.parametrize("leaf", sorted(INTERNAL, key=repr))
 def test_an_internal_error_is_ee0f_and_says_nothing(leaf: type[QekmError]) -> None:
     fault = fault_of(leaf("the disk of host 10.1.2.3 is full"))
     assert (fault.code, fault.text) == (Code.EE0F, "")

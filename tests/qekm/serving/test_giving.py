@@ -13,7 +13,7 @@ from qekm.model import AuditRecord, Drive, DriveState, Group, Key, KeyState, Lab
 from tests.fakes.drive import ACQUIRE, CREATE, OPTIONAL, TRANSLATE, DriveSession
 from tests.fakes.estate import Estate, Refused
 
-SERIAL, MOUNT = "001300000392", bytes(range(16))
+SERIAL = "001300000392"
 
 
 def states(estate: Estate) -> list[str]:
@@ -51,7 +51,7 @@ def test_a_new_key_is_assigned_and_recorded_in_the_unit_before_it_leaves(ask: in
 
 def test_the_page_sets_both_modes_and_clears_the_key_on_demount_when_a_medium_is_known() -> None:
     estate = Estate()
-    for said, clears in (({}, True), ({"volser": ""}, False), ({"volser": "", "mount_id": MOUNT}, True)):
+    for said, clears in (({}, True), ({"volser": ""}, False), ({"volser": "", "mount_id": bytes(16)}, True)):
         page = estate.give(estate.drive().session(**said)).page
         assert page is not None
         assert (page.clear_on_demount, page.encryption_mode, page.decryption_mode) == (clears, 2, 3)
@@ -96,6 +96,22 @@ def test_a_translation_that_names_no_key_is_asked_for_it() -> None:
     session = estate.begin(estate.drive().session(ask=TRANSLATE))
     reply = estate.ask(session.reply_dsk())
     assert (reply.type, reply.flags, reply.tlvs) == (MessageType.QUERY_DKI, 0, ())
+
+
+def test_a_drive_that_was_changed_or_blocked_meanwhile_is_not_given_the_key_it_names() -> None:
+    estate = Estate()
+    drive = estate.drive()
+    page = estate.run(drive.session()).page
+    assert page is not None
+    session = estate.begin(drive.session(ask=TRANSLATE))
+    session.take(estate.ask(session.reply_dsk()))
+    estate.registry.update(SERIAL, product="ULT3580-TD5")
+    assert estate.refused(session.reply_dki(page.dki)) == "EE25"
+    estate.registry.update(SERIAL, product=drive.product)
+    session = estate.begin(drive.session(ask=TRANSLATE))
+    session.take(estate.ask(session.reply_dsk()))
+    estate.registry.delete(SERIAL, block=True)
+    assert estate.refused(session.reply_dki(page.dki)) == "EE2B"
 
 
 def test_a_key_that_nobody_knows_is_ee31() -> None:
@@ -221,104 +237,8 @@ def test_a_drive_that_may_not_have_a_group_is_ee31_for_writing_and_reading() -> 
     assert code_of_giving(estate, drive.session()) == "EE31"
 
 
-def test_a_retry_of_a_mount_gets_the_same_key_whatever_became_of_the_first_try() -> None:
-    estate = Estate()
-    drive = estate.drive()
-    first = estate.give(drive.session(mount_id=MOUNT))
-    again = estate.give(drive.session(mount_id=MOUNT))  # the answer was lost
-    assert (again.alias, again.data_key) == (first.alias, first.data_key)
-    estate.restart()  # in mid-session
-    assert states(estate).count("SUSPECT") == 1
-    assert estate.run(drive.session(mount_id=MOUNT)).alias == first.alias
-    assert estate.run(drive.session(mount_id=MOUNT)).alias == first.alias  # COMPLETE was lost
-    assert states(estate) == ["ACTIVE", "READY", "READY", "READY"]
-    assert len(estate.disk.cartridges) == 1
-
-
-def test_another_mount_volume_or_drive_gets_another_key() -> None:
-    estate = Estate(keys=9)
-    drive = estate.drive()
-    sessions = [
-        estate.run(drive.session(mount_id=MOUNT)),
-        estate.run(drive.session(mount_id=bytes(15) + b"\1")),
-        estate.run(drive.session(mount_id=MOUNT, volser="E01002L4")),
-        estate.run(drive.session(mount_id=MOUNT, volser="")),
-        estate.run(drive.session()),
-        estate.run(drive.session()),
-        estate.run(estate.drive("001310000363").session(mount_id=MOUNT)),
-    ]
-    assert len({session.alias for session in sessions}) == 7
-
-
-def test_a_retry_that_ended_badly_leaves_a_confirmed_key_active() -> None:
-    estate = Estate()
-    drive = estate.drive()
-    first = estate.run(drive.session(mount_id=MOUNT))
-    estate.run(drive.session(mount_id=MOUNT), installed=False)
-    estate.give(drive.session(mount_id=MOUNT))
-    estate.restart()
-    assert estate.keystore.by_alias(first.alias).state is KeyState.ACTIVE
-
-
-def test_without_a_mount_id_a_retry_gets_another_key_and_the_old_one_is_suspect() -> None:
-    estate = Estate()
-    drive = estate.drive()
-    first = estate.give(drive.session())
-    second = estate.give(drive.session())
-    assert first.alias != second.alias
-    assert states(estate) == ["SUSPECT", "ASSIGNED", "READY", "READY"]
-    unit = [type(change).__name__ for change in estate.disk.units[-1]]
-    assert unit == ["Key", "AuditRecord", "Key", "AuditRecord"]
-
-
-def test_a_session_that_was_given_up_may_still_confirm_its_key() -> None:
-    estate = Estate()
-    drive = estate.drive()
-    estate.run(drive.session())  # enrolled
-    first = estate.give(drive.session())
-    second = estate.give(drive.session())
-    first.take(estate.ask(first.status()))
-    second.take(estate.ask(second.status()))
-    assert [key.state.name for key in estate.disk.keys.values()] == ["ACTIVE", "ACTIVE", "ACTIVE", "READY"]
-
-
-def test_the_end_of_an_old_session_does_not_touch_the_key_of_a_new_one() -> None:
-    estate = Estate()
-    drive = estate.drive()
-    first = estate.give(drive.session(mount_id=MOUNT))
-    second = estate.give(drive.session(mount_id=MOUNT))
-    assert estate.serving.end(first.session_id, 0xEE0E, "closed")[0].event == "session.end"  # type: ignore[union-attr]
-    assert estate.keystore.by_alias(first.alias).state is KeyState.ASSIGNED
-    second.take(estate.ask(second.status()))
-    assert estate.keystore.by_alias(first.alias).state is KeyState.ACTIVE
-
-
-def test_more_creations_in_an_hour_than_allowed_are_ee34_and_retries_do_not_count() -> None:
-    estate = Estate(keys=9, **{"drive.creationsPerHour": 2})
-    drive = estate.drive()
-    for number in range(2):
-        estate.now += 1_000_000
-        for _ in range(3):
-            estate.run(drive.session(mount_id=bytes(15) + bytes((number,))))
-    assert code_of_giving(estate, drive.session()) == "EE34"
-    assert code_of_giving(estate, estate.drive("001310000363").session()) == ""
-    assert code_of_giving(estate, drive.session(mount_id=bytes(16))) == ""  # a retry
-    estate.now += 3_600_000_000 - 1_000_000
-    assert code_of_giving(estate, drive.session()) == ""
-    assert code_of_giving(estate, drive.session()) == "EE34"
-
-
-def test_reading_is_not_limited() -> None:
-    estate = Estate(**{"drive.creationsPerHour": 1})
-    drive = estate.drive()
-    written = estate.run(drive.session())
-    assert written.page is not None
-    for _ in range(5):
-        assert code_of_giving(estate, drive.session(ask=TRANSLATE, dki=written.page.dki)) == ""
-
-
 def test_where_policy_says_so_an_optional_request_is_told_to_write_in_clear() -> None:
-    estate = Estate(**{"drive.optionalEncryption": "clear"})
+    estate = Estate(settings={"drive.optionalEncryption": "clear"})
     session = estate.begin(estate.drive().session(ask=OPTIONAL))
     reply = estate.ask(session.reply_dsk())
     assert (reply.type, reply.flags) == (MessageType.NO_KEY, 8)

@@ -1,7 +1,7 @@
 """Allocation and sessions against a small model, whatever happens in whatever order.
 
-Drives ask, retry, fall silent, fail; gateways and the service go away at any moment, before or after a commit.
-What must hold: no key is ever given to two mounts, no mount with an id ever gets two keys, memory and disk agree.
+Drives ask, retry, fall silent, fail; the service goes away at any moment, before or after a commit. What must
+hold: no key is ever given to two mounts, no mount with an id ever gets two keys, memory and disk agree.
 """
 
 from __future__ import annotations

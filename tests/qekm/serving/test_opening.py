@@ -33,7 +33,7 @@ def test_every_challenge_and_session_id_is_fresh() -> None:
 
 @pytest.mark.parametrize("ask", [0x0000, 0xEF12, 0xEE1A, 0xEEC0, 0xEFC1])
 def test_sense_data_that_asks_nothing_is_ee02(ask: int) -> None:
-    estate = Estate(**{"drive.acceptUnknownDrives": "false"})
+    estate = Estate(settings={"drive.acceptUnknownDrives": "false"})
     assert estate.refused(estate.drive().session(ask=ask).notify()) == "EE02"  # before EF01
 
 
@@ -46,14 +46,14 @@ def test_a_no_operation_is_complete_at_once_and_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("ask", [NO_OPERATION, CREATE])
 def test_an_unknown_drive_is_ef01_where_unknown_ones_are_not_accepted(ask: int) -> None:
-    estate = Estate(**{"drive.acceptUnknownDrives": "false"})
+    estate = Estate(settings={"drive.acceptUnknownDrives": "false"})
     assert estate.refused(estate.drive().session(ask=ask).notify()) == "EF01"
     estate.registry.create(Drive(SERIAL, DriveState.ACCEPTED, 1))
     assert estate.refused(estate.drive().session(ask=ask).notify()) == ""
 
 
 def test_a_pending_drive_is_listed_and_refused_until_it_is_accepted() -> None:
-    estate = Estate(**{"drive.acceptUnknownDrives": "pending"})
+    estate = Estate(settings={"drive.acceptUnknownDrives": "pending"})
     drive = estate.drive()
     assert estate.refused(drive.session().notify()) == "EF01"
     assert estate.disk.drives[SERIAL].state is DriveState.PENDING
@@ -66,7 +66,7 @@ def test_a_pending_drive_is_listed_and_refused_until_it_is_accepted() -> None:
 
 
 def test_strangers_cannot_grow_the_pending_list_or_the_trail() -> None:
-    estate = Estate(**{"drive.acceptUnknownDrives": "pending"})
+    estate = Estate(settings={"drive.acceptUnknownDrives": "pending"})
     for number in range(MAX_PENDING + 100):
         assert estate.refused(estate.drive(str(number)).session().notify()) == "EF01"
     assert len(estate.disk.drives) == MAX_PENDING
@@ -93,7 +93,7 @@ def test_another_drives_wwnn_is_ee25() -> None:
 
 
 def test_a_serial_of_ten_digits_is_the_entry_with_two_zeros() -> None:
-    estate = Estate(**{"drive.acceptUnknownDrives": "false"})
+    estate = Estate(settings={"drive.acceptUnknownDrives": "false"})
     estate.registry.create(Drive(SERIAL, DriveState.ACCEPTED, 1))
     session = estate.run(estate.drive("1300000392").session())
     assert estate.disk.keys[session.alias].drive_serial == SERIAL
@@ -135,7 +135,7 @@ def test_flags_and_fields_that_contradict_each_other_are_eee1() -> None:
 
 
 def test_one_source_has_so_many_sessions_at_once() -> None:
-    estate = Estate(**{"dkp.connectionsPerAddress": 3})
+    estate = Estate(settings={"dkp.connectionsPerAddress": 3})
     for _ in range(3):
         estate.begin(estate.drive().session())
     decision = estate.decide(estate.drive().session().notify(), source="10.0.0.1:4001")
@@ -147,7 +147,7 @@ def test_one_source_has_so_many_sessions_at_once() -> None:
 
 
 def test_what_a_stranger_says_is_recorded_once_and_then_counted() -> None:
-    estate = Estate(**{"drive.acceptUnknownDrives": "false"})
+    estate = Estate(settings={"drive.acceptUnknownDrives": "false"})
     for port in range(50):
         estate.refused(estate.drive().session().notify(), source=f"10.0.0.1:{port}")
     (first,) = estate.disk.trail

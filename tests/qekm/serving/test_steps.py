@@ -144,7 +144,13 @@ def test_other_settings_count_from_the_next_frame() -> None:
 
 @pytest.mark.parametrize(
     ("source", "host"),
-    [("10.0.0.1:4000", "10.0.0.1"), ("[::1]:4000", "::1"), ("library", "library"), ("", "")],
+    [
+        ("10.0.0.1:4000", "10.0.0.1"),
+        ("[::1]:4000", "::1"),
+        ("library", "library"),
+        ("", ""),
+        ("x" * 99, "x" * 64),
+    ],
 )
 def test_a_source_is_its_host(source: str, host: str) -> None:
     assert host_of(source) == host
