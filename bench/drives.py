@@ -33,7 +33,9 @@ def now_us() -> int:
 def make_drives(folder: Path, first: int, count: int) -> list[Drive]:
     """Make drives with P-256 authentication keys and RSA-2048 session keys, named by the folder's authority."""
     authority = load_authority(folder)
-    return [make_drive(authority, f"00130000{number:04d}", now_us()) for number in range(first, first + count)]
+    return [
+        make_drive(authority, f"00130000{number:04d}", now_us()) for number in range(first, first + count)
+    ]
 
 
 class Line(asyncio.Protocol):

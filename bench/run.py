@@ -162,7 +162,10 @@ def report(samples: dict[tuple[str, int], list[Sample]], counts: tuple[int, ...]
     for count in counts:
         words = [
             f"{name} {median(kind, count, lambda s, name=name: s.cpu_us[name]):.0f}"
-            for kind, names in (("exchange", ("service", "gateway", "drives")), ("echo", ("server", "client")))
+            for kind, names in (
+                ("exchange", ("service", "gateway", "drives")),
+                ("echo", ("server", "client")),
+            )
             for name in names
         ]
         print(f"{count:6}  " + ", ".join(words[:3]) + " | echo " + ", ".join(words[3:]))
@@ -170,7 +173,8 @@ def report(samples: dict[tuple[str, int], list[Sample]], counts: tuple[int, ...]
         return 0
     pairs = list(zip(samples["exchange", 128], samples["echo", 128], strict=True))
     cpu = [
-        (a.cpu_us["service"] + a.cpu_us["gateway"]) / (b.cpu_us["server"] + b.cpu_us["client"]) for a, b in pairs
+        (a.cpu_us["service"] + a.cpu_us["gateway"]) / (b.cpu_us["server"] + b.cpu_us["client"])
+        for a, b in pairs
     ]
     rate = [a.rate / b.rate for a, b in pairs]
     missed = False
@@ -182,7 +186,9 @@ def report(samples: dict[tuple[str, int], list[Sample]], counts: tuple[int, ...]
          statistics.median(rate) >= AIM_RATE, statistics.median(rate) < AIM_RATE / SLACK),
     ):  # fmt: skip
         verdict = "met" if ok else "MISSED"
-        print(f"{what}: {statistics.median(values):.2f} [{min(values):.2f}..{max(values):.2f}]; aim {aim}: {verdict}")
+        print(
+            f"{what}: {statistics.median(values):.2f} [{min(values):.2f}..{max(values):.2f}]; aim {aim}: {verdict}"
+        )
         missed = missed or lost
     return 1 if missed else 0
 
@@ -208,13 +214,17 @@ def main() -> int:
         _, pids, port, anchor = stack.enter_context(key_manager(folder, needed))
         # Two processes of drives: one could not keep two cores busy, and the drives are honest.
         drives = [
-            stack.enter_context(child(HERE / "drives.py", str(port), anchor, folder / "drives", str(first), str(half)))
+            stack.enter_context(
+                child(HERE / "drives.py", str(port), anchor, folder / "drives", str(first), str(half))
+            )
             for half in [(max(counts) + 1) // 2]
             for first in (0, half)
         ]
         server = stack.enter_context(child(HERE / "echo.py", "serve", folder))
         assert server.stdout is not None
-        client = [stack.enter_context(child(HERE / "echo.py", "call", folder, server.stdout.readline().strip()))]
+        client = [
+            stack.enter_context(child(HERE / "echo.py", "call", folder, server.stdout.readline().strip()))
+        ]
         for process in drives:
             assert process.stdout is not None
             assert process.stdout.readline().strip() == "ready"
@@ -224,7 +234,9 @@ def main() -> int:
         for round_ in range(options.rounds):
             for count in counts:
                 samples["exchange", count].append(measure(drives, pids, "drives", count, options.seconds))
-                samples["echo", count].append(measure(client, {"server": server.pid}, "client", count, options.seconds))
+                samples["echo", count].append(
+                    measure(client, {"server": server.pid}, "client", count, options.seconds)
+                )
             print(f"round {round_ + 1} of {options.rounds}", flush=True)
         return report(samples, counts)
 

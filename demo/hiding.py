@@ -13,9 +13,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import qekm_gateway
-
 import qekm
+import qekm_gateway
 
 _PROBE_SECONDS = 30
 

@@ -19,7 +19,7 @@ START_SECONDS, STOP_SECONDS, COMMAND_SECONDS = 30.0, 15.0, 120.0
 _PR_SET_PDEATHSIG = 1  # prctl(2): a daemon must not outlive a demonstration that is killed
 
 
-class DemoFailed(Exception):  # noqa: N818  it is the demonstration that failed
+class DemoFailed(Exception):
     """Something was not as it must be; the text says what."""
 
 

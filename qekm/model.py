@@ -204,4 +204,16 @@ class Setting:
 
 
 # What a decision writes. The store turns each kind into its statement; all of one decision commit together.
-Change = Key | Cartridge | Group | Drive | Authority | Certificate | AuditRecord | Removal | BlockedKey | Vault | Setting
+Change = (
+    Key
+    | Cartridge
+    | Group
+    | Drive
+    | Authority
+    | Certificate
+    | AuditRecord
+    | Removal
+    | BlockedKey
+    | Vault
+    | Setting
+)

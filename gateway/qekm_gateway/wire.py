@@ -11,11 +11,11 @@ from qekm_gateway.tls import FIRST_BYTE, Certificate, Tls
 _MAGIC = 0x51  # Q
 
 
-class WireClosed(Exception):  # noqa: N818  an end, not an error
+class WireClosed(Exception):
     """The client ended its TLS session."""
 
 
-class WireBroken(Exception):  # noqa: N818
+class WireBroken(Exception):
     """The bytes are not TLS; `Wire.outgoing` has the alert, and no frame can be sent."""
 
 

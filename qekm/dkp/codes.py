@@ -57,7 +57,7 @@ _TWIN = {
 }
 
 
-class Fault(Exception):  # noqa: N818  the protocol's own word
+class Fault(Exception):
     """A refusal: code, text for people (cut to 200 bytes), TLV at fault as (type, offset in frame)."""
 
     def __init__(self, code: Code, text: str = "", offending: tuple[int, int] | None = None) -> None:

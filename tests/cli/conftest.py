@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from qekm_cli.app import run, say
 from qekm_cli.connection import Invocation
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from qekm_cli.app import NOUNS, load, run
-from qekm_cli.connection import Invocation
 from typer.core import TyperCommand, TyperGroup
 
 from qekm.errors import EXIT_CODES, QekmError, UnknownKey
+from qekm_cli.app import NOUNS, load, run
+from qekm_cli.connection import Invocation
 
 from .conftest import Qekm
 from .fake_service import FakeService

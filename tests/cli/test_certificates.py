@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from cryptography import x509
-from qekm_cli.keypairs import dump_key, make_key
 
 from qekm.errors import BadArgument
 from qekm.v1 import certificates_pb2 as pb
+from qekm_cli.keypairs import dump_key, make_key
 
 from .conftest import Qekm
 from .fake_service import FakeService

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from qekm_cli.exits import BROKEN_PIPE, INTERRUPTED, MEANINGS, USAGE, ending_of
-
 from qekm.errors import EXIT_CODES, EXIT_VERDICT
+from qekm_cli.exits import BROKEN_PIPE, INTERRUPTED, MEANINGS, USAGE, ending_of
 
 
 def test_every_code_there_is_has_a_meaning_and_no_other_has() -> None:

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from qekm_cli.keypairs import dump_key, make_key, replace, request_of, write_new
 
 from qekm.errors import BadCertificate
+from qekm_cli.keypairs import dump_key, make_key, replace, request_of, write_new
 
 
 def test_a_request_carries_the_public_half_of_the_key_as_openssl_sees_it(tmp_path: Path) -> None:

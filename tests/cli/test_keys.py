@@ -3,10 +3,9 @@
 from typing import get_args
 from uuid import UUID
 
-from qekm_cli.keys import State
-
 from qekm.errors import ServiceAway
 from qekm.v1 import keystore_pb2 as pb
+from qekm_cli.keys import State
 
 from .conftest import Qekm
 from .fake_service import ALIAS, FakeService, key

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from qekm_cli.passwords import hand_over, parse_password, read_password
 
 from qekm.errors import BadPassword
+from qekm_cli.passwords import hand_over, parse_password, read_password
 
 
 def test_a_file_gives_its_one_line_without_the_end(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from qekm_cli import processes
-from qekm_cli.processes import GATEWAY, SERVICE, Log, end_of, program, start, terminate, wait_until
 
 from qekm.errors import NotInitialised, ServiceAway
 from qekm.home import Home
+from qekm_cli import processes
+from qekm_cli.processes import GATEWAY, SERVICE, Log, end_of, program, start, terminate, wait_until
 
 PART = """#!{python}
 import os, signal, sys, time

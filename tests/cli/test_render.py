@@ -7,7 +7,6 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
-from qekm_cli.render import Column, Moment, cell, plain, table
 
 from qekm.v1 import (
     audit_pb2,
@@ -18,6 +17,7 @@ from qekm.v1 import (
     keystore_pb2,
     server_pb2,
 )
+from qekm_cli.render import Column, Moment, cell, plain, table
 
 MODULES = (audit_pb2, certificates_pb2, diagnosis_pb2, drives_pb2, groups_pb2, keystore_pb2, server_pb2)
 

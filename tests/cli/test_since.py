@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from qekm_cli.since import parse_since
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)

@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
 
 
 @dataclass
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The service answered with a fault."""
 
     fault: Fault

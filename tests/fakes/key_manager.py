@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from qekm_gateway.simulator.signatures import Signer, Verify, verifier
 
 from qekm.dkp.codes import Ask, Code, Fault, ask_of, sense_key_of
 from qekm.dkp.frame import Frame, MessageType, Reader, Tag, build, error_frame, parse, serialize
@@ -34,6 +33,7 @@ from qekm.dkp.signed import (
     signed_bytes,
     split_dsk_list,
 )
+from qekm_gateway.simulator.signatures import Signer, Verify, verifier
 
 SHA256 = hashes.SHA256()
 

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from qekm_gateway.faults import Ending
-from qekm_gateway.translate import Waiter
-
 from qekm.dkp.codes import Code, Fault, ask_of
 from qekm.dkp.frame import Frame, build
 from qekm.errors import ServiceAway
 from qekm.rpc.frames import to_reply, to_step
 from qekm.v1.serving_pb2 import Reply, Step
+from qekm_gateway.faults import Ending
+from qekm_gateway.translate import Waiter
 from tests.dkp.material import GOOD
 
 SESSION = 0xABCDEF0123456789

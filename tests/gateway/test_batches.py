@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from qekm_gateway.batches import BATCH, DEADLINE, STALL, WINDOW, Batches, Late
 
 from qekm.dkp.codes import Code, Fault
 from qekm.dkp.frame import parse
 from qekm.rpc.frames import to_reply
 from qekm.v1.serving_pb2 import QueryDsk, Reply
+from qekm_gateway.batches import BATCH, DEADLINE, STALL, WINDOW, Batches, Late
 from tests.dkp.material import raw, required
 
 FIRST = parse(raw(0x01, required(0x01)))

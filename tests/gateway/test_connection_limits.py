@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from qekm_gateway.deadlines import Limits
 
 from qekm.dkp.codes import Code
 from qekm.dkp.frame import Frame, MessageType
+from qekm_gateway.deadlines import Limits
 from tests.dkp.material import raw
 from tests.fakes.link import SESSION, Silent, serve
 from tests.gateway.port import Client, Port, open_port

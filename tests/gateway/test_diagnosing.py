@@ -8,13 +8,13 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from qekm.v1 import diagnosis_pb2 as pb
+from qekm.v1.serving_pb2 import DiagnoseCommand, DiagnoseReport
 from qekm_gateway.diagnosing import SERIAL, Diagnosing
 from qekm_gateway.faults import Incidents
 from qekm_gateway.simulator.authority import make_authority
 from qekm_gateway.simulator.link import Server
-
-from qekm.v1 import diagnosis_pb2 as pb
-from qekm.v1.serving_pb2 import DiagnoseCommand, DiagnoseReport
 from tests.fakes.link import Away, FakeLink
 from tests.gateway.port import open_port
 

@@ -13,8 +13,6 @@ import qekm.rpc  # noqa: F401
 
 # isort: split
 from grpc import aio
-from qekm_gateway.faults import LOST, Incidents
-from qekm_gateway.link import Link
 
 from qekm.dkp.codes import Code, Fault
 from qekm.dkp.frame import parse
@@ -27,6 +25,8 @@ from qekm.v1.serving_pb2 import (
     ServeRequest,
     ServeResponse,
 )
+from qekm_gateway.faults import LOST, Incidents
+from qekm_gateway.link import Link
 from tests.dkp.material import raw, required
 from tests.fakes.serving_service import Running, ServingService
 

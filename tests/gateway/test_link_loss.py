@@ -13,9 +13,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from qekm_gateway.faults import LATE
 
 from qekm.errors import ServiceAway
+from qekm_gateway.faults import LATE
 from tests.fakes.link import SESSION
 from tests.fakes.serving_service import Running, answer
 from tests.gateway.test_link import FRAME, Drive, linked, running, until

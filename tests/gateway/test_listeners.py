@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 
 import pytest
-from qekm_gateway.listeners import open_listeners
 
 from qekm.errors import BadConfiguration, PortInUse
+from qekm_gateway.listeners import open_listeners
 
 
 def close(sockets: list[socket.socket]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from qekm_gateway.faults import LOST
-from qekm_gateway.reports import OTHERS, Reports
-
 from qekm.dkp.codes import Code
 from qekm.v1.serving_pb2 import DiagnoseReport, ServeRequest
+from qekm_gateway.faults import LOST
+from qekm_gateway.reports import OTHERS, Reports
 
 
 def sent(reports: Reports) -> list[ServeRequest]:

@@ -15,11 +15,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from qekm_gateway.server import main
 
 from qekm.config import write_defaults
 from qekm.home import Home
 from qekm.rpc.tls import Files, server_credentials
+from qekm_gateway.server import main
 from tests.fakes.serving_service import Running, ServingService
 from tests.gateway.pki import write_pki
 from tests.gateway.port import Client

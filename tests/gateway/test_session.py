@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qekm_gateway.session import Session, State
 
 from qekm.dkp.codes import Code, Fault
 from qekm.dkp.frame import Frame, MessageType, build, fault_of, parse
+from qekm_gateway.session import Session, State
 from tests.dkp.material import GOOD, LISTS, MOST, raw, required
 
 ID = 0x1122334455667788

@@ -12,10 +12,10 @@ from typing import cast
 
 import pytest
 import uvloop
-from qekm_gateway.deadlines import Limits
-from qekm_gateway.tls import Certificate
 
 from qekm.dkp.codes import Code
+from qekm_gateway.deadlines import Limits
+from qekm_gateway.tls import Certificate
 from tests.dkp.material import raw
 from tests.gateway.pki import write_pki
 from tests.gateway.port import Client, Port, open_port

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+
+from qekm.dkp.codes import Ask
+from qekm.dkp.frame import Frame, MessageType, Tag, build, parse, serialize
 from qekm_gateway.simulator.anchors import Anchors, load_anchors
 from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.authority import Authority, make_authority, make_drive
@@ -18,9 +21,6 @@ from qekm_gateway.simulator.errand import Errand, Outcome, Refused
 from qekm_gateway.simulator.keys import SessionKey
 from qekm_gateway.simulator.link import Connection, Server, converse
 from qekm_gateway.simulator.signatures import Signer
-
-from qekm.dkp.codes import Ask
-from qekm.dkp.frame import Frame, MessageType, Tag, build, parse, serialize
 from tests.system.interception import Change, intercepting, untouched
 from tests.system.processes import Estate, made
 

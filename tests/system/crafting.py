@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from qekm_gateway.simulator.drive import Drive
-from qekm_gateway.simulator.errand import Errand
-from qekm_gateway.simulator.link import Connection
 
 from qekm.dkp.codes import good_sense
 from qekm.dkp.frame import Frame, MessageType, Tag, build, derive_flags, parse, serialize
 from qekm.dkp.pages import parse_set_data_encryption, random_number_page, split_wrapped_key
 from qekm.dkp.signed import CLIENT, confirmation, confirmation_bytes, join_signature, signed_bytes
+from qekm_gateway.simulator.drive import Drive
+from qekm_gateway.simulator.errand import Errand
+from qekm_gateway.simulator.link import Connection
 
 SHA256 = hashes.SHA256()
 NONCE = bytes(range(32))

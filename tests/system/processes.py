@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,15 @@ class Process:
         *arguments: str | Path,
         pass_fds: tuple[int, ...] = (),
         environ: Mapping[str, str] | None = None,
+        program: Sequence[str] = (),
     ) -> None:
+        """Start it; `program`: a module and its first arguments that take the place of the real one."""
         self.home, self.name = home, name
         self.output = home.path / f"{name}.out"
-        command = [sys.executable, "-m", MODULES[name], "run", "--home", str(home.path), *map(str, arguments)]
+        command = [sys.executable, "-m", *(program or [MODULES[name]]), "run", "--home", str(home.path)]
         with self.output.open("ab") as output:
             self._child = subprocess.Popen(
-                command,
+                [*command, *map(str, arguments)],
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
@@ -112,6 +114,7 @@ class Estate:
 
     def __init__(self, path: Path) -> None:
         self.home = Home(path)
+        self.program: tuple[str, ...] = ()  # runs in the service's place, if not empty
         self.server: Process | None = None
         self.gateway: Process | None = None
 
@@ -134,7 +137,9 @@ class Estate:
     def start(self, *, gateway: bool = True, arguments: tuple[str, ...] = (), **environ: str) -> Estate:
         """Start what does not run yet and wait until it listens; returns the estate."""
         if self.server is None or not self.server.alive:
-            self.server = Process(self.home, "server", *arguments, environ=environ)
+            self.server = Process(
+                self.home, "server", *arguments, environ=environ, program=self.program
+            )
             self.server.wait_ready()
         if gateway and (self.gateway is None or not self.gateway.alive):
             self.gateway = Process(self.home, "gateway", environ=environ)

@@ -14,14 +14,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from qekm_gateway.simulator.anchors import Anchors, Untrusted
-from qekm_gateway.simulator.authority import make_authority, make_drive
-from qekm_gateway.simulator.signatures import Signer
 
 from qekm.dkp.codes import Code
 from qekm.dkp.frame import MessageType
 from qekm.dkp.pages import public_key_page
 from qekm.dkp.signed import dsk_signed_bytes, join_dsk_list
+from qekm_gateway.simulator.anchors import Anchors, Untrusted
+from qekm_gateway.simulator.authority import make_authority, make_drive
+from qekm_gateway.simulator.signatures import Signer
 from tests.fakes.key_manager import KeyManager
 from tests.system.attacking import (
     OTHER,

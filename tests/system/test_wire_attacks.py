@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from qekm.dkp.codes import Ask, Code, Fault, good_sense, sense
+from qekm.dkp.frame import Frame, MessageType, Tag, build, error_frame, parse, serialize
 from qekm_gateway.simulator.anchors import Untrusted, load_anchors
 from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.errand import Errand, Outcome, Refused
 from qekm_gateway.simulator.link import Connection, NoAnswer, Server, ping
-
-from qekm.dkp.codes import Ask, Code, Fault, good_sense, sense
-from qekm.dkp.frame import Frame, MessageType, Tag, build, error_frame, parse, serialize
 from tests.system.attacking import (
     Failing,
     Guessing,

@@ -75,7 +75,7 @@ class Bench:
             return converse(connection, session)
 
 
-class Failure(Exception):  # noqa: N818  it is no error of the program
+class Failure(Exception):
     """Why a test failed."""
 
 

@@ -34,7 +34,7 @@ _TEXTS = {
 }
 
 
-class CheckCondition(Exception):  # noqa: N818  the word of the SCSI standards
+class CheckCondition(Exception):
     """A drive ended a command with sense data; its text begins as people write it: 07/74/03."""
 
     def __init__(self, sense_key: int, code: int, detail: str = "") -> None:

@@ -6,13 +6,12 @@ import os
 import time
 from functools import cache
 
+from qekm.dkp.codes import Ask
 from qekm_gateway.simulator.anchors import Anchors
 from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.authority import Authority, make_authority, make_drive
 from qekm_gateway.simulator.drive import Drive
 from qekm_gateway.simulator.errand import Errand, Outcome
-
-from qekm.dkp.codes import Ask
 from tests.fakes.key_manager import KeyManager, Played
 
 SERIAL = "001300000392"

@@ -9,8 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from qekm_gateway.simulator.anchors import Anchors, Untrusted, load_anchors
 
+from qekm_gateway.simulator.anchors import Anchors, Untrusted, load_anchors
 from tests.fakes.key_manager import certify, spki_sha256
 from tests.gateway.simulator.rig import now_us
 

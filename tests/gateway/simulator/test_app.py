@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qekm_gateway.simulator.app import main
 
 from qekm.dkp.codes import Code
+from qekm_gateway.simulator.app import main
 from tests.fakes.key_manager import KeyManager
 
 FIRST, SECOND = "001300000392", "001310000363"

@@ -11,16 +11,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from qekm_gateway.simulator.anchors import Anchors, Untrusted
-from qekm_gateway.simulator.drive import Drive
-from qekm_gateway.simulator.errand import Errand, Refused
-from qekm_gateway.simulator.keys import InstalledKey
-from qekm_gateway.simulator.signatures import Signer
 
 from qekm.dkp.codes import Ask, Code, sense
 from qekm.dkp.frame import MessageType, Tag, build, parse, serialize
 from qekm.dkp.names import alias_to_dki
 from qekm.dkp.pages import next_block_status_page
+from qekm_gateway.simulator.anchors import Anchors, Untrusted
+from qekm_gateway.simulator.drive import Drive
+from qekm_gateway.simulator.errand import Errand, Refused
+from qekm_gateway.simulator.keys import InstalledKey
+from qekm_gateway.simulator.signatures import Signer
 from tests.fakes.key_manager import KeyManager, Lies, Played, altered, certify
 from tests.gateway.simulator.rig import CREATE, MOUNT, authority, fresh_drive, made_drive, play, session
 

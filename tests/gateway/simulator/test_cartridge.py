@@ -8,12 +8,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from qekm_gateway.simulator.cartridge import Cartridge, create_cartridge, load_cartridge
-from qekm_gateway.simulator.keys import InstalledKey
-from qekm_gateway.simulator.sense import CheckCondition
 
 from qekm.dkp.names import alias_to_dki
 from qekm.dkp.pages import akad_of, encryption_status
+from qekm_gateway.simulator.cartridge import Cartridge, create_cartridge, load_cartridge
+from qekm_gateway.simulator.keys import InstalledKey
+from qekm_gateway.simulator.sense import CheckCondition
 
 DATA = bytes(range(256)) * 40
 BLOCK = 1000

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
+from qekm.dkp.codes import Code
 from qekm_gateway.simulator.anchors import Anchors
 from qekm_gateway.simulator.diagnosis import Bench, Result, Status, Test, run_tests
 from qekm_gateway.simulator.drive import Drive
 from qekm_gateway.simulator.link import Server
-
-from qekm.dkp.codes import Code
 from tests.fakes.key_manager import KeyManager, Lies
 from tests.gateway.simulator.rig import fresh_drive, made_drive, now_us
 

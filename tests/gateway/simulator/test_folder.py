@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from qekm_gateway.simulator.drive import DAY_US, Drive
 from qekm_gateway.simulator.folder import dump_authority, dump_drive, list_drives, load_authority, load_drive
-
 from tests.fakes.key_manager import KeyManager
 from tests.gateway.simulator.rig import SERIAL, authority, made_drive, now_us, play
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from qekm.dkp.codes import Ask, Code
+from qekm.dkp.frame import Tag
 from qekm_gateway.simulator.anchors import Anchors
 from qekm_gateway.simulator.cartridge import create_cartridge
 from qekm_gateway.simulator.errand import Refused
 from qekm_gateway.simulator.library import Library
 from qekm_gateway.simulator.link import Server
 from qekm_gateway.simulator.sense import CheckCondition
-
-from qekm.dkp.codes import Ask, Code
-from qekm.dkp.frame import Tag
 from tests.fakes.key_manager import KeyManager
 from tests.gateway.simulator.rig import SERIAL, fresh_drive, now_us
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from qekm.dkp.codes import Ask, Code
+from qekm.dkp.frame import Tag
 from qekm_gateway.simulator.anchors import Anchors, Untrusted
 from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.drive import Drive
 from qekm_gateway.simulator.errand import Outcome, Refused
 from qekm_gateway.simulator.link import Connection, NoAnswer, Server, ask_servers, parse_server, ping
 from qekm_gateway.simulator.sense import CheckCondition
-
-from qekm.dkp.codes import Ask, Code
-from qekm.dkp.frame import Tag
 from tests.fakes.key_manager import KeyManager, Lies
 from tests.gateway.simulator.rig import CREATE, fresh_drive, session
 

@@ -9,11 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from qekm_gateway.simulator.anchors import Anchors
-from qekm_gateway.simulator.asking import Session
-from qekm_gateway.simulator.authority import Authority, make_authority, make_drive
-from qekm_gateway.simulator.drive import Drive
-from qekm_gateway.simulator.errand import Errand, Outcome
 
 from qekm.clock import now_us as clock_us
 from qekm.dkp.codes import Ask
@@ -24,6 +19,11 @@ from qekm.rpc.frames import frame_of_reply, to_step
 from qekm.store import Store
 from qekm.v1 import drives_pb2
 from qekm.v1.serving_pb2 import Reply, Step
+from qekm_gateway.simulator.anchors import Anchors
+from qekm_gateway.simulator.asking import Session
+from qekm_gateway.simulator.authority import Authority, make_authority, make_drive
+from qekm_gateway.simulator.drive import Drive
+from qekm_gateway.simulator.errand import Errand, Outcome
 from tests.qekm.api.running import Gateway, Running
 
 SOURCE = "192.0.2.7:40000"

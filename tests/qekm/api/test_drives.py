@@ -7,7 +7,6 @@ from hashlib import sha256
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from google.protobuf.field_mask_pb2 import FieldMask
-from qekm_gateway.simulator.authority import make_authority
 
 from qekm.drives import Claim
 from qekm.errors import (
@@ -23,6 +22,7 @@ from qekm.errors import (
 )
 from qekm.v1 import drives_pb2 as pb
 from qekm.v1 import keystore_pb2
+from qekm_gateway.simulator.authority import make_authority
 from tests.qekm.api.running import Running
 
 SERIAL = "001300000392"

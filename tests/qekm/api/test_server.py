@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from qekm_gateway.simulator.authority import make_authority
 
 from qekm import __version__
 from qekm.v1 import drives_pb2, groups_pb2
 from qekm.v1 import server_pb2 as pb
+from qekm_gateway.simulator.authority import make_authority
 from tests.qekm.api.running import Running, running
 
 DAY_US = 86_400 * 1_000_000

@@ -8,12 +8,12 @@ from typing import Any
 
 import grpc
 import pytest
-from qekm_gateway.simulator.errand import Refused
 
 from qekm.dkp.codes import Ask, Code
 from qekm.model import AuditRecord, KeyState
 from qekm.v1 import audit_pb2, certificates_pb2, drives_pb2
 from qekm.v1.serving_pb2 import GatewayHello, RefusalReport, ServeRequest, SessionEnd, Step
+from qekm_gateway.simulator.errand import Refused
 from tests.qekm.api.drives_at_work import SOURCE, ForgetfulStore, HeldStore, Site, events, play
 from tests.qekm.api.running import Running, running
 
