@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml hatch_build.py $(wildcard proto/qekm/v1/*.proto)
 CODE := qekm gateway cli tests demo bench
-RELEASED := $(lastword $(sort $(wildcard proto/released/*.binpb)))
+RELEASED := $(shell ls proto/released/*.binpb 2>/dev/null | sort -V | tail -n 1)
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' qekm/__init__.py)
 RUNS ?= 3000000
 
-.PHONY: install demo test check bench faults soak fuzz clean
+.PHONY: install demo test check bench faults fuzz release-image golden clean
 
 install: $(VENV)/.installed
 
@@ -17,7 +18,8 @@ demo: $(VENV)/.installed
 	@$(BIN)/python demo/run.py --source "$(SOURCE)"
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto tests
+	$(BIN)/python -m pytest -n auto --ignore=tests/faults tests
+	$(BIN)/python -m pytest tests/faults
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
@@ -36,11 +38,17 @@ bench: $(VENV)/.installed-dev
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/faults
 
-soak: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m slow tests/system
-
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/fuzz/fuzz_frame.py --runs $(RUNS)
+	! $(BIN)/python tests/fuzz/fuzz_frame.py --seeded --runs $(RUNS)
+
+# Steps of a release (CONTRIBUTING.md); a released file never changes.
+release-image: $(VENV)/.installed-dev
+	@test ! -e proto/released/$(VERSION).binpb || { echo "proto/released/$(VERSION).binpb is there already"; exit 1; }
+	$(BIN)/buf build proto -o proto/released/$(VERSION).binpb
+
+golden: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.golden.make
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

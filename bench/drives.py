@@ -83,6 +83,8 @@ class Line(asyncio.Protocol):
             self.begin()
 
     def connection_lost(self, _error: Exception | None) -> None:
+        if time.monotonic() < self.end:  # nobody but us ends a connection
+            self.failures += 1
         self.done.set_result(None)
 
 

@@ -103,7 +103,8 @@ def key_manager(folder: Path, keys: int) -> Iterator[tuple[Home, dict[str, int],
     from qekm.v1.drives_pb2 import CreateAuthorityRequest
 
     home = Home(folder / "home")
-    free = ("grpc.port=0", "health.port=0", "TransportListener.tcp.port=0", "drive.creationsPerHour=1000000")
+    free = ("grpc.port=0", "health.port=0", "TransportListener.tcp.port=0", "drive.creationsPerHour=1000000",
+            "dkp.connectionsPerAddress=1000")
     settings = [f"--property={setting}" for setting in free]
     subprocess.run(
         [sys.executable, "-m", "qekm.server", "init", "--home", home.path, "--keys", str(keys), *settings],

@@ -14,7 +14,7 @@ from qekm.rpc.frames import to_step
 from qekm.v1.serving_pb2 import Reply, Step
 from qekm_gateway.translate import Waiter
 
-WINDOW = 1  # batches in flight
+WINDOW = 2  # batches in flight
 BATCH = 64  # steps in one
 DEADLINE = 1.5  # seconds from submit to reply; a client goes to its next server after 2 (docs/protocol.md)
 STALL = 5.0  # seconds after which a batch without all its replies means that the stream is dead

@@ -62,6 +62,7 @@ class Link:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stream: Stream | None = None  # only while steps are taken
+        self.streams = 0  # opened so far
         self._heard = False  # something over the present stream
         self._opened = math.inf
         self._closing = False
@@ -162,6 +163,7 @@ class Link:
                 async with asyncio.timeout(CONNECT):
                     await stream.write(ServeRequest(hello=self._hello))
                 self._stream, self._opened = stream, self._loop.time()
+                self.streams += 1
                 self._loop.call_later(1.0, self._tell, stream)
                 writer = self._loop.create_task(self._write(stream))
                 try:

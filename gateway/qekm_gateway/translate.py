@@ -27,7 +27,9 @@ class Waiter(Protocol):
 
 
 class Link(Protocol):
-    """The way to the service."""
+    """The way to the service; `streams` counts those opened so far."""
+
+    streams: int
 
     def submit(self, frame: Frame, source: str, waiter: Waiter) -> int:
         """Send a frame on and return the step's id; ServiceAway; Fault EE2C for a malformed list."""
@@ -49,7 +51,7 @@ class Translator:
     returned.
     """
 
-    __slots__ = ("_errors", "_host", "_incidents", "_link", "_source", "over", "session", "step")
+    __slots__ = ("_errors", "_host", "_incidents", "_link", "_source", "_stream", "over", "session", "step")
 
     def __init__(self, link: Link, incidents: Incidents, host: str, source: str) -> None:
         self._link = link
@@ -57,6 +59,7 @@ class Translator:
         self._host = host
         self._source = source
         self._errors = 0
+        self._stream = 0
         self.session = Session()
         self.step = 0
         self.over = False
@@ -69,6 +72,7 @@ class Translator:
             answer = self.session.receive(frame)
             if answer is not None:
                 return serialize(answer)
+            self._check_stream(frame)
             self.step = self._link.submit(frame, self._source, waiter)
         except Fault as fault:
             return self.refuse(fault, _claimed_serial(frame))
@@ -107,6 +111,16 @@ class Translator:
         if self.session.session_id:
             self._link.ended(self.session.session_id, self._source, ending)
         self.session.reset()
+
+    def _check_stream(self, frame: Frame) -> None:
+        """Raise ServiceAway for a session that began on another stream: the service has ended it.
+
+        Asked about it, the service would say EE2D, after which no library tries again.
+        """
+        if frame.type == MessageType.DRIVER_ERROR_NOTIFY:
+            self._stream = self._link.streams
+        elif self._stream != self._link.streams:
+            raise ServiceAway("the stream on which the session began has ended")
 
     def _error(self, fault: Fault) -> bytes:
         self._errors += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -16,6 +17,7 @@ from qekm.errors import BadPageToken
 DEFAULT_SIZE = 100
 MAX_SIZE = 1_000
 _CHECK = 8  # bytes of SHA-256: tells a token of another list from ours; it keeps nothing secret
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)  # fits 64 bits, as the store's numbers do
 T = TypeVar("T")
 
 
@@ -41,7 +43,9 @@ class Paged:
 
     @property
     def number(self) -> int:
-        """Return the cursor of a list that is in order of a number; 0 from the start."""
+        """Return the cursor of a list that is in order of a number; 0 from the start. BadPageToken."""
+        if self.text and not _NUMBER.fullmatch(self.text):
+            raise _not_ours()
         return int(self.text or "0")
 
 
@@ -71,8 +75,15 @@ def _cursor_of(request: Request) -> str:
         raw = b""
     check, cursor = raw[:_CHECK], raw[_CHECK:]
     if not cursor or check != _check(request, cursor):
-        raise BadPageToken("the page token is not one of this list", field="page_token")
-    return cursor.decode()
+        raise _not_ours()
+    try:
+        return cursor.decode()
+    except UnicodeDecodeError:
+        raise _not_ours() from None
+
+
+def _not_ours() -> BadPageToken:
+    return BadPageToken("the page token is not one of this list", field="page_token")
 
 
 def _check(request: Request, cursor: bytes) -> bytes:

@@ -22,6 +22,7 @@ __all__ = [
     "Reader",
     "Tag",
     "build",
+    "check",
     "derive_flags",
     "error_frame",
     "fault_of",
@@ -102,6 +103,24 @@ def parse(data: bytes) -> Frame:
     return Frame(kind, flags, session_id, sequence, tuple(tlvs))
 
 
+def check(frame: Frame) -> None:
+    """Raise Fault EE23 for a frame whose bytes `parse` would refuse, without making them."""
+    rules = LISTED.get(frame.type, RULES)
+    total, last, same = 0, 0, 0
+    for tag, value in frame.tlvs:
+        rule = rules.get(tag) or _unlisted(tag, HEADER_LENGTH + total)
+        order, most, low, high, fits = rule
+        length = len(value)
+        same = same + 1 if order == last else 1
+        if order < last or same > most or not low <= length <= high or (fits is not None and not fits(value)):
+            _refuse(tag, HEADER_LENGTH + total, rule, last, same, False, length)
+        total += 4 + length
+        last = order
+    most_bytes = MAX_NOTIFY_BODY if frame.type == MessageType.DRIVER_ERROR_NOTIFY else MAX_BODY
+    if total > most_bytes or len(frame.tlvs) > MAX_TLVS:
+        raise Fault(Code.EE23, "the frame is longer than this message may be")
+
+
 def _parse_header(data: bytes) -> tuple[int, int, int, int]:
     total = _frame_length(data)
     if not total:
@@ -129,7 +148,7 @@ def _frame_length(data: bytes | bytearray) -> int:
 
 
 def _unlisted(tag: int, offset: int) -> Rule:
-    if tag >= FIRST_EXTENSION:
+    if FIRST_EXTENSION <= tag <= 0xFFFF:
         return extension_rule(tag)
     what = "is not allowed in this message" if tag in RULES else "is unknown"
     raise Fault(Code.EE23, f"TLV {tag:04X} {what}", (tag, offset))

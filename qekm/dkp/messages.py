@@ -59,7 +59,7 @@ LISTED: dict[int, dict[int, Rule]] = {
     kind: {int(tag): RULES[tag] for tag in message.required + message.optional}
     for kind, message in MESSAGES.items()
 }
-_REQUIRED = {kind: tuple(map(int, message.required)) for kind, message in MESSAGES.items()}
+_REQUIRED = {kind: frozenset(map(int, message.required)) for kind, message in MESSAGES.items()}
 
 
 def derive_flags(tlvs: Iterable[tuple[int, bytes]]) -> int:
@@ -82,8 +82,9 @@ def derive_flags(tlvs: Iterable[tuple[int, bytes]]) -> int:
 def check_missing(frame: Frame) -> None:
     """Raise Fault EE23 when a TLV that the message requires is not there."""
     present = {tag for tag, _ in frame.tlvs}
-    for tag in _REQUIRED.get(frame.type, ()):
-        if tag not in present:
+    required = _REQUIRED.get(frame.type, frozenset())
+    if not present >= required:
+        for tag in sorted(required - present):
             raise Fault(Code.EE23, f"TLV {tag:04X} is missing", (tag, 0))
     if frame.type == MessageType.QUERY_DKI_REPLY and not present & {0x0130, 0x0110}:
         raise Fault(Code.EE23, "TLV 0130 is missing", (Tag.DKI, 0))

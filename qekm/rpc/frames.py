@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from qekm.dkp.codes import Code, Fault
-from qekm.dkp.frame import Frame, derive_flags, error_frame, parse, serialize
-from qekm.dkp.messages import check_flags, check_missing
+from qekm.dkp.frame import Frame, check, derive_flags, error_frame
 from qekm.dkp.signed import join_dsk_list, join_signature, split_dsk_list
 from qekm.v1.serving_pb2 import Error, Reply, Step
 
@@ -48,9 +47,10 @@ def to_step(frame: Frame, step_id: int, source: str) -> Step:
 
 
 def frame_of_step(step: Step) -> Frame:
-    """Return the frame that a client sent, flags derived; Fault EE23 or EEE1 for a step that no frame makes.
+    """Return the frame that a client sent, flags derived; Fault EE23 for a step that no frame makes.
 
-    A gateway is not trusted: what it sends passes the checks that a frame from the wire passes.
+    A gateway is not trusted: what it sends passes the checks that `parse` makes. Whether the message is complete
+    and free of contradictions is checked where the session is, in the protocol's order of checking.
     """
     layout = _STEPS_BY_NAME.get(step.WhichOneof("frame") or "")
     if layout is None:
@@ -59,9 +59,7 @@ def frame_of_step(step: Step) -> Frame:
         frame = _frame(layout, step.session_id, step.sequence, getattr(step, layout.name))
     except struct.error:  # a type or length that no TLV has
         raise Fault(Code.EE23, "a step that no frame makes") from None
-    parse(serialize(frame))
-    check_missing(frame)
-    check_flags(frame)
+    check(frame)
     return frame
 
 

@@ -53,10 +53,25 @@ def _serve(
     if key is None:
         raise UnknownKey("no key has this DKi", dki=dki.hex())
     check_allowed(drive, key.group)
+    if key.state is KeyState.READY:
+        desk.creations.take(session.claim.serial, now_us, desk.policy.creations_per_hour)
     page = _wrap(desk, session, desk.keystore.open(key), key.dki, drive)
     changes.append(audit.key_given(now_us, session.subject, key.alias, created=False))
+    if key.state is KeyState.READY:
+        _put_aside(desk, session, key, now_us, changes)
     session.alias = key.alias
     return replies.set_key(desk, session, key.alias, page)
+
+
+def _put_aside(desk: Desk, session: Session, key: Key, now_us: int, changes: Changes) -> None:
+    """Take a never-given key out of the pool that a drive read by its name: it can write with it from now on.
+
+    Names can be guessed; or a cartridge has it already, and this store is an old copy.
+    """
+    given = desk.keystore.assign(key, now_us, (session.claim.serial, b"", session.subject.volser))
+    changes.append(desk.keystore.mark(given, KeyState.SUSPECT))
+    reason = "a drive named it as a cartridge's key, but it was never given out"
+    changes.append(audit.key_suspected(now_us, session.subject, key.alias, reason))
 
 
 def _create(desk: Desk, session: Session, drive: Drive | None, now_us: int, changes: Changes) -> Frame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from qekm.dkp import pages, signed
 from qekm.dkp.codes import Code, Fault
-from qekm.dkp.frame import Reader, build, error_frame, fault_of, parse, serialize
+from qekm.dkp.fields import RULES
+from qekm.dkp.frame import Frame, Reader, build, check, error_frame, fault_of, parse, serialize
 from qekm.dkp.messages import check_flags, check_missing, named_dki
 from tests.dkp.material import damaged, frames
 
@@ -63,6 +65,31 @@ def test_build_puts_tlvs_in_order_and_derives_the_flags(data: bytes) -> None:
     )
     if len({tag for tag, _ in frame.tlvs}) == len(frame.tlvs):
         assert shuffled == frame
+
+
+def refused(judge: Callable[[], object]) -> bool:
+    """Tell whether a judge raises EE23."""
+    try:
+        judge()
+    except Fault as fault:
+        assert fault.code is Code.EE23
+        return True
+    return False
+
+
+TLVS = st.tuples(st.sampled_from([*map(int, RULES), 0x0111, 0x8000, 0x9001]), st.binary(max_size=40))
+
+
+@given(frames(), st.lists(TLVS, max_size=3), st.randoms())
+def test_check_refuses_exactly_what_parse_would(
+    data: bytes, more: list[tuple[int, bytes]], random: Random
+) -> None:
+    frame = parse(data)
+    tlvs = [*frame.tlvs, *more]
+    if more and random.random() < 0.5:
+        tlvs.sort()
+    made = Frame(frame.type, frame.flags, frame.session_id, frame.sequence, tuple(tlvs))
+    assert refused(lambda: check(made)) == refused(lambda: parse(serialize(made)))
 
 
 @given(st.lists(frames() | damaged() | st.binary(max_size=30), max_size=4).map(b"".join), st.data())

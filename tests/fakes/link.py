@@ -53,6 +53,7 @@ class FakeLink:
     """Answers by `service`; keeps what it was told."""
 
     service: Service = serve
+    streams: int = 1
     steps: list[Step] = field(default_factory=list)
     abandoned: list[int] = field(default_factory=list)
     ends: list[tuple[int, str, Ending]] = field(default_factory=list)

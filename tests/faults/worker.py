@@ -1,4 +1,4 @@
-"""A drive at work: mount after mount it gets a key, notes it in its own book, and now and then reads one back."""
+"""A drive at work: mount after mount it gets a key and notes it in its book; some it reads back at once."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Worker(threading.Thread):
         super().__init__(name=f"drive {drive.serial}", daemon=True)
         self._drive, self._library, self._prefix = drive, library, prefix
         self._note = recorder(book)
+        self.tickets = library.tickets
         self._over = threading.Event()
         drive.record = self._record
         self.exchanges = 0  # sessions that ended with a key
@@ -63,7 +64,7 @@ class Worker(threading.Thread):
                 raise AssertionError(f"another key was read back as {key.alias}")
 
     def _key(self, errand: Errand) -> InstalledKey:
-        """Return the key of a mount. One that nobody confirmed is asked for again, as after a drive's reset."""
+        """Return the key of a mount; one that nobody confirmed is asked for again, as after a reset."""
         outcome = self._insist(errand)
         while not outcome.confirmed:
             self.unconfirmed += 1
@@ -76,7 +77,7 @@ class Worker(threading.Thread):
         deadline = time.monotonic() + PATIENCE_S
         while True:
             self._drive.clear()
-            met = len(self._library.tickets)
+            met = len(self.tickets)
             try:
                 outcome = self._library.request(self._drive.serial, errand)
             except (NoAnswer, Refused) as problem:
@@ -86,7 +87,7 @@ class Worker(threading.Thread):
                 self.repeated += 1
                 continue
             self.exchanges += 1
-            self.retried += len(self._library.tickets) > met
+            self.retried += len(self.tickets) > met
             return outcome
 
     def _record(self, key: InstalledKey, errand: Errand) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qekm_gateway.simulator.drive import Drive
-
 from qekm.clock import now_us
 from qekm.dkp.codes import sense
 from qekm.dkp.fields import MessageType, Tag
 from qekm.dkp.names import alias_to_dki
 from qekm.v1 import drives_pb2
+from qekm_gateway.simulator.drive import Drive
+from qekm_gateway.simulator.keys import make_session_key
 from tests.system.crafting import changed, flags, forged, out_of_turn, patched, typed, unproved, without
 from tests.system.staging import ELSEWHERE, SPENT, Flaw, Stage
 
@@ -62,6 +62,28 @@ def twin(stage: Stage, drive: Drive) -> Drive:
     return stage.certified(drive.serial, drive.wwnn)
 
 
+def doubled(stage: Stage, drive: Drive) -> Drive:
+    """Have the drive's key served, and pinned, under a second serial too."""
+    serial, wwnn = double_of(drive), drive.wwnn[::-1]
+    der = stage.authority.issue(serial, drive.signer.private, now_us())
+    session_key = make_session_key(serial, drive.signer, stage.private, now_us())
+    stage.create(serial=serial, wwnn=wwnn)
+    double = replace(drive, serial=serial, wwnn=wwnn, certificates=(der,), session_key=session_key)
+    assert stage.play(double)[0][5] == MessageType.COMPLETE
+    return drive
+
+
+def double_of(drive: Drive) -> str:
+    """Return the second serial of a drive."""
+    return f"{drive.serial}D"
+
+
+def blocked(stage: Stage, drive: Drive) -> None:
+    """Block the key of the second serial; the drive's own entry stays as it is."""
+    request = drives_pb2.DeleteDriveRequest(serial=double_of(drive), block=True)
+    stage.client.drives.DeleteDrive(request)
+
+
 def kept_out(stage: Stage, drive: Drive) -> None:
     """Allow the drive a group that has no key for it."""
     stage.update(drive.serial, allowed_groups=[ELSEWHERE])
@@ -76,6 +98,10 @@ FORM = Flaw("a reserved flag", "EE23", flags(0x8000))
 TURN = Flaw("not its turn", "EE2D", out_of_turn)
 OTHER_TYPE = Flaw("a reserved signature type", "EE2E", typed(0x0001))
 FORGED = Flaw("a signature of something else", "EE29", forged)
+BLOCKED = Flaw("its key blocked", "EE2B", prepare=doubled, meanwhile=blocked)
+REMOVED = Flaw("removed meanwhile", "EF01", meanwhile=removed)
+ROBBED = Flaw("its WWNN given to another", "EE25", meanwhile=robbed)
+KEPT_OUT = Flaw("a group that it may not use", "EE31", meanwhile=kept_out)
 
 FLAWS: dict[int, tuple[Flaw, ...]] = {
     0x01: (
@@ -96,14 +122,15 @@ FLAWS: dict[int, tuple[Flaw, ...]] = {
         Flaw("a DSK list that is cut off", "EE2C", changed(Tag.DSK_LIST, lambda value: value[:-1])),
         Flaw("an exponent of 1", "EE2C", patched(Tag.DSK_LIST, EXPONENT, (1).to_bytes(256))),
         Flaw("an authority that nobody trusts", "EE2B", prepare=uncertified),
+        BLOCKED,
         OTHER_TYPE,
         Flaw("an unknown signature type in the list", "EE2E", patched(Tag.DSK_LIST, SIG_TYPE, b"\0\x09")),
         Flaw("a DSK that was not signed", "EE2B", patched(Tag.DSK_LIST, SIG_TYPE + 4, bytes(60))),
         FORGED,
-        Flaw("removed meanwhile", "EF01", meanwhile=removed),
-        Flaw("its WWNN given to another", "EE25", meanwhile=robbed),
+        REMOVED,
+        ROBBED,
         Flaw("another key than the one pinned", "EE25", prepare=twin),
-        Flaw("a group that it may not use", "EE31", meanwhile=kept_out),
+        KEPT_OUT,
         Flaw("a group without keys left", "EE34", meanwhile=dried_out),
     ),
     0x03: (
@@ -113,6 +140,10 @@ FLAWS: dict[int, tuple[Flaw, ...]] = {
         Flaw("EK without a key", "EEE1", flags(0x0001)),
         OTHER_TYPE,
         FORGED,
+        BLOCKED,
+        REMOVED,
+        ROBBED,
+        KEPT_OUT,
         Flaw("an unknown DKi", "EE31", changed(Tag.DKI, lambda _: UNKNOWN_DKI)),
     ),
     0x04: (
@@ -124,6 +155,6 @@ FLAWS: dict[int, tuple[Flaw, ...]] = {
         FORGED,
         Flaw("a proof of another key", "EE29", unproved),
         Flaw("no proof", "EE29", without(Tag.KEY_CONFIRMATION)),
-        Flaw("its WWNN given to another", "EE25", meanwhile=robbed),
+        ROBBED,
     ),
 }

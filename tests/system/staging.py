@@ -13,17 +13,17 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from google.protobuf.field_mask_pb2 import FieldMask
+
+from qekm.clock import now_us
+from qekm.dkp.codes import Ask
+from qekm.dkp.fields import MessageType, Tag
+from qekm.v1 import drives_pb2, groups_pb2, keystore_pb2
 from qekm_gateway.simulator.authority import Authority, make_authority, wwnn_of
 from qekm_gateway.simulator.drive import Drive
 from qekm_gateway.simulator.errand import Errand
 from qekm_gateway.simulator.keys import make_session_key
 from qekm_gateway.simulator.link import Connection, Server
 from qekm_gateway.simulator.signatures import Signer
-
-from qekm.clock import now_us
-from qekm.dkp.codes import Ask
-from qekm.dkp.fields import MessageType, Tag
-from qekm.v1 import drives_pb2, groups_pb2, keystore_pb2
 from tests.system.crafting import Conversation, Draft, Spoil
 from tests.system.processes import Estate, made
 
@@ -112,8 +112,8 @@ class Stage:
     ) -> tuple[bytes, Conversation]:
         """Play a session with these flaws in one message; return the last frame, and how it was reached.
 
-        Entries and drives are spoilt in reverse order of the checks: each flaw then finds what it needs whole,
-        and the one that is checked first is there when the message comes.
+        Entries and drives are spoilt in reverse order of the checks: each flaw then finds what it needs, and
+        the one that is checked first is there when the message comes.
         """
         for flaw in reversed(flaws):
             drive = flaw.prepare(self, drive)
@@ -135,7 +135,7 @@ class Stage:
 @contextmanager
 def staged(path: Path) -> Iterator[Stage]:
     """Run a key manager for a block."""
-    with made(path, keys=64, drive__acceptUnknownDrives="false") as estate:
+    with made(path, keys=1024, drive__acceptUnknownDrives="false") as estate:
         estate.start()
         estate.wait_gateway()
         with estate.client() as client:

@@ -1,6 +1,6 @@
 """Every code of the protocol's table, raised by a crafted frame on a socket and found in the audit trail.
 
-EE0F and EE34 belong to a stopped service and an empty pool; EE34 is here once more for its place in the order.
+EE0F and EE34 belong to a stopped service and an empty pool; EE34 is here for its place in the order.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qekm_gateway.simulator.link import Connection, NoAnswer, ping
 
 from qekm.dkp.frame import MessageType
+from qekm_gateway.simulator.link import Connection, NoAnswer, ping
 from tests.system.command import ask_qekm
 from tests.system.crafting import Conversation
 from tests.system.flaws import FLAWS
@@ -115,11 +115,11 @@ STRANGERS = {
     "EE2B": (0x02, 6),
     "EE2C": (0x02, 4),
     "EE2D": (0x02, 1),
-    "EE2E": (0x02, 7),
+    "EE2E": (0x02, 8),
     "EEE1": (0x01, 3),
     "EF01": (0x01, 5),
 }
-PROVED = {"EE25": (0x02, 13), "EE29": (0x04, 6), "EE31": (0x02, 14)}
+PROVED = {"EE25": (0x02, 14), "EE29": (0x04, 6), "EE31": (0x02, 15)}
 TIMES = 3
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from qekm_gateway.simulator.authority import make_authority, make_drive
-from qekm_gateway.simulator.drive import Drive
 
 from qekm.clock import now_us
 from qekm.v1 import drives_pb2, keystore_pb2
+from qekm_gateway.simulator.authority import make_authority, make_drive
+from qekm_gateway.simulator.drive import Drive
 from tests.system.command import ask_qekm
 from tests.system.processes import Estate, environment, made
 

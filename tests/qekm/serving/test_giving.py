@@ -155,6 +155,26 @@ def test_only_a_ready_key_is_given_for_writing(state: KeyState) -> None:
     assert code_of_giving(estate, estate.drive().session()) == "EE34"
 
 
+def test_a_key_of_the_pool_that_a_drive_reads_by_its_name_is_never_given_for_writing() -> None:
+    estate = Estate(keys=2)
+    first = next(iter(estate.disk.keys.values()))
+    session = estate.give(estate.drive().session(ask=TRANSLATE, dki=first.dki))
+    assert session.alias == first.alias
+    assert states(estate) == ["SUSPECT", "READY"]
+    assert estate.disk.events() == ["key.serve INTENT", "key.suspect FAILURE"]
+    estate.build()  # nor after a restart
+    assert estate.give(estate.drive().session(mount_id=bytes(16))).alias != first.alias
+    assert code_of_giving(estate, estate.drive().session(mount_id=bytes([1] * 16))) == "EE34"
+
+
+def test_reading_keys_of_the_pool_by_their_names_does_not_empty_it_faster_than_writing() -> None:
+    estate = Estate(keys=3, settings={"drive.creationsPerHour": 1})
+    first, second, _ = estate.disk.keys.values()
+    assert code_of_giving(estate, estate.drive().session(ask=TRANSLATE, dki=first.dki)) == ""
+    assert code_of_giving(estate, estate.drive().session(ask=TRANSLATE, dki=second.dki)) == "EE34"
+    assert states(estate) == ["SUSPECT", "READY", "READY"]
+
+
 def test_a_damaged_key_is_ee31_and_leaves_the_pool() -> None:
     estate = Estate(keys=2)
     first = next(iter(estate.disk.keys.values()))

@@ -1,0 +1,1 @@
+"""Stores of released versions, which every later version must open."""

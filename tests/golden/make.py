@@ -1,0 +1,90 @@
+"""`make golden`: write tests/golden/VERSION, a store of this version and what must be found in it.
+
+Part of a release, and never done again for the same version. The store's root key lies beside it: it was
+made for this file, and opens nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qekm import __version__
+from qekm.dkp.codes import Ask
+from qekm.sealing import KeyFileSealer, KeyRing
+from qekm.store import Store
+from qekm_gateway.simulator.errand import Errand
+from tests.faults.site import working
+
+HERE = Path(__file__).parent
+
+
+def describe(store: Store, root_key: Path) -> dict[str, object]:
+    """Return what a store holds, keys by their SHA-256: what a later version must find again."""
+    ring = KeyRing(KeyFileSealer(root_key).unseal(store.slots()["key-file"]), store.estate_id)
+    found = store.load()
+    keys = {}
+    for key in found.keys:
+        with ring.open_key(key) as material:
+            digest = hashlib.sha256(material.reveal()).hexdigest()
+        keys[key.alias] = {
+            "sha256": digest,
+            "state": key.state.name,
+            "group": key.group,
+            "volser": key.volser,
+        }
+    return {
+        "estate": store.estate_id.hex(),
+        "keys": keys,
+        "groups": sorted(group.name for group in found.groups),
+        "drives": sorted(drive.serial for drive in found.drives),
+        "vaults": sorted(found.vaults),
+        "records": store.audit_count(),
+    }
+
+
+@contextmanager
+def opened(folder: Path, scratch: Path) -> Iterator[tuple[Store, Path]]:
+    """Open a copy of a golden store with this version; yield it and its key file."""
+    for path in (folder / "qekm.db", folder / "root.key"):
+        shutil.copy(path, scratch / path.name)
+        (scratch / path.name).chmod(0o600)  # a checkout knows no such mode
+    store = Store.open(scratch / "qekm.db")
+    try:
+        yield store, scratch / "root.key"
+    finally:
+        store.close()
+
+
+def main() -> int:
+    """Make the folder of this version; refuse if it is there."""
+    folder = HERE / __version__
+    if folder.exists():
+        print(f"tests/golden/{__version__} is there already: a released store never changes", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as name:
+        with working(Path(name), keys=8) as site:
+            home = site.estate.home
+            for drive, volser in zip(site.drives, ("G00001L4", "G00002L4"), strict=True):
+                errand = Errand(Ask.CREATE, volser, os.urandom(16), "GOLDEN")
+                assert site.library(drive).request(drive.serial, errand).confirmed
+            site.estate.stop()
+            folder.mkdir()
+            for path in (home.store, home.root_key, home.audit_key):
+                shutil.copy(path, folder / path.name)
+        with opened(folder, Path(name)) as (store, root_key):
+            expected = describe(store, root_key)
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")
+    print(f"made tests/golden/{__version__}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

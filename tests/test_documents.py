@@ -1,0 +1,199 @@
+"""What the documents say is so: links, commands, tables, names; and the rules that they set for the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.core import TyperCommand, TyperGroup
+
+from qekm.errors import EXIT_CODES, QekmError
+from qekm.rpc.status import CODES as STATUSES
+from qekm.serving.faults import CODES as SENSES
+from qekm.serving.faults import INTERNAL
+from qekm_cli.app import PROGRAM, Nouns
+from qekm_cli.connection import Invocation
+from tests import exit_codes
+from tests.pages import ROOT, anchors, commands, documents, links, split
+
+README = ROOT / "README.md"
+PACKAGES = (ROOT / "qekm", ROOT / "gateway", ROOT / "cli")
+GENERATED = ROOT / "qekm" / "v1"
+CATEGORIES = QekmError.__subclasses__()
+LEAVES = [leaf for category in CATEGORIES for leaf in category.__subclasses__()]
+
+
+def ids(items: list[Path]) -> list[str]:
+    """Return names for the tests of pages."""
+    return [str(item.relative_to(ROOT)) for item in items]
+
+
+# Links.
+
+
+@pytest.mark.parametrize("page", documents(), ids=ids(documents()))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    dead = []
+    for link in links(page):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        is_there = target.exists() and target.is_relative_to(ROOT)
+        if not is_there or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+def test_a_dead_link_would_be_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A `b`: c\n\n    [no](code)\n\n[x](y.md#z) and `[no](code)` [[a](b)](c)\n\n# A b c\n")
+    assert list(links(page)) == ["y.md#z", "c"]
+    assert anchors(page) == {"a-b-c", "a-b-c-1"}
+
+
+@pytest.mark.parametrize("page", documents(), ids=ids(documents()))
+def test_every_file_that_is_named_is_there(page: Path) -> None:
+    """A file with VERSION in its name is made by a release."""
+    places = [ROOT, ROOT / "qekm", ROOT / "gateway" / "qekm_gateway", ROOT / "cli"]
+    found = re.findall(r"`([\w-]+(?:/[\w.-]+)*\.(?:py|md|json|toml|proto))`", split(page)[1])
+    assert [name for name in found if not any((place / name).exists() for place in places)] == []
+
+
+def test_everything_in_the_picture_of_the_tree_is_there() -> None:
+    (tree,) = (block.text for block in split(ROOT / "ARCHITECTURE.md")[0] if "proto/qekm/v1" in block.text)
+    folder = ROOT
+    for line in tree.splitlines():
+        names = re.match(r"(?:[\w/*.]+(?:\.py|\.proto|/) ?)+", line.strip())
+        assert names is not None, line
+        for name in names[0].split():
+            place = folder if line.startswith("  ") else ROOT
+            assert list(place.glob(name)), f"{name} is not in {place}"
+        if not line.startswith("  "):
+            folder = ROOT / names[0].split()[0]
+
+
+# Commands.
+
+
+def leaf_of(context: Any) -> tuple[TyperCommand | TyperGroup | None, list[str]]:
+    """Return the command that a root context's words lead to, None if there is none, and the words left."""
+    found, words = context.command, [*context._protected_args, *context.args]
+    while isinstance(found, TyperGroup) and words:
+        _, found, words = found.resolve_command(context, words)
+    return found, words
+
+
+def options_of(command: TyperCommand | TyperGroup) -> set[str]:
+    """Return every option that a command takes."""
+    with command.make_context("x", [], resilient_parsing=True) as context:
+        parameters = command.get_params(context)
+    return {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
+
+
+def misspelt(line: str) -> list[str]:
+    """Return what of a command line does not exist: its options, or all of it."""
+    words = shlex.split(line)[1:]
+    with Nouns().make_context(PROGRAM, words, obj=Invocation(), resilient_parsing=True) as context:
+        command, rest = leaf_of(context)
+    if command is None:
+        return words
+    given = [word.partition("=")[0] for word in rest if word.startswith("-")]
+    return [option for option in given if option not in options_of(command)]
+
+
+@pytest.mark.parametrize("page", documents(), ids=ids(documents()))
+def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None:
+    assert {line: misspelt(line) for line in commands(page, PROGRAM) if misspelt(line)} == {}
+
+
+@pytest.mark.parametrize("line", ["qekm drives lost", "qekm keys list --groups x", "qekm sever start"])
+def test_a_command_that_does_not_exist_would_be_found(line: str) -> None:
+    assert misspelt(line) != []
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(set(commands(README, PROGRAM))) >= 10
+
+
+@pytest.mark.parametrize("line", sorted(set(commands(README, PROGRAM)) - {"qekm --help"}))
+def test_every_command_of_the_readme_parses_completely(line: str) -> None:
+    words = shlex.split(line)[1:]
+    with Nouns().make_context(PROGRAM, words, obj=Invocation()) as context:
+        command, rest = leaf_of(context)
+        assert isinstance(command, TyperCommand)
+        with command.make_context("x", rest, parent=context) as parsed:
+            assert parsed.args == []
+
+
+@pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if "qekm " in leaf.hint])
+def test_every_command_that_a_hint_names_exists(leaf: type[QekmError]) -> None:
+    (line,) = re.findall(r"qekm [a-z -]+", leaf.hint)
+    assert misspelt(line) == []
+
+
+def test_every_target_of_make_that_the_readme_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {line.split()[1] for line in commands(README, "make")}
+    assert named >= {"demo", "test", "install"}
+    assert named <= targets
+
+
+# Tables.
+
+
+def test_the_page_of_exit_codes_is_what_the_code_says() -> None:
+    """To write it anew: python -m tests.exit_codes."""
+    assert exit_codes.PAGE.read_text(encoding="utf-8") == exit_codes.page()
+
+
+def test_every_category_of_errors_has_an_exit_code_and_a_status() -> None:
+    assert set(EXIT_CODES) == set(STATUSES) == set(CATEGORIES)
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_every_error_has_exactly_one_place_among_the_drives_codes(leaf: type[QekmError]) -> None:
+    assert (leaf in SENSES) != (leaf in INTERNAL)
+
+
+def test_only_leaves_are_raised() -> None:
+    assert all(leaf.__subclasses__() == [] for leaf in LEAVES)
+    assert not {*SENSES, *INTERNAL} - set(LEAVES)
+
+
+# The code itself.
+
+
+def modules() -> list[Path]:
+    """Return every module of the packages that is written by hand."""
+    found = (path for package in PACKAGES for path in package.rglob("*.py"))
+    return sorted(path for path in found if GENERATED not in path.parents)
+
+
+@pytest.mark.parametrize("module", modules(), ids=ids(modules()))
+def test_a_module_is_short_and_its_name_says_something(module: Path) -> None:
+    assert len(module.read_text(encoding="utf-8").splitlines()) < 300
+    assert not {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"} & {
+        module.stem,
+        module.parent.name,
+    }
+
+
+def versioned() -> list[Path]:
+    """Return every file of the repository, those not yet committed included."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("this is no git checkout")
+    return [ROOT / name for name in done.stdout.split("\0") if (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_path_of_somebodys_machine() -> None:
+    """Homes and work directories of people and build machines, and wherever this checkout happens to be."""
+    somewhere = r"(?<![\w.$})~*-])/(?:home|Users|root|work|builds|workspace)/\w"
+    here = re.escape(str(ROOT)) + r"(?![\w-])"
+    pattern = re.compile(f"{somewhere}|{here}".encode())
+    assert pattern.search(b"see /" + b"home/anna/notes")
+    assert [path for path in versioned() if pattern.search(path.read_bytes())] == []
