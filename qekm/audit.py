@@ -6,19 +6,20 @@ Pure: the store chains and signs the records when it commits them (qekm/store/ch
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from qekm.errors import QekmError
-from qekm.model import AuditRecord, Outcome
+from qekm.model import AuditRecord, Key, Outcome
 from qekm.store.chain import GENESIS, Link, head_message, link
 
 MINUTE_US = 60_000_000
 MAX_STRANGERS = 1_024  # (source, code) pairs told apart in one minute
 OTHERS = "others"
+SERVICE = "server"  # the actor of what the service does by itself
 MAX_COUNT = 2**32 - 1  # what a record has room for
 _MAX_SOURCE = 64
 _PROGRESS = 1_000  # links between two reports of progress
@@ -84,6 +85,12 @@ def drive_enrolled(time_us: int, subject: Subject) -> AuditRecord:
 def session_ended(time_us: int, subject: Subject, alias: str, code: str, message: str) -> AuditRecord:
     """Record that a proved drive's session ended without an answer."""
     return _told(time_us, "session.end", Outcome.FAILURE, subject, alias, code, message)
+
+
+def keys_refilled(time_us: int, keys: Sequence[Key], group: str) -> AuditRecord:
+    """Record that the service itself made keys for a group that is refilled."""
+    what = f"{len(keys)} keys for group {group}: {keys[0].alias} to {keys[-1].alias}"
+    return occurred(time_us, "group.refill", SERVICE, alias=keys[0].alias, message=what)
 
 
 def occurred(

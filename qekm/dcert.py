@@ -22,7 +22,7 @@ from cryptography.x509.verification import (
 )
 
 from qekm.dkp.codes import Code, Fault
-from qekm.errors import BadCertificate
+from qekm.errors import BadCertificate, StoreDamaged
 from qekm.model import Authority
 from qekm.signing import Verifier, check_public
 
@@ -53,8 +53,11 @@ class DriveTrust:
     """
 
     def __init__(self, authorities: Iterable[bytes]) -> None:
-        """Take the authorities' certificates, DER; none means that no drive is known."""
-        anchors = [x509.load_der_x509_certificate(der) for der in authorities]
+        """Take the authorities' certificates, DER; none means that no drive is known. StoreDamaged."""
+        try:
+            anchors = [x509.load_der_x509_certificate(der) for der in authorities]
+        except (ValueError, x509.InvalidVersion):
+            raise StoreDamaged("the store holds a drive authority that cannot be read") from None
         self._store = Store(anchors) if anchors else None
         # SHA-256 and lengths of a chain's certificates -> from when to when it holds, and for whom.
         self._proved: dict[tuple[bytes | int, ...], tuple[int, int, DriveIdentity]] = {}
@@ -116,7 +119,13 @@ def load_authority(data: bytes, now_us: int) -> Authority:
             certificate = x509.load_der_x509_certificate(data)
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         public = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+    ) as error:
         raise BadCertificate("this is no certificate of an authority") from error
     check_public(public)
     expire_us = time_us(certificate.not_valid_after_utc)
@@ -144,7 +153,7 @@ def _load(der: bytes) -> x509.Certificate:
         check_public(certificate.public_key())
     except BadCertificate as error:
         _refuse(error.message)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         _refuse("a certificate cannot be read")
     return certificate
 

@@ -35,6 +35,10 @@ _BUILD = ".init-"
 # them is not initialised.
 _PARTS = ("pki", "run", "keymanager", "root.key", "store", "KeyManagerConfig.properties")
 _HARMLESS = ("run", "keymanager")  # may be there before: they hold nothing that lasts
+_CUT_OFF = (
+    "if an init was cut off here, remove the directory and run it again; if this key manager was ever "
+    "started, its keys are in there: put its KeyManagerConfig.properties back"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,9 @@ def _claim(home: Home, handle: int) -> None:
         raise HomeExists(f"another init is making a key manager in {home.path}") from None
     for part in reversed(_PARTS):
         if part not in _HARMLESS and (home.path / part).exists():
-            raise HomeExists(f"{home.path} holds a key manager already: {part} is there", home=str(home.path))
+            whole = "a key manager already" if home.config.exists() else "a part of a key manager"
+            hint = "" if home.config.exists() else _CUT_OFF
+            raise HomeExists(f"{home.path} holds {whole}: {part} is there", hint=hint, home=str(home.path))
     for left in home.path.glob(f"{_BUILD}*"):  # of an init that was killed: the lock tells that it is gone
         shutil.rmtree(left, ignore_errors=True)
 

@@ -15,7 +15,7 @@ from qekm import __version__, clock
 from qekm.api.gateways import Gateways
 from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
-from qekm.audit import Strangers, occurred
+from qekm.audit import SERVICE, Strangers, occurred
 from qekm.config import Settings
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import UNPROTECTED
@@ -28,7 +28,7 @@ from qekm.rpc.tls import Files, publish
 from qekm.sealing import KeyRing, Sealer
 from qekm.store import Store
 from qekm.unlocking import unlock
-from qekm.upkeep import ACTOR, Upkeep
+from qekm.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Service:
     async def start(self) -> dict[str, int]:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
         self._store.start(self.owners.estate.audit_key.sign, self._fail)
-        record = occurred(self._now_us(), "server.start", ACTOR, message=f"version {__version__}")
+        record = occurred(self._now_us(), "server.start", SERVICE, message=f"version {__version__}")
         await self._store.commit([*self.owners.serving.recover(), record])
         await self.upkeep.renew()
         ports = await self.listeners.start()
@@ -102,7 +102,7 @@ class Service:
         await self.listeners.stop(GRACE_S)
         await self._rest()
         await self.upkeep.close()
-        await self._store.commit([occurred(self._now_us(), "server.stop", ACTOR)])
+        await self._store.commit([occurred(self._now_us(), "server.stop", SERVICE)])
 
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""

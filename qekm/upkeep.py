@@ -7,14 +7,13 @@ import logging
 from collections.abc import Callable
 
 from qekm.api.journal import Commits
-from qekm.audit import Strangers, occurred
+from qekm.audit import SERVICE, Strangers, keys_refilled, occurred
 from qekm.errors import StoreFailed
 from qekm.model import Change
 from qekm.owners import Owners
 
 _log = logging.getLogger(__name__)
 
-ACTOR = "server"  # in the audit trail
 BATCH = 64  # keys a commit: 1 ms in which no drive is served
 _EVERY_S = 1.0
 _DAY_US = 86_400 * 1_000_000
@@ -63,7 +62,9 @@ class Upkeep:
         changes = self._certificates.refresh_server()
         if changes:
             what = "the certificate of the service was renewed"
-            await self._commit([*changes, occurred(self._now_us(), "certificate.renew", ACTOR, message=what)])
+            await self._commit(
+                [*changes, occurred(self._now_us(), "certificate.renew", SERVICE, message=what)]
+            )
         self._publish()
 
     async def close(self) -> None:
@@ -76,9 +77,7 @@ class Upkeep:
             _log.info("group %s is filled up: %s keys are made", group, missing)
         while missing > 0:
             keys = self._keystore.generate(min(BATCH, missing), group)
-            what = f"{len(keys)} keys for group {group}: {keys[0].alias} to {keys[-1].alias}"
-            record = occurred(self._now_us(), "group.refill", ACTOR, alias=keys[0].alias, message=what)
-            await self._commit([*keys, record])
+            await self._commit([*keys, keys_refilled(self._now_us(), keys, group)])
             missing -= len(keys)
 
     async def _commit(self, changes: list[Change]) -> None:

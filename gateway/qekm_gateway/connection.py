@@ -34,6 +34,8 @@ from qekm_gateway.wire import Wire, WireBroken, WireClosed
 _READ = 32_768
 # Answers that a client may leave unread in our memory before its requests are no longer looked at.
 _UNREAD = 32_768
+# Frames that one connection may have answered in a row; then all others have their turn.
+_BURST = 16
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         "_over",
         "_paused",
         "_phase",
+        "_resting",
         "_session_end",
         "_stalled",
         "_translator",
@@ -77,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         self._host = ""
         self._phase = Phase.QUIET
         self._session_end = 0.0
-        self._paused = self._stalled = self._over = False
+        self._paused = self._stalled = self._resting = self._over = False
         self.deadline = 0.0
         self.slot = -1
 
@@ -185,17 +188,26 @@ class Connection(asyncio.BufferedProtocol):
             self._broken(error)
 
     def _advance(self, moved: bool = False) -> None:
-        """Take frame after frame until one waits for the service, or none is complete."""
-        while not (self._over or self._stalled or self._translator.step):
+        """Take frame after frame until one waits for the service, none is complete, or others are due."""
+        burst = 0
+        while not (self._over or self._stalled or self._resting or self._translator.step):
             raw = self._next_frame()
             if raw is None:
                 break
             moved = True
+            burst += 1
+            if burst == _BURST:
+                self._resting = True
+                self._gateway.loop.call_soon(self._rested)
             answer = self._translator.take(raw, self)
             if answer:
                 self._send(answer)
         if not self._over:
             self._settle(moved)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._guarded_advance()
 
     def _next_frame(self) -> bytes | None:
         try:
@@ -231,7 +243,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _settle(self, moved: bool) -> None:
         """Set the deadline for what is waited for now; bytes that complete nothing do not move it."""
-        if self._translator.step or self._stalled:
+        if self._translator.step or self._stalled or self._resting:
             phase = Phase.ANSWER
             if not self._paused and self._wire.pending:
                 self._paused = True

@@ -97,9 +97,9 @@ class KeystoreServicer(KeystoreServiceServicer):
             raise BadArgument(
                 f"count is {request.count}; a call makes 1 to {MOST_KEYS:,} keys", field="count"
             )
-        group = self._allocator.find(request.group).name if request.group else self._allocator.default().name
-        async with self._making:
-            order = self._orders.take(request.request_id, request.count, group)
+        async with self._making:  # a group that is found below cannot go before it has keys
+            group = self._allocator.find(request.group) if request.group else self._allocator.default()
+            order = self._orders.take(request.request_id, request.count, group.name)
             while order.done < order.total:
                 order = await self._make(order, min(BATCH, order.total - order.done))
                 if order.done < order.total:

@@ -37,6 +37,9 @@ class Order:
         )
 
 
+_TYPES = {name: type(each) for name, each in asdict(Order("", 0, "", 0)).items()}
+
+
 class Orders:
     """The orders of the last 24 hours by request id, each in a setting that is used again after its day."""
 
@@ -99,6 +102,9 @@ def _checked(request_id: str) -> str:
 
 def _read(name: str, value: str) -> Order:
     try:
-        return Order(**json.loads(value))
+        order = Order(**json.loads(value))
+        if {name: type(each) for name, each in asdict(order).items()} != _TYPES:
+            raise TypeError
+        return order
     except (ValueError, TypeError) as error:
         raise StoreDamaged(f"the setting {name} cannot be read") from error

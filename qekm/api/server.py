@@ -90,7 +90,7 @@ class ServerServicer(ServerServiceServicer):
                 yield f"group {group.name}: {ready} of {held} keys are left to give out"
 
     def _ending(self) -> Iterator[str]:
-        """Yield the identities whose newest certificate ends soon."""
+        """Yield the identities whose newest certificate ends soon, or has ended and was not revoked."""
         now_us = self._now_us()
         seen: set[tuple[Role, str]] = set()
         for record in self._certificates.page("", _MOST_CERTIFICATES):
@@ -98,9 +98,11 @@ class ServerServicer(ServerServiceServicer):
                 continue
             seen.add((record.role, record.name))
             left_us = record.expire_time_us - now_us
-            if 0 < left_us < _SOON_US:
+            if left_us < _SOON_US:
                 who = f"{record.role.name.lower()}/{record.name}"
-                yield f"certificate {record.serial} of {who} ends in {left_us // _DAY_US} days"
+                ends = f"ends in {left_us // _DAY_US} days"
+                when = ends if left_us > 0 else "has ended: renew or revoke it"
+                yield f"certificate {record.serial} of {who} {when}"
 
 
 def _to_proto(link: Link) -> pb.Gateway:

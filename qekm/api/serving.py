@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 WINDOW = 2  # batches under way; measured: 1 is slower, 4 no faster
 MOST_STEPS = 64  # a batch
 MOST_OTHERS = 1_024  # ends and reports a message
+_CODES = frozenset(map(int, Code))
 _ADDRESSES, _TEXT, _SERIAL = 64, 200, 16  # what is kept of a gateway's texts
 
 
@@ -135,11 +136,11 @@ class ServingServicer(ServingServiceServicer):
     ) -> list[Sequence[Change]]:
         """Return units for sessions that ended at the gateway and for what it refused by itself."""
         units: list[Sequence[Change]]
-        units = [self._end(link, end.session_id, end.code & 0xFFFF, _line(end.message)) for end in ends]
+        units = [self._end(link, end.session_id, end.code and _code(end.code), _line(end.message)) for end in ends]
         now_us = self._now_us()
         for refusal in refusals:
             source, serial = _line(refusal.source), _line(refusal.drive_serial)[:_SERIAL]
-            code, count = f"{refusal.code & 0xFFFF:04X}", max(1, refusal.count)
+            code, count = f"{_code(refusal.code):04X}", max(1, refusal.count)
             message = f"refused by gateway {link.name}"
             units.append(self._serving.strangers.refuse(now_us, source, code, message, serial, count))
         return [unit for unit in units if unit]
@@ -180,6 +181,11 @@ def _checked(first: ServeRequest) -> GatewayHello:
     if len(hello.addresses) > _ADDRESSES or any(text != _line(text) for text in texts):
         raise BadArgument("hello has addresses that no gateway has", field="hello.addresses")
     return hello
+
+
+def _code(code: int) -> int:
+    """Return a gateway's code; EE0F for one that does not exist: each is counted apart, in memory and trail."""
+    return code if code in _CODES else int(Code.EE0F)
 
 
 def _line(text: str) -> str:

@@ -49,8 +49,8 @@ def to_step(frame: Frame, step_id: int, source: str) -> Step:
 def frame_of_step(step: Step) -> Frame:
     """Return the frame that a client sent, flags derived; Fault EE23 for a step that no frame makes.
 
-    A gateway is not trusted: what it sends passes the checks that `parse` makes. Whether the message is complete
-    and free of contradictions is checked where the session is, in the protocol's order of checking.
+    A gateway is not trusted: what it sends passes the checks that `parse` makes. Whether the message is
+    complete and free of contradictions is checked where the session is, in the protocol's order.
     """
     layout = _STEPS_BY_NAME.get(step.WhichOneof("frame") or "")
     if layout is None:

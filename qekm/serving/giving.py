@@ -8,8 +8,8 @@ from qekm.dkp.codes import Ask
 from qekm.dkp.frame import Frame
 from qekm.dkp.pages import build_label, build_t10_label, build_wrapped_page
 from qekm.dkp.signed import confirmation_key
-from qekm.errors import StoreDamaged, UnknownKey
-from qekm.model import Drive, Key, KeyState, LabelMode, Outcome
+from qekm.errors import PoolEmpty, StoreDamaged, UnknownKey
+from qekm.model import Drive, Key, KeyState, LabelMode, OnExhaustion, Outcome
 from qekm.secret import Secret
 from qekm.serving import replies
 from qekm.serving.desk import Changes, Desk
@@ -82,7 +82,7 @@ def _create(desk: Desk, session: Session, drive: Drive | None, now_us: int, chan
         check_allowed(drive, key.group)
         session.written = key.state is KeyState.ACTIVE
     else:
-        key = desk.allocator.choose(drive)
+        key = _choose(desk, drive, now_us, changes)
         desk.creations.take(session.claim.serial, now_us, desk.policy.creations_per_hour)
     page = _wrap(desk, session, _open_new(desk, session, key, now_us, changes), key.dki, drive)
     key = keystore.assign(key, now_us, session.mount)
@@ -94,6 +94,19 @@ def _create(desk: Desk, session: Session, drive: Drive | None, now_us: int, chan
         suspect(desk, before, now_us, "the drive asked for another key", changes)
     desk.latest[session.claim.serial] = session
     return replies.set_key(desk, session, key.alias, page)
+
+
+def _choose(desk: Desk, drive: Drive | None, now_us: int, changes: Changes) -> Key:
+    """Return the key of the next mount; for a refilled group that a burst emptied, one made on the spot."""
+    try:
+        return desk.allocator.choose(drive)
+    except PoolEmpty as empty:
+        group = desk.allocator.find(empty.details["group"])
+        if group.on_exhaustion is not OnExhaustion.REFILL:
+            raise
+    (key,) = desk.keystore.generate(1, group.name)
+    changes += (key, audit.keys_refilled(now_us, [key], group.name))
+    return key
 
 
 def _open_new(desk: Desk, session: Session, key: Key, now_us: int, changes: Changes) -> Secret:

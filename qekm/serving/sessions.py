@@ -67,7 +67,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._open: dict[int, Session] = {}
-        self._sources: dict[str, int] = {}
+        # By gateway, too: who has the certificate of one names any source, and must not lock out another's.
+        self._sources: dict[tuple[str, str], int] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -77,7 +78,7 @@ class Sessions:
 
     def add(self, session: Session, most: int) -> None:
         """Take a new session; Fault EE0F if its source has `most`: its client then tries another server."""
-        source = session.source
+        source = session.gateway, session.source
         count = self._sources.get(source, 0)
         if len(self._open) >= MAX_SESSIONS or count >= most or not session.id or session.id in self._open:
             raise Fault(Code.EE0F)
@@ -103,11 +104,12 @@ class Sessions:
         """Forget a session and return it."""
         session = self._open.pop(session_id, None)
         if session is not None:
-            left = self._sources[session.source] - 1
+            source = session.gateway, session.source
+            left = self._sources[source] - 1
             if left:
-                self._sources[session.source] = left
+                self._sources[source] = left
             else:
-                del self._sources[session.source]
+                del self._sources[source]
         return session
 
     def expired(self, now_us: int) -> Iterator[Session]:

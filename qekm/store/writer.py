@@ -8,6 +8,7 @@ StoreFailed, `on_failure` is called once, and the process is expected to stop an
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import secrets
 import struct
@@ -46,6 +47,7 @@ class Writer:
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._connection = connection
+        self._driver = connection.connection.driver_connection
         self._head = head
         self._sign = sign
         self._on_failure = on_failure
@@ -132,6 +134,9 @@ class Writer:
 
     def _poison(self, error: BaseException) -> None:
         self._failure = error
+        # One reference for ever: else the end of the interpreter closes the file, and closing it moves the
+        # log into it (the failed sync tried again) and removes it.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._driver))
         _log.critical("a write to the store failed; nothing more is written", exc_info=error)
 
 

@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,34 @@ def test_many_slow_clients_cost_a_fast_one_nothing(home: Home) -> None:
         assert time.monotonic() - begun < 5
         for client in (fast, *slow):
             client.socket.close()
+
+
+def ping_on(port: int, until: float) -> None:
+    """Send pings without a pause and throw the answers away."""
+    with connect(port) as client:
+        client.socket.setblocking(False)
+        while time.monotonic() < until:
+            for work in (lambda: client.socket.send(PING * 2_000), lambda: client.socket.recv(65_536)):
+                with suppress(BlockingIOError):
+                    work()
+
+
+@pytest.mark.slow
+async def test_pings_without_a_pause_leave_drives_their_turn(home: Home) -> None:
+    async with service(home):
+        with gateway(home) as process:
+            port = await asyncio.to_thread(port_of, home, process)
+            await eventually(connect(port))
+            until = time.monotonic() + 6
+            with ThreadPoolExecutor(48) as pool:
+                loop = asyncio.get_running_loop()
+                floods = [loop.run_in_executor(pool, ping_on, port, until) for _ in range(48)]
+                served, slowest = 0, 0.0
+                await asyncio.sleep(0.5)
+                while time.monotonic() < until - 2:
+                    begun = time.monotonic()
+                    assert await asyncio.to_thread(session, connect(port)) == [0x82, 0x84, 0x86]
+                    slowest, served = max(slowest, time.monotonic() - begun), served + 1
+                await asyncio.gather(*floods)
+            assert served
+            assert slowest < 2

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from qekm.dcert import DriveTrust, check_drive_certificate, load_authority, time_us
 from qekm.dkp.codes import Code, Fault
-from qekm.errors import BadCertificate
+from qekm.errors import BadCertificate, StoreDamaged
 from tests.fakes.drive_authority import CLIENT, SERVER, DriveAuthority
 
 SERIAL = "001300000392"
@@ -150,6 +150,20 @@ def test_what_does_not_parse_is_refused(junk: bytes) -> None:
 def test_an_empty_chain_and_one_of_five_are_refused() -> None:
     assert is_refused([])
     assert is_refused([*ROOT.name(SERIAL, PUBLIC), *[ROOT.certificate] * 4])
+
+
+def test_a_certificate_of_a_version_that_does_not_exist_is_refused_like_any_other_junk() -> None:
+    chain = list(ROOT.name(SERIAL, PUBLIC))
+    version_3, version_5 = bytes.fromhex("a003020102"), bytes.fromhex("a003020104")
+    chain[0] = chain[0].replace(version_3, version_5, 1)
+    assert is_refused(chain)
+    with pytest.raises(BadCertificate):
+        load_authority(ROOT.certificate.replace(version_3, version_5, 1), NOW_US)
+
+
+def test_a_stored_authority_that_is_no_certificate_is_damage() -> None:
+    with pytest.raises(StoreDamaged):
+        DriveTrust([b"junk"])
 
 
 @pytest.mark.parametrize("exponent", [2**32 + 1, 2**2000 + 1, 4, 1])

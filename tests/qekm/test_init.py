@@ -193,6 +193,15 @@ def test_a_killed_init_leaves_nothing_that_looks_initialised_and_the_next_one_cl
     assert not list(home.path.glob(".init-*"))
 
 
+def test_what_an_init_left_that_was_cut_off_at_the_end_is_called_a_part(tmp_path: Path) -> None:
+    home, _ = made(tmp_path / "home")
+    home.config.unlink()
+    with pytest.raises(HomeExists, match="a part of a key manager: store is there") as caught:
+        made(home.path)
+    assert "cut off" in caught.value.advice
+    assert home.store.exists()
+
+
 def test_two_inits_at_once_do_not_meet(tmp_path: Path) -> None:
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)

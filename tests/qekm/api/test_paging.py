@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qekm.api.fields import chosen, paths_of, sized, stamp, time_of
-from qekm.api.paging import Paged, cut
+from qekm.api.paging import Paged, _check, cut
 from qekm.errors import BadArgument, BadPageToken
 from qekm.model import KeyState
 from qekm.v1.drives_pb2 import ListDrivesRequest
@@ -45,6 +47,20 @@ def test_a_token_brings_its_cursor_back_whatever_the_page_size(cursor: str, size
 def test_a_numbered_list_starts_at_zero_and_goes_on_after_the_token() -> None:
     assert Paged.of(ListKeysRequest()).number == 0
     assert Paged.of(ListKeysRequest(page_token=token_after(ListKeysRequest(), "17"))).number == 17
+
+
+@pytest.mark.parametrize("cursor", ["abc", "-5", "1.5", "1_0", " 7", "٣", "9" * 19, "9" * 5_000])
+def test_a_made_up_number_in_a_token_is_refused(cursor: str) -> None:
+    page = Paged.of(ListKeysRequest(page_token=token_after(ListKeysRequest(), cursor)))
+    with pytest.raises(BadPageToken):
+        _ = page.number
+
+
+def test_a_token_whose_cursor_is_no_text_is_refused() -> None:
+    raw = b"\xff\xfe"  # its check is no secret
+    token = base64.urlsafe_b64encode(_check(ListKeysRequest(), raw) + raw).decode().rstrip("=")
+    with pytest.raises(BadPageToken):
+        Paged.of(ListKeysRequest(page_token=token))
 
 
 def test_a_token_of_other_filters_or_of_another_list_is_refused() -> None:

@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from qekm import __version__
-from qekm.v1 import drives_pb2, groups_pb2
+from qekm.pki import make_key, make_request
+from qekm.v1 import certificates_pb2, drives_pb2, groups_pb2
 from qekm.v1 import server_pb2 as pb
 from qekm_gateway.simulator.authority import make_authority
 from tests.qekm.api.running import Running, running
@@ -63,6 +64,20 @@ async def test_what_is_not_as_it_should_be_is_told_a_line_each(run: Running) -> 
         lines = list((await status(run)).degraded)
         ending = {line.split(" of ")[1] for line in lines[1:]}
         assert ending == {f"{who}/{who} ends in 26 days" for who in ("server", "gateway", "administrator")}
+
+
+async def test_a_certificate_that_has_ended_is_told_until_it_is_revoked(run: Running) -> None:
+    request = certificates_pb2.IssueCertificateRequest(
+        csr=make_request(make_key()), role=certificates_pb2.ROLE_OPERATOR, name="olga", days=1
+    )
+    issued = (await run.client.certificates.IssueCertificate(request)).certificate
+    run.clock.ahead_us += 2 * DAY_US
+    told = f"certificate {issued.serial} of operator/olga has ended: renew or revoke it"
+    assert told in (await status(run)).degraded
+    await run.client.certificates.RevokeCertificate(
+        certificates_pb2.RevokeCertificateRequest(serial=issued.serial)
+    )
+    assert not any("olga" in line for line in (await status(run)).degraded)
 
 
 async def test_a_low_pool_is_told_but_not_of_a_group_that_reuses(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_reader_is_enrolled_too_and_writes_no_cartridge() -> None:
     estate.run(estate.drive().session(ask=TRANSLATE, dki=dki))
     assert estate.disk.drives[SERIAL].spki_sha256
     assert not estate.disk.cartridges
-    assert estate.keystore.page()[0].state is KeyState.SUSPECT  # a name that a cartridge has is not given to another
+    assert estate.keystore.page()[0].state is KeyState.SUSPECT  # no other cartridge gets it
 
 
 def test_a_drive_that_was_added_by_hand_is_pinned() -> None:

@@ -202,6 +202,17 @@ def test_an_empty_pool_is_ee34_and_reading_goes_on() -> None:
     assert code_of_giving(estate, estate.drive("2").session(ask=TRANSLATE, dki=written.page.dki)) == ""
 
 
+def test_a_refilled_group_that_a_burst_emptied_gets_a_key_on_the_spot() -> None:
+    estate = Estate(keys=1, policy=OnExhaustion.REFILL)
+    first = estate.run(estate.drive().session())
+    second = estate.run(estate.drive("2").session())
+    assert first.alias != second.alias
+    assert states(estate) == ["ACTIVE", "ACTIVE"]
+    assert "group.refill SUCCESS" in estate.disk.events()
+    estate.build()  # what was made is on disk
+    assert states(estate) == ["ACTIVE", "ACTIVE"]
+
+
 def test_a_group_without_any_key_is_ee31() -> None:
     estate = Estate(keys=0)
     assert code_of_giving(estate, estate.drive().session()) == "EE31"

@@ -105,8 +105,10 @@ def test_a_session_that_its_gateway_ended_leaves_a_new_key_suspect() -> None:
 
 def test_a_readers_session_that_ended_changes_no_key() -> None:
     estate = Estate()
-    key = estate.keystore.page()[0]
-    session = estate.give(estate.drive().session(ask=TRANSLATE, dki=key.dki))
+    dki = estate.keystore.page()[0].dki
+    session = estate.give(estate.drive().session(ask=TRANSLATE, dki=dki))
+    key = estate.keystore.by_dki(dki)
+    assert key is not None
     estate.disk.commit(estate.serving.end(session.session_id, 0xEE0E, "closed"))
     assert estate.keystore.by_alias(key.alias) is key
 

@@ -70,6 +70,8 @@ def test_after_a_full_disk_nothing_is_written_and_everyone_is_told(path: Path, r
     assert len(told["failures"]) == 1
     assert told["grown"] == 0
     assert "nothing more is written" in done.stderr
+    # Not even the end of the process closed the file: that would have moved the log into it and removed it.
+    assert path.with_name(path.name + "-wal").exists()
     store = Store.open(path)
     present = [item.record.message for item in store.iterate_audit()]
     store.close()
