@@ -1,6 +1,6 @@
-"""Honest drives for the bench: each has its keys and its connection, makes and checks every signature, unwraps every key.
+"""Honest drives for the bench: each makes and checks every signature and unwraps every key.
 
-Run as a process of its own: `drives.py PORT ANCHOR_HEX FOLDER FIRST DRIVES`; then a line `DRIVES SECONDS` on standard input
+A process of its own: `drives.py PORT ANCHOR FOLDER FIRST DRIVES`; a line `DRIVES SECONDS` on standard input
 starts that many drives for that long, and a line `exchanges wall cpu p50 p99 failures` answers.
 """
 
@@ -10,7 +10,9 @@ import asyncio
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -31,7 +33,7 @@ def now_us() -> int:
 
 
 def make_drives(folder: Path, first: int, count: int) -> list[Drive]:
-    """Make drives with P-256 authentication keys and RSA-2048 session keys, named by the folder's authority."""
+    """Make drives, P-256 authentication and RSA-2048 session keys, named by the folder's authority."""
     authority = load_authority(folder)
     return [
         make_drive(authority, f"00130000{number:04d}", now_us()) for number in range(first, first + count)
@@ -48,8 +50,12 @@ class Line(asyncio.Protocol):
         self.failures = 0
         self.count = 0
 
+    def itself(self) -> Line:
+        """Return this line, as the factory that a connection wants."""
+        return self
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.begin()
 
     def begin(self) -> None:
@@ -94,11 +100,11 @@ async def load(port: int, anchors: Anchors, drives: list[Drive]) -> None:
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         count, seconds = int(line.split()[0]), float(line.split()[1])
         cpu, begun = time.process_time(), time.monotonic()
-        lines = []
+        lines: list[Line] = []
         for drive in drives[:count]:
             each = Line(drive, anchors, begun + seconds, loop.create_future())
-            await loop.create_connection(lambda each=each: each, "127.0.0.1", port)
             lines.append(each)
+            await loop.create_connection(partial(Line.itself, each), "127.0.0.1", port)
         await asyncio.gather(*(each.done for each in lines))
         wall, cpu = time.monotonic() - begun, time.process_time() - cpu
         latencies = sorted(value for each in lines for value in each.latencies) or [0.0]

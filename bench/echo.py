@@ -1,4 +1,4 @@
-"""The yardstick: a bare grpc.aio unary echo over mTLS with stock options, server and client as processes of their own."""
+"""The yardstick: a bare grpc.aio unary echo over mTLS, stock options, server and client as processes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def serve(folder: Path) -> None:
 
 
 async def call(folder: Path, port: int) -> None:
-    """For each line `CALLERS SECONDS` on standard input, call that long and print count, CPU seconds, latencies."""
+    """For each line `CALLERS SECONDS` on standard input, call that long and print one line of figures."""
     ca, key, chain = _files(folder)
     credentials = grpc.ssl_channel_credentials(ca, key, chain)
     loop = asyncio.get_running_loop()

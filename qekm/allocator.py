@@ -15,7 +15,7 @@ from qekm.errors import (
     UnknownGroup,
     UnknownKey,
 )
-from qekm.keystore import Keystore
+from qekm.keystore import Keystore, never_given
 from qekm.model import Change, Drive, Group, Key, KeyState, OnExhaustion, Removal
 
 POOL = 1_024  # keys of a full pool, as many as the original made at its installation
@@ -100,13 +100,35 @@ class Allocator:
         counts = self._keystore.counts(name)
         return sum(counts.values()), counts[KeyState.READY]
 
-    def choose(self, drive: Drive | None) -> Key:
+    def check_own(self, alias: str, drive_serial: str) -> Key:
+        """Return the key that a drive's entry may name as its own; UnknownKey.
+
+        KeyInUse for one with which nothing new is written, and for one that another drive was given.
+        """
+        key = self._keystore.by_alias(alias)
+        if key.state not in _SHAREABLE:
+            raise KeyInUse(
+                f"key {key.alias} is {key.state.name}: nothing new is written with it", alias=key.alias
+            )
+        if key.drive_serial not in ("", drive_serial) and not never_given(key):
+            raise KeyInUse(f"key {key.alias} was given to drive {key.drive_serial}", alias=key.alias)
+        return key
+
+    def bind(self, drive: Drive) -> list[Change]:
+        """Take the key that a drive's entry names out of the pool, if it is there; as check_own."""
+        if not drive.alias:
+            return []
+        key = self.check_own(drive.alias, drive.serial)
+        bound = not never_given(key) or (key.state is KeyState.ASSIGNED and key.drive_serial == drive.serial)
+        return [] if bound else [self._keystore.bind(key, drive.serial)]
+
+    def choose(self, drive: Drive | None, is_named: Callable[[str], bool] = lambda _alias: False) -> Key:
         """Return the key that a drive's next mount shall get, without taking it.
 
         The drive's own key, else one of its group, else one of the default group; within a group the oldest
-        that was never used, and used ones in turn only where the group's policy says so. Drive None is one
-        that has no entry yet. UnknownGroup, UnknownKey (also for a group without any key), KeyNotAllowed,
-        KeyInUse, PoolEmpty.
+        that was never used, and used ones in turn only where the group's policy says so, but none that some
+        entry names (is_named). Drive None is one that has no entry yet. UnknownGroup, UnknownKey (also for a
+        group without any key), KeyNotAllowed, KeyInUse, PoolEmpty.
         """
         if drive is not None and drive.alias:
             return self._own_key(drive)
@@ -114,7 +136,7 @@ class Allocator:
         check_allowed(drive, group.name)
         key = self._keystore.next_ready(group.name)
         if key is None and group.on_exhaustion is OnExhaustion.REUSE:
-            key = self._keystore.next_used(group.name)
+            key = self._keystore.next_used(group.name, is_named)
         if key is not None:
             return key
         if not any(self._keystore.counts(group.name).values()):
@@ -133,12 +155,8 @@ class Allocator:
         return pool - ready if ready <= pool * LOW_WATER else 0
 
     def _own_key(self, drive: Drive) -> Key:
-        key = self._keystore.by_alias(drive.alias)
+        key = self.check_own(drive.alias, drive.serial)
         check_allowed(drive, key.group)
-        if key.state not in _SHAREABLE:
-            raise KeyInUse(
-                f"key {key.alias} is {key.state.name}: nothing new is written with it", alias=key.alias
-            )
         return key
 
     def _take(self, group: Group) -> list[Change]:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from qekm.errors import QekmError
 from qekm.model import AuditRecord, Key, Outcome
+from qekm.source import OTHERS
 from qekm.store.chain import GENESIS, Link, head_message, link
 
 MINUTE_US = 60_000_000
-MAX_STRANGERS = 1_024  # (source, code) pairs told apart in one minute
-OTHERS = "others"
+# (Source, code) pairs told apart in one minute: at most 514 records, about 80 kB, whoever reaches the port.
+MAX_STRANGERS = 256
 SERVICE = "server"  # the actor of what the service does by itself
 MAX_COUNT = 2**32 - 1  # what a record has room for
 _MAX_SOURCE = 64
@@ -145,43 +146,54 @@ def _told(
     return occurred(time_us, event, actor, outcome, subject, alias, code, message)
 
 
-class Strangers:
-    """Refusals of senders who proved nothing: at most two records per source, code and minute.
+def stranger(host: str) -> str:
+    """Return the actor of a sender who proved nothing: with a space, as no role/name has it."""
+    return host if host == OTHERS else f"host {host}"
 
-    The first is written at once, the rest as one record with a count when the minute is over; beyond
-    MAX_STRANGERS pairs in one minute all further sources count as one.
+
+class Strangers:
+    """Refusals of senders who proved nothing, or nothing that helps: two records per actor, code and minute.
+
+    The first is written at once, the rest as one record with a count when the minute is over; beyond `most`
+    pairs in one minute all further actors count as one.
     """
 
-    __slots__ = ("_event", "_minute", "_seen")
+    __slots__ = ("_event", "_minute", "_most", "_seen")
 
-    def __init__(self, event: str = "drive.refuse") -> None:
-        self._event = event
+    def __init__(self, event: str = "drive.refuse", most: int = MAX_STRANGERS) -> None:
+        self._event, self._most = event, most
         self._minute = 0
         self._seen: dict[tuple[str, str], AuditRecord] = {}  # count: those not yet written
 
     def refuse(
         self, time_us: int, source: str, code: str, message: str, drive_serial: str = "", count: int = 1
     ) -> list[AuditRecord]:
-        """Count a refusal of `source`, an address without port; return what is to be written now."""
-        due = self.flush(time_us)
-        source = source[:_MAX_SOURCE]
-        if len(self._seen) >= MAX_STRANGERS and (source, code) not in self._seen:
-            source = OTHERS
-        seen = self._seen.get((source, code))
-        record = AuditRecord(
-            time_us,
-            self._event,
-            Outcome.FAILURE,
-            source,
-            drive_serial,
-            code=code,
-            message=message,
-            count=min(count if seen is None else seen.count + count, MAX_COUNT),
+        """Count refusals of the actor `source`; return what is to be written now."""
+        return self.count(
+            AuditRecord(
+                time_us,
+                self._event,
+                Outcome.FAILURE,
+                source[:_MAX_SOURCE],
+                drive_serial,
+                code=code,
+                message=message,
+                count=count,
+            )
         )
+
+    def count(self, record: AuditRecord) -> list[AuditRecord]:
+        """Count what a record tells; return what is to be written now. The last one stands for the rest."""
+        due = self.flush(record.time_us)
+        if len(self._seen) >= self._most and (record.actor, record.code) not in self._seen:
+            record = replace(record, actor=OTHERS)
+        place = record.actor, record.code
+        seen = self._seen.get(place)
         if seen is None:
             due.append(record)
-            record = _with_count(record, 0)
-        self._seen[source, code] = record
+            self._seen[place] = replace(record, count=0)
+        else:
+            self._seen[place] = replace(record, count=min(seen.count + record.count, MAX_COUNT))
         return due
 
     def flush(self, time_us: int) -> list[AuditRecord]:
@@ -197,19 +209,6 @@ class Strangers:
         self._seen.clear()
         self._minute = minute
         return due
-
-
-def _with_count(record: AuditRecord, count: int) -> AuditRecord:
-    return AuditRecord(
-        record.time_us,
-        record.event,
-        record.outcome,
-        record.actor,
-        record.drive_serial,
-        code=record.code,
-        message=record.message,
-        count=count,
-    )
 
 
 @dataclass(frozen=True, slots=True)

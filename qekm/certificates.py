@@ -156,14 +156,19 @@ class Certificates:
         subject = Subject(self._estate, record.role, record.name, record.hosts)
         return self._issue(key, subject, pki.LEAF_DAYS)
 
-    def revoke(self, serial: str) -> tuple[Certificate, list[Change]]:
-        """Refuse a certificate from now on; again is no error. LastAdministrator if nobody would remain."""
+    def revoke(self, serial: str, *, only_this: bool = False) -> tuple[Certificate, list[Certificate]]:
+        """Refuse a certificate from now on, and with it all of its role and name that have not ended.
+
+        Whoever stole one may have renewed it, so `only_this` is for who knows that the others are in good
+        hands. Returns the record as it is now, and all that this call revoked, newest first; again is no
+        error. LastAdministrator if nobody would remain.
+        """
         record = self.by_serial(serial)
-        if record.revoke_time_us:
-            return record, []
-        self._keep_administrator(without={record.serial})
-        revoked = self._revoke(record)
-        return revoked, [revoked]
+        ending = [each for each in self._newest() if self._ends_with(each, record, only_this)]
+        if ending:
+            self._keep_administrator(without={each.serial for each in ending})
+        revoked = [self._revoke(each) for each in ending]
+        return self._records[record.serial], revoked
 
     def start_rollover(self) -> list[Change]:
         """Make a new authority, which issues from now on, first of all the service's own certificate."""
@@ -196,7 +201,7 @@ class Certificates:
             names = ", ".join(f"{each.role.name.lower()}/{each.name}" for each in left[:5])
             raise RolloverState(
                 f"{len(left)} certificates of the old authority are in force: {names}",
-                hint="renew and then revoke them (qekm certificates list), or finish with --force",
+                hint="renew them with: qekm certificates renew NAME --revoke-old; or finish with --force",
                 count=str(len(left)),
             )
         self._keep_administrator(without={each.serial for each in left})
@@ -257,6 +262,13 @@ class Certificates:
             for each in self._records.values()
         ):
             raise LastAdministrator("no administrator's certificate would be left in force")
+
+    def _ends_with(self, each: Certificate, revoked: Certificate, only_this: bool) -> bool:
+        """Tell whether a certificate is to be revoked together with another, or is that one."""
+        if each.revoke_time_us or each.serial == revoked.serial:
+            return not each.revoke_time_us
+        same = (each.role, each.name) == (revoked.role, revoked.name)
+        return same and not only_this and self._now_us() < each.expire_time_us
 
     def _in_force(self, record: Certificate) -> bool:
         return not record.revoke_time_us and record.start_time_us <= self._now_us() < record.expire_time_us

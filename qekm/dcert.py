@@ -103,13 +103,6 @@ class DriveTrust:
         return time_us(start), time_us(end), identity
 
 
-def check_drive_certificate(
-    chain: Sequence[bytes], serial: str, trust: DriveTrust, now_us: int
-) -> DriveIdentity:
-    """Return whose key the chain's leaf is; Fault EE2B unless it chains to `trust` and names `serial`."""
-    return trust.check(chain, serial, now_us)
-
-
 def load_authority(data: bytes, now_us: int) -> Authority:
     """Return a drive authority from a CA certificate, DER or PEM; BadCertificate if it cannot be one."""
     try:

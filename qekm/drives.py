@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from qekm.claim import DIAGNOSIS_SERIAL, Accept, Claim, described, normalise_serial
 from qekm.dcert import DriveTrust, load_authority
 from qekm.dkp.codes import Code, Fault
-from qekm.errors import AuthorityExists, BadArgument, DriveExists, UnknownAuthority, UnknownDrive
+from qekm.dkp.names import fold
+from qekm.errors import AuthorityExists, BadArgument, DriveExists, KeyInUse, UnknownAuthority, UnknownDrive
 from qekm.model import Authority, BlockedKey, Change, Drive, DriveState, Removal
 
-DIAGNOSIS_SERIAL = "QEKMDIAG0001"  # of the gateways' test drives; no entry can have it
 MAX_PENDING = 256
 PENDING_REFRESH_US = 60_000_000  # a pending drive that asks again is written at most once a minute
 MAX_SERIAL = 16
@@ -26,31 +26,6 @@ _SETTABLE = {
     *("wwnn", "vendor", "product", "firmware", "allowed_groups", "group", "alias", "confirm", "label_mode"),
     "spki_sha256",
 }
-
-
-class Accept(StrEnum):
-    """What becomes of drives that are not in the registry: the values of drive.acceptUnknownDrives."""
-
-    TRUE = "true"
-    FALSE = "false"
-    PENDING = "pending"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a drive says of itself in message 01; serial normalised, T10 texts without their padding."""
-
-    serial: str
-    wwnn: bytes
-    vendor: str = ""
-    product: str = ""
-    firmware: str = ""
-    library_serial: str = ""
-
-
-def normalise_serial(serial: str) -> str:
-    """Return the serial as the registry spells it: ten digits get two leading zeros, as in the original."""
-    return "00" + serial if len(serial) == 10 and serial.isdecimal() else serial
 
 
 class Registry:
@@ -67,8 +42,9 @@ class Registry:
         self._drives: dict[str, Drive] = {}
         self._pending: dict[str, Drive] = {}
         self._wwnns: dict[bytes, str] = {}  # of accepted drives: what a pending one says is not proved
+        self._aliases: dict[str, str] = {}  # that entries name as their own key, folded -> serial
         self._authorities = {authority.fingerprint: authority for authority in authorities}
-        self._blocked = {key.spki_sha256 for key in blocked}
+        self._blocked = {key.spki_sha256: key for key in blocked}
         self._order: list[str] | None = None
         self._renew_trust()
         for drive in drives:
@@ -108,7 +84,7 @@ class Registry:
             return []
         create_us = now_us if seen is None else seen.create_time_us
         return [
-            self._enter(_described(Drive(claim.serial, DriveState.PENDING, create_us), claim, b"", now_us))
+            self._enter(described(Drive(claim.serial, DriveState.PENDING, create_us), claim, b"", now_us))
         ]
 
     def enrol(self, claim: Claim, spki_sha256: bytes) -> Drive:
@@ -117,12 +93,12 @@ class Registry:
             raise DriveExists("an entry of this drive appeared meanwhile", drive=claim.serial)
         now_us = self._now_us()
         return self._enter(
-            _described(Drive(claim.serial, DriveState.ACCEPTED, now_us), claim, spki_sha256, now_us)
+            described(Drive(claim.serial, DriveState.ACCEPTED, now_us), claim, spki_sha256, now_us)
         )
 
     def see(self, drive: Drive, claim: Claim, spki_sha256: bytes) -> Drive:
         """Note that an entered drive has completed an exchange; what its entry left open is filled in."""
-        return self._enter(_described(drive, claim, spki_sha256, self._now_us()))
+        return self._enter(described(drive, claim, spki_sha256, self._now_us()))
 
     def touch(self, drive: Drive) -> Drive:
         """Note that an entered drive was there, and nothing else."""
@@ -193,9 +169,33 @@ class Registry:
             )
         changes = self._remove(drive)
         if block:
-            self._blocked.add(drive.spki_sha256)
-            changes.append(BlockedKey(drive.spki_sha256, self._now_us()))
+            key = self._blocked[drive.spki_sha256] = BlockedKey(drive.spki_sha256, self._now_us())
+            changes.append(key)
         return changes
+
+    def blocked(self) -> list[BlockedKey]:
+        """Return the keys that are refused for good, by hash."""
+        return [self._blocked[spki_sha256] for spki_sha256 in sorted(self._blocked)]
+
+    def unblock(self, spki_sha256: bytes) -> list[Change]:
+        """Let a key be used again; UnknownDrive if it is not refused."""
+        if self._blocked.pop(spki_sha256, None) is None:
+            raise UnknownDrive("no drive's key with this hash is blocked", spki_sha256=spki_sha256.hex())
+        return [Removal(BlockedKey, spki_sha256)]
+
+    def check_alias(self, alias: str, serial: str) -> None:
+        """Raise KeyInUse if another drive's entry names this key as its own."""
+        other = self._aliases.get(fold(alias), serial)
+        if other != serial:
+            raise KeyInUse(f"key {alias} is drive {other}'s own", alias=alias, drive=other)
+
+    def names_key(self, alias: str) -> bool:
+        """Tell whether an entry names this key as the drive's own."""
+        return fold(alias) in self._aliases
+
+    def entries(self) -> Iterable[Drive]:
+        """Return all accepted drives. For the start, not for serving."""
+        return self._drives.values()
 
     def names_group(self, name: str) -> bool:
         """Tell whether an entry names this group, as its own or as allowed."""
@@ -252,6 +252,10 @@ class Registry:
             self._wwnns.pop(old.wwnn, None)
         if drive.wwnn:
             self._wwnns[drive.wwnn] = serial
+        if old is not None and old.alias != drive.alias:
+            self._forget_alias(old)
+        if drive.alias:
+            self._aliases.setdefault(fold(drive.alias), serial)
         self._drives[serial] = drive
         return drive
 
@@ -259,8 +263,13 @@ class Registry:
         self._pending.pop(drive.serial, None)
         if self._drives.pop(drive.serial, None) is not None:
             self._wwnns.pop(drive.wwnn, None)
+            self._forget_alias(drive)
         self._order = None
         return [Removal(Drive, drive.serial)]
+
+    def _forget_alias(self, drive: Drive) -> None:
+        if self._aliases.get(fold(drive.alias)) == drive.serial:
+            del self._aliases[fold(drive.alias)]
 
     def _in_state(self, state: DriveState | None) -> dict[str, Drive]:
         if state is DriveState.ACCEPTED:
@@ -276,24 +285,3 @@ class Registry:
             text = getattr(drive, name)
             if len(text) > most or not (text.isascii() and (text.isprintable() or not text)):
                 raise BadArgument(f"{name} has at most {most} printable ASCII characters", field=name)
-
-
-def _described(drive: Drive, claim: Claim, spki_sha256: bytes, now_us: int) -> Drive:
-    """Return an entry with what the drive says now; WWNN, product and key stay once they are known."""
-    return Drive(
-        drive.serial,
-        drive.state,
-        drive.create_time_us,
-        drive.wwnn or claim.wwnn,
-        drive.vendor or claim.vendor,
-        drive.product or claim.product,
-        claim.firmware or drive.firmware,
-        drive.spki_sha256 or spki_sha256,
-        now_us,
-        drive.allowed_groups,
-        drive.group,
-        drive.alias,
-        drive.confirm,
-        drive.label_mode,
-        claim.library_serial or drive.library_serial,
-    )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qekm.errors import NotInitialised
+from qekm.errors import NotInitialised, StoreFailed
 
 DEFAULT = Path("/var/lib/qekm")
 
@@ -109,21 +109,33 @@ class Home:
 
         The file is complete from the moment it is seen (written aside, then renamed) and the open
         file carries an flock: after a kill the file stays but the lock is gone, so `running` never
-        takes a stranger that got the same pid for our process.
+        takes a stranger that got the same pid for our process. StoreFailed if it cannot be written.
         """
+        told = {"pid": os.getpid(), "version": version, "ports": dict(ports)}
+        try:
+            handle = self._announce(process, json.dumps(told).encode())
+        except OSError as error:
+            raise StoreFailed(f"cannot write {self.run_file(process)}: {error.strerror}") from None
+        try:
+            yield
+        finally:
+            if self.running(process, own=os.getpid()):
+                self.run_file(process).unlink(missing_ok=True)
+            os.close(handle)
+
+    def _announce(self, process: str, text: bytes) -> int:
+        """Put a locked run file in place and return the descriptor that holds the lock; OSError."""
         self.run.mkdir(mode=0o700, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self.run)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            text = json.dumps({"pid": os.getpid(), "version": version, "ports": dict(ports)})
-            os.write(handle, text.encode())
+            os.write(handle, text)
             Path(name).rename(self.run_file(process))
-            yield
-        finally:
-            Path(name).unlink(missing_ok=True)
-            if self.running(process, own=os.getpid()):
-                self.run_file(process).unlink(missing_ok=True)
+        except BaseException:
             os.close(handle)
+            Path(name).unlink(missing_ok=True)
+            raise
+        return handle
 
     def running(self, process: str, own: int = 0) -> Running | None:
         """Return what `process` announced, or None if it is not alive; `own` restricts it to that pid."""
@@ -132,8 +144,11 @@ class Home:
                 if _is_free(file.fileno()):
                     return None
                 told = json.loads(file.read())
-            found = Running(int(told["pid"]), str(told.get("version", "")), dict(told["ports"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            ports = {str(name): int(port) for name, port in dict(told["ports"]).items()}
+            found = Running(int(told["pid"]), str(told.get("version", "")), ports)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            return None
+        if found.pid < 1 or (process == "server" and "grpc" not in ports):
             return None
         return found if own in (0, found.pid) else None
 

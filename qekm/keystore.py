@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from qekm.dkp.names import MAX_COUNTER, alias_to_dki, fold, generated_alias, is_alias
-from qekm.errors import KeyExists, KeyInUse, StoreDamaged, UnknownKey
+from qekm.errors import KeyInUse, StoreDamaged, UnknownKey
 from qekm.model import Key, KeyState
 from qekm.sealing import KeyRing
 from qekm.secret import Secret
@@ -119,6 +119,16 @@ class Keystore:
         state = KeyState.ACTIVE if old.state is KeyState.ACTIVE else KeyState.ASSIGNED
         return self._change(old, old.group, state, time_us, mount)
 
+    def bind(self, key: Key, drive_serial: str) -> Key:
+        """Take a key that no mount was given yet out of the pool, for one drive; KeyInUse for any other key.
+
+        ASSIGNED without a time, which tells it from a key that is under way to a drive.
+        """
+        old = self._keys[fold(key.alias)]
+        if not never_given(old):
+            raise KeyInUse(f"key {old.alias} was given out", alias=old.alias)
+        return self._change(old, old.group, KeyState.ASSIGNED, 0, (drive_serial, b"", ""))
+
     def mark(self, key: Key, state: KeyState) -> Key:
         """Move a key to another state; KeyInUse if that may not follow its present one."""
         old = self._keys[fold(key.alias)]
@@ -144,10 +154,14 @@ class Keystore:
             heapq.heappop(shelf.ready)
         return None
 
-    def next_used(self, group: str) -> Key | None:
-        """Return the ACTIVE key of a group that was given out longest ago, without taking it."""
+    def next_used(self, group: str, is_named: Callable[[str], bool]) -> Key | None:
+        """Return the ACTIVE key of a group that was given out longest ago, without taking it.
+
+        is_named tells of an alias that a drive's entry names it: that key is no other drive's.
+        """
         shelf = self._shelves.get(group)
-        return self._keys[next(iter(shelf.used))] if shelf is not None and shelf.used else None
+        used = () if shelf is None else shelf.used
+        return next((self._keys[folded] for folded in used if not is_named(folded)), None)
 
     def counts(self, group: str | None = None) -> dict[KeyState, int]:
         """Return how many keys are in each state, of one group or of all."""
@@ -200,7 +214,7 @@ class Keystore:
         """Take a key that is new to memory."""
         folded = fold(key.alias)
         if folded in self._keys or key.dki in self._dkis:
-            raise KeyExists(f"two keys have the alias {key.alias}", alias=key.alias)
+            raise StoreDamaged(f"two keys have the alias {key.alias}", alias=key.alias)
         if not is_alias(key.alias) or alias_to_dki(key.alias) != key.dki:
             raise StoreDamaged(f"the DKi of key {key.alias} does not fit its alias", alias=key.alias)
         self._keys[folded] = key
@@ -260,3 +274,8 @@ class Keystore:
             mount = key.drive_serial, key.mount_id, key.volser
             if self._mounts.get(mount) == folded:
                 del self._mounts[mount]
+
+
+def never_given(key: Key) -> bool:
+    """Tell whether no drive was ever given this key: it is in the pool, or kept for one drive."""
+    return key.state is KeyState.READY or (key.state is KeyState.ASSIGNED and not key.assign_time_us)

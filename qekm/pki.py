@@ -27,6 +27,7 @@ _SKEW = timedelta(minutes=5)  # clocks of clients that are behind
 _REQUEST_LENGTH = 16_384  # bytes; an RSA-8192 request has 2 KiB
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 RandomBytes = Callable[[int], bytes]
 
 _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
@@ -147,7 +148,19 @@ def dump_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
-def make_request(key: ec.EllipticCurvePrivateKey) -> bytes:
+def load_key(pem_text: bytes) -> PrivateKey:
+    """Return a leaf's private key from its file; BadCertificate for none that we issue certificates for."""
+    try:
+        key = serialization.load_pem_private_key(pem_text, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadCertificate("the private key cannot be read as PEM") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise BadCertificate("the private key is neither EC nor RSA")
+    check_key(key.public_key())
+    return key
+
+
+def make_request(key: PrivateKey) -> bytes:
     """Return a PKCS#10 request (RFC 2986), DER: proof that its sender has the key, and nothing more."""
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)

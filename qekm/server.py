@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -126,6 +127,25 @@ def verify_audit(options: argparse.Namespace) -> int:
     return EXIT_VERDICT
 
 
+def renew_certificate(options: argparse.Namespace) -> int:
+    """Issue a certificate anew while the service is stopped."""
+    harden()
+    from qekm.clock import now_us
+    from qekm.config import Settings
+    from qekm.renewing import renew
+    from qekm.unlocking import sealer_of
+
+    home = Home.find(options.home)
+    home.require()
+    settings = Settings.load(home.config)
+    sealer = sealer_of(home, settings["keystore.slot"], settings["keystore.keyFile"], _means(options))
+    issued = renew(home, sealer, options.name, now_us)
+    end = datetime.fromtimestamp(issued.expire_time_us // 1_000_000, UTC)
+    who = f"{issued.role.name.lower()}/{issued.name}"
+    print(f"{who} renewed: {home.certificate(options.name)}, until {end:%Y-%m-%dT%H:%M:%SZ}")
+    return 0
+
+
 def harden() -> None:
     """Leave no memory of this process on a disk: no core file, and no other process may look into it."""
     import ctypes
@@ -155,6 +175,11 @@ def _parser() -> Parser:
         "--property", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable"
     )
     making.set_defaults(act=make_home)
+    renewing = acts.add_parser(
+        "renew", parents=[common, means], help="issue a certificate of a stopped service anew"
+    )
+    renewing.add_argument("name", metavar="NAME", help="of its files in pki, as administrator or gateway")
+    renewing.set_defaults(act=renew_certificate)
     checking = acts.add_parser("audit-verify", parents=[common], help="check the trail of a stopped service")
     checking.add_argument("directory", type=Path, nargs="?", metavar="HOME", help="as --home")
     checking.add_argument("--public-key", type=Path, metavar="FILE", help="PEM, if not pki/audit.pem")

@@ -15,7 +15,7 @@ from qekm import __version__, clock
 from qekm.api.gateways import Gateways
 from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
-from qekm.audit import SERVICE, Strangers, occurred
+from qekm.audit import SERVICE, Strangers, occurred, stranger
 from qekm.config import Settings
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import UNPROTECTED
@@ -26,6 +26,7 @@ from qekm.pki import RandomBytes
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
 from qekm.sealing import KeyRing, Sealer
+from qekm.source import host_of
 from qekm.store import Store
 from qekm.unlocking import unlock
 from qekm.upkeep import Upkeep
@@ -122,7 +123,7 @@ class Service:
 
     def _refuse(self, identity: Identity | None, method: str, error: QekmError, peer: str) -> None:
         """Record a call that was refused for who made it; many of one caller become one record a minute."""
-        who = identity.actor if identity else _host(peer)
+        who = identity.actor if identity else stranger(_host(peer))
         what = f"{method}: {error.message}"
         records = self._refusals.refuse(self._now_us(), who, error.reason(), what)
         if records:
@@ -139,8 +140,8 @@ class Service:
 
 
 def _host(peer: str) -> str:
-    """Return the host of a peer as grpc writes it: ipv4:127.0.0.1:40000, ipv6:%5B::1%5D:40000."""
-    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]") or peer
+    """Return the network of a peer as grpc writes it: ipv4:127.0.0.1:40000, ipv6:%5B::1%5D:40000."""
+    return host_of(unquote(peer).partition(":")[2])
 
 
 async def serve(home: Home, settings: Settings, sealer: Sealer) -> None:

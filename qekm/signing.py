@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -62,14 +61,6 @@ class FrameSigner:
     def sign(self, message: bytes) -> tuple[int, bytes]:
         """Return signature type and signature; ECDSA as r || s."""
         return self.type, self._sign(message)
-
-
-def load_public(certificate: bytes) -> Verifier:
-    """Return the verifier of a DER certificate's key; BadCertificate if it does not parse or may not sign."""
-    try:
-        return Verifier(x509.load_der_x509_certificate(certificate).public_key())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise BadCertificate("the certificate or its key cannot be read") from error
 
 
 def check_public(public: object) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from qekm.api.journal import Commits
 from qekm.audit import SERVICE, Strangers, keys_refilled, occurred
@@ -45,16 +46,14 @@ class Upkeep:
                 await self.tick()
             except StoreFailed:
                 return
-            except Exception:
-                _log.exception("a part of the upkeep failed")
 
     async def tick(self) -> None:
-        """Do what is due now; StoreFailed, Incident."""
-        await self._commit([*self._serving.expire(), *self._refusals.flush(self._now_us())])
+        """Do what is due now, each part whatever became of the others; StoreFailed."""
+        await _tried(self._tell())
         for group in self._allocator.page(limit=_GROUPS):
-            await self._refill(group.name, self._allocator.needs_refill(group.name))
+            await _tried(self._refill(group.name))
         if self._now_us() - self._renewed_us >= _DAY_US:
-            await self.renew()
+            await _tried(self.renew())
 
     async def renew(self) -> None:
         """Renew the service's own certificate if it is time; to be called at the start, too."""
@@ -69,10 +68,15 @@ class Upkeep:
 
     async def close(self) -> None:
         """Write what was counted and not yet written."""
-        await self._commit([*self._serving.strangers.drain(), *self._refusals.drain()])
+        await self._commit([*self._serving.drain(), *self._refusals.drain()])
 
-    async def _refill(self, group: str, missing: int) -> None:
+    async def _tell(self) -> None:
+        """End the sessions whose time is over, and write what was counted in a minute that is over."""
+        await self._commit([*self._serving.expire(), *self._refusals.flush(self._now_us())])
+
+    async def _refill(self, group: str) -> None:
         """Fill a group's pool up in small commits, between which drives are served."""
+        missing = self._allocator.needs_refill(group)
         if missing:
             _log.info("group %s is filled up: %s keys are made", group, missing)
         while missing > 0:
@@ -83,3 +87,13 @@ class Upkeep:
     async def _commit(self, changes: list[Change]) -> None:
         if changes:
             await self._store.commit(changes)
+
+
+async def _tried(part: Coroutine[Any, Any, None]) -> None:
+    """Do a part of the upkeep; log it if it fails, unless the store has: StoreFailed."""
+    try:
+        await part
+    except StoreFailed:
+        raise
+    except Exception:
+        _log.exception("a part of the upkeep failed")

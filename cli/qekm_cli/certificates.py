@@ -122,21 +122,29 @@ def renew_certificate(
             parser=parse_identity,
         ),
     ] = None,
+    revoke_old: Annotated[
+        bool, typer.Option("--revoke-old", help="Revoke the one before, as an administrator may.")
+    ] = False,
 ) -> None:
-    """Get a new certificate for a key that is there; the old one stays valid until it ends."""
+    """Get a new certificate for a key that is there; the old one stays valid unless it is revoked."""
     from qekm.v1 import certificates_pb2 as pb
     from qekm_cli.keypairs import replace, request_of, serial_of
 
     own = invocation_of(context).identity or ADMINISTRATOR
     name, home = name or own, home_of(context)
     csr = request_of(home.key(name).read_bytes(), name)
-    serial = "" if name == own else serial_of(home.certificate(name).read_bytes(), name)
+    named = revoke_old or name != own
+    serial = serial_of(home.certificate(name).read_bytes(), name) if named else ""
     with client_of(context) as client:
         response = client.certificates.RenewCertificate(pb.RenewCertificateRequest(csr=csr, serial=serial))
-    replace(home.trust, response.trust_pem)
-    replace(home.certificate(name), response.pem)
+        replace(home.trust, response.trust_pem)
+        replace(home.certificate(name), response.pem)
+        if revoke_old:  # last: the files hold the new one, whatever becomes of this
+            old = pb.RevokeCertificateRequest(serial=serial, reason="renewed", only_this=True)
+            client.certificates.RevokeCertificate(old)
     row = plain(response.certificate)
-    done(context, row, f"{name} renewed: {home.certificate(name)}, until {row['expire_time'].seconds}")
+    ended = "; the one before is revoked" if revoke_old else ""
+    done(context, row, f"{name} renewed: {home.certificate(name)}, until {row['expire_time'].seconds}{ended}")
 
 
 @app.command("revoke")
@@ -144,14 +152,19 @@ def revoke_certificate(
     context: typer.Context,
     serial: Annotated[str, typer.Argument(help="Its serial.", metavar="SERIAL", parser=_serial)],
     reason: Annotated[str, typer.Option(help="Why, for the audit trail.", metavar="TEXT")] = "",
+    only_this: Annotated[
+        bool, typer.Option("--only-this", help="Leave the others of its role and name in force.")
+    ] = False,
 ) -> None:
-    """Refuse a certificate from now on and end its open calls."""
+    """Refuse a certificate and all others of its role and name from now on, and end their open calls."""
     from qekm.v1 import certificates_pb2 as pb
 
+    request = pb.RevokeCertificateRequest(serial=serial, reason=reason, only_this=only_this)
     with client_of(context) as client:
-        request = pb.RevokeCertificateRequest(serial=serial, reason=reason)
-        row = plain(client.certificates.RevokeCertificate(request).certificate)
-    done(context, row, f"{row['role']} {row['name']} revoked")
+        response = client.certificates.RevokeCertificate(request)
+    row, also = plain(response.certificate), [plain(each) for each in response.also_revoked]
+    told = [f"{each['role']} {each['name']} revoked: {each['serial']}" for each in (row, *also)]
+    done(context, {**row, "also_revoked": also}, "\n".join(told))
 
 
 @app.command("trust")

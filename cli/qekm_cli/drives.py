@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qekm_cli import authorities
+from qekm_cli import authorities, blocked
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of
 from qekm_cli.drive_fields import (
@@ -28,6 +28,7 @@ from qekm_cli.render import Column, done, listing, pages, plain, record
 
 app = Noun()
 app.add_typer(authorities.app, name="authorities", help="Certificate authorities that may name drives.")
+app.add_typer(blocked.app, name="blocked", help="Public keys that are refused with any serial.")
 
 LIST = (
     Column("SERIAL", "serial"),

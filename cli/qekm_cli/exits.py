@@ -72,6 +72,13 @@ def _of_anything(error: Any) -> Ending:
     return Ending(1, f"unforeseen {type(error).__name__}: {error}", hint)
 
 
+def _of_text(error: Any) -> Ending:
+    """Name an argument whose bytes are not UTF-8: Python carries them as surrogates. Else our defect."""
+    if error.reason != "surrogates not allowed":
+        return _of_anything(error)
+    return Ending(USAGE, f"{error.object!r:.80} is not text in UTF-8")
+
+
 # The first kind that fits says how; the last one fits everything.
 _ENDINGS: tuple[tuple[type[BaseException], Callable[[Any], Ending]], ...] = (
     (QekmError, lambda error: Ending(exit_code(error), error.message, error.advice)),
@@ -83,6 +90,7 @@ _ENDINGS: tuple[tuple[type[BaseException], Callable[[Any], Ending]], ...] = (
     (BrokenPipeError, lambda _: Ending(BROKEN_PIPE)),
     (TyperException, _of_usage),
     (OSError, _of_system),
+    (UnicodeEncodeError, _of_text),
     (BaseException, _of_anything),
 )
 

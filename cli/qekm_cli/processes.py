@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import shutil
@@ -9,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,18 @@ def program(name: str) -> str:
     if found := shutil.which(name):
         return found
     raise NotInitialised(f"the program {name} is not installed beside qekm", hint="install the whole package")
+
+
+@contextmanager
+def starting(home: Home) -> Iterator[None]:
+    """Let one at a time start parts of a home: who comes second waits, and finds what the first started."""
+    home.run.mkdir(mode=0o700, exist_ok=True)
+    handle = os.open(home.run / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def start(part: Part, home: Home, descriptor: int | None = None) -> subprocess.Popen[bytes]:

@@ -34,8 +34,8 @@ def start_rollover(context: typer.Context) -> None:
         context,
         {"trust_pem": trust.decode("ascii")},
         "a new authority is in force beside the old one, and the service's own certificate is renewed.\n"
-        "Now renew the others (qekm certificates renew NAME), bring trust.pem to every machine, revoke\n"
-        "what the old authority issued, then: qekm certificates rollover finish",
+        "Now renew the others (qekm certificates renew NAME --revoke-old), bring trust.pem to every\n"
+        "machine, then: qekm certificates rollover finish",
     )
 
 

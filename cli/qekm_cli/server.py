@@ -31,18 +31,20 @@ def start_server(
 
     A keystore that a password opens asks for it; a script gives a file or a descriptor.
     """
-    from qekm_cli.processes import GATEWAY, SERVICE, START_SECONDS
+    from qekm_cli.processes import GATEWAY, SERVICE, START_SECONDS, starting
 
     home = home_of(context)
     home.require()
-    until = time.monotonic() + START_SECONDS
-    parts = {part: home.running(part.name) is None for part in (SERVICE, GATEWAY)}
-    if parts[SERVICE]:
+    descriptor = None
+    if home.running(SERVICE.name) is None:
         descriptor = _password(home, password_file, password_fd)
+    with starting(home):
         until = time.monotonic() + START_SECONDS
-        _start(context, SERVICE, until, descriptor)
-    if parts[GATEWAY]:
-        _start(context, GATEWAY, until, None)
+        parts = {part: home.running(part.name) is None for part in (SERVICE, GATEWAY)}
+        if parts[SERVICE]:
+            _start(context, SERVICE, until, descriptor)
+        if parts[GATEWAY]:
+            _start(context, GATEWAY, until, None)
     started = [part.title for part, wanted in parts.items() if wanted]
     sentence = " and ".join(started) + " started" if started else "service and gateway run already"
     done(context, {"started": started}, sentence)

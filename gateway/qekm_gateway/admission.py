@@ -26,7 +26,7 @@ class Guest(Protocol):
 
 
 class Admission:
-    """The connections there are, by source address.
+    """The connections there are, by address (of IPv6: network).
 
     When all places are taken, the oldest connection over which no key was ever served goes: a flood from many
     addresses pushes out itself, drives that were served stay, and a new drive still gets in.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from qekm.dkp.codes import Fault
+from qekm.source import UNKNOWN, network_of
 from qekm.v1.serving_pb2 import Reply
 from qekm_gateway.admission import Admission
 from qekm_gateway.deadlines import Deadlines, Limits, Phase
@@ -59,19 +60,8 @@ class Connection(asyncio.BufferedProtocol):
     """One client from accept to close."""
 
     __slots__ = (
-        "_gateway",
-        "_host",
-        "_over",
-        "_paused",
-        "_phase",
-        "_resting",
-        "_session_end",
-        "_stalled",
-        "_translator",
-        "_transport",
-        "_wire",
-        "deadline",
-        "slot",
+        *("_gateway", "_host", "_over", "_paused", "_phase", "_resting", "_session_end", "_stalled"),
+        *("_translator", "_transport", "_wire", "deadline", "slot"),
     )
 
     def __init__(self, gateway: Gateway) -> None:
@@ -89,10 +79,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, or close at once if there is none."""
         self._transport = cast(asyncio.Transport, transport)
-        host, source = _name(transport.get_extra_info("peername"))
-        self._host = host
-        self._translator = Translator(self._gateway.link, self._gateway.incidents, host, source)
-        if self._gateway.draining or not self._gateway.admission.enter(host, self):
+        self._host, source = _name(transport.get_extra_info("peername"))
+        self._translator = Translator(self._gateway.link, self._gateway.incidents, self._host, source)
+        if self._gateway.draining or not self._gateway.admission.enter(self._host, self):
             self._over = True
             self._transport.abort()
             return
@@ -304,8 +293,6 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def _name(peer: tuple[str, int] | None) -> tuple[str, str]:
-    """Return a client's address without and with its port; IPv4 through an IPv6 socket is shown as IPv4."""
-    if not peer:
-        return "", ""
-    host, port = peer[0].removeprefix("::ffff:"), peer[1]
-    return host, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """Return what a client is counted by, and its address with port; IPv4 through IPv6 is shown as IPv4."""
+    host, port = (peer[0].removeprefix("::ffff:"), peer[1]) if peer else (UNKNOWN, 0)
+    return network_of(host), f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -29,14 +29,11 @@ MAXIMUM_COMMANDS = 2  # at once: an administrator at a time, and one more
 
 
 class Diagnosing:
-    """The test drive of this gateway; `report` gets the results of each command."""
+    """The test drive of this gateway."""
 
-    def __init__(
-        self, servers: Sequence[Server], incidents: Incidents, report: Callable[[DiagnoseReport], None]
-    ) -> None:
+    def __init__(self, servers: Sequence[Server], incidents: Incidents) -> None:
         self._servers = servers
         self._incidents = incidents
-        self._report = report
         self._signer = Signer(ec.generate_private_key(ec.SECP256R1()))
         self._session_key: SessionKey | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -47,24 +44,24 @@ class Diagnosing:
         public = self._signer.private.public_key()
         return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
-    def start(self, command: DiagnoseCommand) -> None:
-        """Run a command beside everything else."""
+    def start(self, command: DiagnoseCommand, report: Callable[[DiagnoseReport], None]) -> None:
+        """Run a command beside everything else; `report` gets its results."""
         if len(self._running) < MAXIMUM_COMMANDS:
-            task = asyncio.get_running_loop().create_task(self._run(command))
+            task = asyncio.get_running_loop().create_task(self._run(command, report))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         else:
-            self._report(DiagnoseReport(command_id=command.command_id, results=[_failed("it is busy")]))
+            report(DiagnoseReport(command_id=command.command_id, results=[_failed("it is busy")]))
 
-    async def _run(self, command: DiagnoseCommand) -> None:
-        report = DiagnoseReport(command_id=command.command_id)
+    async def _run(self, command: DiagnoseCommand, report: Callable[[DiagnoseReport], None]) -> None:
+        found = DiagnoseReport(command_id=command.command_id)
         try:
             tests = [asyncio.to_thread(self._test, server, command) for server in self._servers]
             for results in await asyncio.gather(*tests):
-                report.results.extend(results)
+                found.results.extend(results)
         except Exception as error:
-            report.results.append(_failed(f"internal error, incident {self._incidents.record(error)}"))
-        self._report(report)
+            found.results.append(_failed(f"internal error, incident {self._incidents.record(error)}"))
+        report(found)
 
     def _test(self, server: Server, command: DiagnoseCommand) -> list[TestResult]:
         """Run the four tests at one address; blocks."""

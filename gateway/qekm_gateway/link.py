@@ -63,6 +63,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._stream: Stream | None = None  # only while steps are taken
         self.streams = 0  # opened so far
+        self.successor: Link | None = None  # takes what begins from now on
         self._heard = False  # something over the present stream
         self._opened = math.inf
         self._closing = False
@@ -76,6 +77,11 @@ class Link:
     def up(self) -> bool:
         """Tell whether steps are taken."""
         return self._stream is not None
+
+    @property
+    def newest(self) -> Link:
+        """Return the link over which new sessions go: this one, or what took its place."""
+        return self if self.successor is None else self.successor.newest
 
     def start(self) -> None:
         """Begin to connect."""

@@ -9,6 +9,7 @@ from collections import deque
 from itertools import islice
 
 from qekm.dkp.codes import Code
+from qekm.source import OTHERS
 from qekm.v1.serving_pb2 import DiagnoseReport, RefusalReport, ServeRequest, SessionEnd
 from qekm_gateway.faults import Ending
 
@@ -18,7 +19,6 @@ _REFUSALS = 1_024
 _ENDS = 4_096
 # Of each in one request; the service takes 1,024 together.
 _PER_REQUEST = 256
-OTHERS = "others"
 
 
 class Reports:

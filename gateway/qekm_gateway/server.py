@@ -20,6 +20,7 @@ import uvloop
 from grpc import aio
 
 from qekm import __version__
+from qekm.clock import now_us
 from qekm.config import Settings
 from qekm.errors import NotInitialised, QekmError, ServiceAway, exit_code
 from qekm.home import Home
@@ -32,8 +33,10 @@ from qekm_gateway.connection import Connection, Gateway
 from qekm_gateway.deadlines import Deadlines, Limits
 from qekm_gateway.diagnosing import Diagnosing
 from qekm_gateway.faults import Incidents
+from qekm_gateway.lines import Lines
 from qekm_gateway.link import Link
 from qekm_gateway.listeners import BACKLOG, open_listeners
+from qekm_gateway.renewing import Renewal
 from qekm_gateway.simulator.link import Server
 from qekm_gateway.tls import Certificate
 
@@ -99,21 +102,24 @@ async def _serve(home: Home, settings: Settings, sockets: Sequence[socket.socket
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gateway, link = _build(loop, home, settings, sockets, incidents)
+    gateway, lines, renewal = _build(loop, home, settings, sockets, incidents)
     listeners = [
         await loop.create_server(lambda: Connection(gateway), sock=opened, backlog=BACKLOG)
         for opened in sockets
     ]
     port = sockets[0].getsockname()[1]
     with home.announced("gateway", __version__, {"tcp": port}):
-        link.start()
+        lines.start()
+        renewing = loop.create_task(renewal.run())
         _log.info("drives are taken on port %d", port)
         await stop.wait()
         _log.info("stopping")
+        renewing.cancel()
         for listener in listeners:
             listener.close()
         await _drain(gateway)
-        await link.close()
+        await asyncio.gather(renewing, return_exceptions=True)
+        await lines.close()
 
 
 def _build(
@@ -122,7 +128,7 @@ def _build(
     settings: Settings,
     sockets: Sequence[socket.socket],
     incidents: Incidents,
-) -> tuple[Gateway, Link]:
+) -> tuple[Gateway, Lines, Renewal]:
     """Put the parts together; nothing connects and nothing listens yet."""
     required = settings["dkp.tls"] == "required"
     names = [opened.getsockname()[:2] for opened in sockets]
@@ -132,7 +138,6 @@ def _build(
             for opened, (_, port) in zip(sockets, names, strict=True)
         ],
         incidents,
-        lambda report: link.diagnosed(report),  # noqa: PLW0108  there is no link yet
     )
     hello = GatewayHello(
         version=__version__,
@@ -140,7 +145,14 @@ def _build(
         pid=os.getpid(),
         diagnosis_spki=diagnosing.spki,
     )
-    link = Link(_dialer(home, settings), hello, incidents, diagnosing.start)
+    files = Files(home.certificate("gateway"), home.key("gateway"), home.trust)
+    dial = _dialer(home, settings, files)
+
+    def make() -> Link:
+        link = Link(dial, hello, incidents, lambda command: diagnosing.start(command, link.diagnosed))
+        return link
+
+    lines = Lines(make, settings["dkp.sessionTimeout"])
     limits = Limits(
         frame=settings["dkp.frameTimeout"],
         step=settings["dkp.stepTimeout"],
@@ -149,15 +161,19 @@ def _build(
     )
     gateway = Gateway(
         loop,
-        link,
+        lines.present,
         Admission(settings["dkp.connectionsPerAddress"], connection_limit()),
         Deadlines(loop),
-        Certificate(home.certificate("gateway"), home.key("gateway")),
+        Certificate(files.certificate, files.key),
         incidents,
         limits,
         required,
     )
-    return gateway, link
+
+    async def reconnect() -> None:
+        gateway.link = await lines.replace()
+
+    return gateway, lines, Renewal(files, dial, reconnect, incidents, now_us)
 
 
 def _reachable(opened: socket.socket) -> str:
@@ -168,9 +184,8 @@ def _reachable(opened: socket.socket) -> str:
     return "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
 
 
-def _dialer(home: Home, settings: Settings) -> Callable[[], aio.Channel]:
+def _dialer(home: Home, settings: Settings, files: Files) -> Callable[[], aio.Channel]:
     """Return what opens a channel to the service, with certificate and port as they are at that time."""
-    files = Files(home.certificate("gateway"), home.key("gateway"), home.trust)
     host = settings["grpc.host"]
     if host in ("::", "0.0.0.0"):  # noqa: S104  compared, not bound
         host = "localhost"

@@ -31,6 +31,10 @@ class Link(Protocol):
 
     streams: int
 
+    @property
+    def newest(self) -> Link:
+        """Return the link over which new sessions go: this one, or what took its place."""
+
     def submit(self, frame: Frame, source: str, waiter: Waiter) -> int:
         """Send a frame on and return the step's id; ServiceAway; Fault EE2C for a malformed list."""
 
@@ -100,7 +104,7 @@ class Translator:
         if self.session.session_id:
             self._link.ended(self.session.session_id, self._source, Ending(fault.code, fault.text))
         else:
-            self._link.refused(self._host, fault.code, drive_serial)
+            self._link.newest.refused(self._host, fault.code, drive_serial)
         return self._error(fault)
 
     def end(self, ending: Ending) -> None:
@@ -118,6 +122,7 @@ class Translator:
         Asked about it, the service would say EE2D, after which no library tries again.
         """
         if frame.type == MessageType.DRIVER_ERROR_NOTIFY:
+            self._link = self._link.newest
             self._stream = self._link.streams
         elif self._stream != self._link.streams:
             raise ServiceAway("the stream on which the session began has ended")

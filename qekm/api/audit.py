@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from qekm.api.fields import stamp, time_of
 from qekm.api.paging import Paged, cut
 from qekm.audit import Verdict, verify_trail
-from qekm.drives import normalise_serial
+from qekm.claim import normalise_serial
 from qekm.store import Head, Link
 from qekm.v1 import audit_pb2 as pb
 from qekm.v1.audit_pb2_grpc import AuditServiceServicer

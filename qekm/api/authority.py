@@ -30,6 +30,8 @@ _RULES: Mapping[str, set[Role]] = {
     "qekm.v1.DrivesService/AcceptDrive": {_A, _O},
     "qekm.v1.DrivesService/RejectDrive": {_A, _O},
     "qekm.v1.DrivesService/DeleteDrive": {_A},
+    "qekm.v1.DrivesService/ListBlockedKeys": {_A, _O, _U},
+    "qekm.v1.DrivesService/UnblockKey": {_A},
     "qekm.v1.DrivesService/ListAuthorities": {_A, _U},
     # Whoever adds an authority can make drives that are served.
     "qekm.v1.DrivesService/CreateAuthority": {_A},

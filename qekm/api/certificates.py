@@ -9,6 +9,7 @@ from qekm.api.fields import chosen, stamp
 from qekm.api.guard import caller
 from qekm.api.journal import Journal
 from qekm.api.paging import Paged, cut
+from qekm.audit import occurred
 from qekm.certificates import Certificates, Issued
 from qekm.errors import BadArgument, NotAllowed
 from qekm.model import Certificate, Role
@@ -70,13 +71,18 @@ class CertificatesServicer(CertificatesServiceServicer):
     async def RevokeCertificate(
         self, request: pb.RevokeCertificateRequest, context: Any
     ) -> pb.RevokeCertificateResponse:
-        """Refuse a certificate from now on and end its calls under way, except this one."""
+        """Refuse an identity's certificates from now on and end their calls under way, except this one."""
         if len(request.reason) > _REASON_LENGTH or not request.reason.isprintable():
             raise BadArgument(f"a reason is one line of at most {_REASON_LENGTH} characters", field="reason")
-        revoked, changes = self._certificates.revoke(request.serial)
+        revoked, changes = self._certificates.revoke(request.serial, only_this=request.only_this)
+        also = [each for each in changes if each.serial != revoked.serial]
+        records = [
+            occurred(each.revoke_time_us, "certificate.revoke", caller().actor, message=_told(each))
+            for each in also
+        ]
         what = f"{_told(revoked)}: {request.reason}" if request.reason else _told(revoked)
-        await self._journal.commit("RevokeCertificate", changes, message=what)
-        return pb.RevokeCertificateResponse(certificate=to_proto(revoked))
+        await self._journal.commit("RevokeCertificate", [*changes, *records], message=what)
+        return pb.RevokeCertificateResponse(certificate=to_proto(revoked), also_revoked=map(to_proto, also))
 
     async def GetTrust(self, request: pb.GetTrustRequest, context: Any) -> pb.GetTrustResponse:
         """Tell the authorities in force."""

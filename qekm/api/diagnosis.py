@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
-from qekm.drives import DIAGNOSIS_SERIAL
+from qekm.claim import DIAGNOSIS_SERIAL
 from qekm.errors import BadCertificate, GatewayAway
+from qekm.model import Outcome
 from qekm.pki import Issuer, check_key, der
 from qekm.v1 import diagnosis_pb2 as pb
 from qekm.v1.diagnosis_pb2_grpc import DiagnosisServiceServicer
@@ -46,6 +47,8 @@ class DiagnosisServicer(DiagnosisServiceServicer):
         links = tuple(self._gateways)
         if not links:
             raise GatewayAway("no gateway is connected to the service")
+        # Before a gateway does anything, it is on disk who had it done.
+        await self._journal.commit("Diagnose", (), message=f"{len(links)} gateways", outcome=Outcome.INTENT)
         reports = await asyncio.gather(*map(self._ask, links))
         results = [result for report in reports for result in report]
         failed = sum(result.status != pb.TEST_STATUS_PASSED for result in results)

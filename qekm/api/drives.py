@@ -9,9 +9,9 @@ from qekm.allocator import Allocator
 from qekm.api.fields import chosen, paths_of, sized, stamp
 from qekm.api.journal import Journal, about
 from qekm.api.paging import Paged, cut
+from qekm.claim import normalise_serial
 from qekm.drives import Registry
-from qekm.keystore import Keystore
-from qekm.model import Authority, Drive, DriveState, LabelMode
+from qekm.model import Authority, BlockedKey, Drive, DriveState, LabelMode
 from qekm.v1 import drives_pb2 as pb
 from qekm.v1.drives_pb2_grpc import DrivesServiceServicer
 
@@ -24,12 +24,9 @@ _CHANGEABLE = (
 class DrivesServicer(DrivesServiceServicer):
     """Thin: drives and authorities in and out; names in an entry are checked against their owners."""
 
-    def __init__(
-        self, registry: Registry, allocator: Allocator, keystore: Keystore, journal: Journal
-    ) -> None:
+    def __init__(self, registry: Registry, allocator: Allocator, journal: Journal) -> None:
         self._registry = registry
         self._allocator = allocator
-        self._keystore = keystore
         self._journal = journal
 
     async def ListDrives(self, request: pb.ListDrivesRequest, context: Any) -> pb.ListDrivesResponse:
@@ -46,10 +43,11 @@ class DrivesServicer(DrivesServiceServicer):
         return pb.GetDriveResponse(drive=_to_proto(self._registry.get(request.serial)))
 
     async def CreateDrive(self, request: pb.CreateDriveRequest, context: Any) -> pb.CreateDriveResponse:
-        """Add a drive before it first asks; DriveExists, BadArgument, UnknownGroup, UnknownKey."""
+        """Add a drive before it first asks; DriveExists, BadArgument, UnknownGroup, UnknownKey, KeyInUse."""
         changes = self._registry.create(self._checked(_from_proto(request.drive)))
         drive = self._registry.get(request.drive.serial)
-        await self._journal.commit("CreateDrive", changes, about(drive))
+        changes += self._allocator.bind(drive)
+        await self._journal.commit("CreateDrive", changes, about(drive), alias=drive.alias)
         return pb.CreateDriveResponse(drive=_to_proto(drive))
 
     async def UpdateDrive(self, request: pb.UpdateDriveRequest, context: Any) -> pb.UpdateDriveResponse:
@@ -60,6 +58,7 @@ class DrivesServicer(DrivesServiceServicer):
             request.drive.serial, **{path: getattr(values, path) for path in paths}
         )
         drive = self._registry.get(request.drive.serial)
+        changes += self._allocator.bind(drive) if "alias" in paths else ()
         await self._journal.commit("UpdateDrive", changes, about(drive), message=", ".join(sorted(paths)))
         return pb.UpdateDriveResponse(drive=_to_proto(drive))
 
@@ -83,6 +82,22 @@ class DrivesServicer(DrivesServiceServicer):
         what = f"key {drive.spki_sha256.hex()} is refused from now on" if request.block else ""
         await self._journal.commit("DeleteDrive", changes, about(drive), message=what)
         return pb.DeleteDriveResponse()
+
+    async def ListBlockedKeys(
+        self, request: pb.ListBlockedKeysRequest, context: Any
+    ) -> pb.ListBlockedKeysResponse:
+        """List the drives' keys that are refused for good, by hash."""
+        page = Paged.of(request)
+        following = [each for each in self._registry.blocked() if each.spki_sha256.hex() > page.text]
+        rows, token = cut(page, following, lambda each: each.spki_sha256.hex())
+        return pb.ListBlockedKeysResponse(blocked_keys=map(_refused, rows), next_page_token=token)
+
+    async def UnblockKey(self, request: pb.UnblockKeyRequest, context: Any) -> pb.UnblockKeyResponse:
+        """Let a drive's key be used again; UnknownDrive, BadArgument."""
+        spki_sha256 = sized(request.spki_sha256, (32,), "spki_sha256")
+        changes = self._registry.unblock(spki_sha256)
+        await self._journal.commit("UnblockKey", changes, message=f"key {spki_sha256.hex()}")
+        return pb.UnblockKeyResponse()
 
     async def ListAuthorities(
         self, request: pb.ListAuthoritiesRequest, context: Any
@@ -112,11 +127,16 @@ class DrivesServicer(DrivesServiceServicer):
         return pb.DeleteAuthorityResponse()
 
     def _checked(self, drive: Drive) -> Drive:
-        """Return a drive whose groups and key exist, the key in its stored spelling."""
+        """Return a drive whose groups exist and whose key it may have, in its stored spelling."""
         for group in (drive.group, *drive.allowed_groups):
             if group:
                 self._allocator.find(group)
-        return replace(drive, alias=self._keystore.by_alias(drive.alias).alias) if drive.alias else drive
+        if not drive.alias:
+            return drive
+        serial = normalise_serial(drive.serial)
+        key = self._allocator.check_own(drive.alias, serial)
+        self._registry.check_alias(key.alias, serial)
+        return replace(drive, alias=key.alias)
 
 
 def _from_proto(drive: pb.Drive) -> Drive:
@@ -166,6 +186,10 @@ def _told(authority: Authority) -> pb.Authority:
         expire_time=stamp(authority.expire_time_us),
         create_time=stamp(authority.create_time_us),
     )
+
+
+def _refused(key: BlockedKey) -> pb.BlockedKey:
+    return pb.BlockedKey(spki_sha256=key.spki_sha256, create_time=stamp(key.create_time_us))
 
 
 def _named(authority: Authority) -> str:

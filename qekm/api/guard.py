@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
@@ -179,7 +180,7 @@ class Guard(aio.ServerInterceptor):
         if identity.serial in self._deny:
             raise _ended(passport)
         if not passport.start_us <= self._now_us() < passport.end_us:
-            raise RevokedIdentity(f"the certificate of {identity.actor} is not valid at this time")
+            raise _not_valid(passport, self._now_us())
         if not self._allows(identity.role, method):
             role = identity.role.name.lower()
             raise NotAllowed(f"the role {role} may not call {method}", role=role, method=method)
@@ -199,7 +200,9 @@ class Guard(aio.ServerInterceptor):
             # The client may have gone in the same moment; then its cancellation goes on.
             if not call.ended or task.uncancel() > 0:
                 raise
-            raise _ended(passport) from None
+            if passport.identity.serial in self._deny:
+                raise _ended(passport) from None
+            raise _not_valid(passport, self._now_us()) from None
         finally:
             timer.cancel()
             calls.discard(call)
@@ -246,7 +249,21 @@ def _task() -> asyncio.Task[Any]:
 
 
 def _ended(passport: Passport) -> RevokedIdentity:
-    return RevokedIdentity(f"the certificate of {passport.identity.actor} was revoked or has ended")
+    return RevokedIdentity(f"the certificate of {passport.identity.actor} was revoked")
+
+
+def _not_valid(passport: Passport, now_us: int) -> RevokedIdentity:
+    """Return the error of a certificate out of its time; the service's own, told in it, may be wrong."""
+    return RevokedIdentity(
+        f"the certificate of {passport.identity.actor} is not valid now: it is from "
+        f"{_utc(passport.start_us)} to {_utc(passport.end_us)}, and the service's time is {_utc(now_us)}",
+        hint="compare the clocks; renew before the end with: qekm certificates renew; "
+        "after it, with the service stopped: qekm-server renew",
+    )
+
+
+def _utc(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _in_time(answer: Awaitable[T], context: Context) -> T:

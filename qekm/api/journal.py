@@ -32,10 +32,11 @@ class Journal:
         *,
         alias: str = "",
         message: str = "",
+        outcome: Outcome = Outcome.SUCCESS,
     ) -> None:
         """Commit changes and their record; durable when this returns. StoreFailed, Incident."""
         actor = caller().actor
-        record = called(self._now_us(), method, actor, Outcome.SUCCESS, subject, alias=alias, message=message)
+        record = called(self._now_us(), method, actor, outcome, subject, alias=alias, message=message)
         await self._store.commit([*changes, record])
 
 

@@ -80,7 +80,7 @@ class Servicers:
         certificates_pb2_grpc.add_CertificatesServiceServicer_to_server(certificates, server)
         diagnosis = DiagnosisServicer(gateways, estate.diagnosis, anchor, journal, now_us, self.random_bytes)
         diagnosis_pb2_grpc.add_DiagnosisServiceServicer_to_server(diagnosis, server)
-        drives = DrivesServicer(owners.registry, owners.allocator, owners.keystore, journal)
+        drives = DrivesServicer(owners.registry, owners.allocator, journal)
         drives_pb2_grpc.add_DrivesServiceServicer_to_server(drives, server)
         groups = GroupsServicer(owners.allocator, owners.registry, journal)
         groups_pb2_grpc.add_GroupsServiceServicer_to_server(groups, server)

@@ -19,6 +19,7 @@ from qekm.errors import BadArgument, QekmError, StoreFailed
 from qekm.model import Change
 from qekm.rpc.frames import frame_of_step, to_reply
 from qekm.serving import Decision, Serving
+from qekm.source import network_of
 from qekm.v1.serving_pb2 import GatewayHello, RefusalReport, ServeRequest, ServeResponse, SessionEnd, Step
 from qekm.v1.serving_pb2_grpc import ServingServiceServicer
 
@@ -136,13 +137,15 @@ class ServingServicer(ServingServiceServicer):
     ) -> list[Sequence[Change]]:
         """Return units for sessions that ended at the gateway and for what it refused by itself."""
         units: list[Sequence[Change]]
-        units = [self._end(link, end.session_id, end.code and _code(end.code), _line(end.message)) for end in ends]
+        units = [
+            self._end(link, end.session_id, end.code and _code(end.code), _line(end.message)) for end in ends
+        ]
         now_us = self._now_us()
         for refusal in refusals:
-            source, serial = _line(refusal.source), _line(refusal.drive_serial)[:_SERIAL]
+            source, serial = network_of(refusal.source), _line(refusal.drive_serial)[:_SERIAL]
             code, count = f"{_code(refusal.code):04X}", max(1, refusal.count)
             message = f"refused by gateway {link.name}"
-            units.append(self._serving.strangers.refuse(now_us, source, code, message, serial, count))
+            units.append(self._serving.turn_away(now_us, source, code, message, serial, count))
         return [unit for unit in units if unit]
 
     def _settle(self, link: Link, answer: Answer, results: Sequence[QekmError | None]) -> None:
@@ -184,7 +187,7 @@ def _checked(first: ServeRequest) -> GatewayHello:
 
 
 def _code(code: int) -> int:
-    """Return a gateway's code; EE0F for one that does not exist: each is counted apart, in memory and trail."""
+    """Return a gateway's code; EE0F for one that does not exist: each is counted apart."""
     return code if code in _CODES else int(Code.EE0F)
 
 

@@ -39,8 +39,8 @@ _CAUSES = (
     (
         "Socket closed",
         "it closed the connection, because it went down or refused our certificate",
-        "see whether it runs with: qekm server status; a certificate is refused when it has ended or its "
-        "authority is not trusted",
+        "see whether it runs with: qekm server status; a certificate is refused when its authority is not "
+        "trusted or when it has ended: then stop the service, run qekm-server renew and start it again",
     ),
 )
 _LONGEST = 1_000  # characters of a message; the details travel in metadata, which is bounded

@@ -95,6 +95,8 @@ def _replace(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
+            if os.geteuid() == 0 and path.exists():  # root must not lock the service out of its own file
+                os.fchown(handle, path.stat().st_uid, path.stat().st_gid)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from qekm.claim import Accept
 from qekm.dcert import DriveIdentity
 from qekm.dkp.codes import Code, Fault
 from qekm.dkp.fields import Tag
 from qekm.dkp.frame import Frame, serialize
 from qekm.dkp.pages import parse_random_number_page
 from qekm.dkp.signed import CLIENT, dsk_signed_bytes, signature_of, split_dsk_list
-from qekm.serving.desk import Desk
+from qekm.serving.desk import Changes, Desk
 from qekm.serving.sessions import Session
 from qekm.signing import Verifier
 from qekm.wrapping import SessionKey
@@ -17,11 +18,12 @@ _CERTIFICATE, _DSK_LIST, _RANDOM = int(Tag.CERTIFICATE), int(Tag.DSK_LIST), int(
 _SIGNATURE = (int(Tag.SIGNATURE), 0)
 
 
-def authenticate(desk: Desk, session: Session, frame: Frame, now_us: int) -> None:
+def authenticate(desk: Desk, session: Session, frame: Frame, now_us: int, changes: Changes) -> None:
     """Check message 02 and let the session know what it proved.
 
     Fault EE2C, EE2B for the certificate, EE2E, EE2B for the session key's signature, EE29, in this order;
-    then EF01 and EE25, for what the registry says now.
+    then EF01 and EE25, for what the registry says now. An unknown drive that is to wait is entered as pending
+    only here: the list must not belong to whoever reaches the port.
     """
     dsk_list = frame.get(_DSK_LIST) or b""
     dsk_serial, page, dsk_type, dsk_signature = split_dsk_list(dsk_list)
@@ -39,7 +41,12 @@ def authenticate(desk: Desk, session: Session, frame: Frame, now_us: int) -> Non
         desk.remember(session.serial, dsk_list, identity.spki_sha256, session_key)
     session.identity, session.session_key = identity, session_key
     session.nonce = parse_random_number_page(frame.get(_RANDOM) or b"")
-    check_standing(desk, session)
+    try:
+        check_standing(desk, session)
+    except Fault as fault:
+        if fault.code is Code.EF01 and desk.policy.accept is Accept.PENDING:
+            changes += desk.registry.wait(session.claim)
+        raise
 
 
 def check_standing(desk: Desk, session: Session) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hmac
 
 from qekm import audit
+from qekm.claim import Accept
 from qekm.dkp.codes import Code, Fault, sense_key_of
 from qekm.dkp.fields import Tag
 from qekm.dkp.frame import Frame
-from qekm.drives import Accept
 from qekm.errors import DriveExists
 from qekm.model import Cartridge, Drive, KeyState, Outcome
 from qekm.serving import replies

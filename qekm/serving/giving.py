@@ -9,6 +9,7 @@ from qekm.dkp.frame import Frame
 from qekm.dkp.pages import build_label, build_t10_label, build_wrapped_page
 from qekm.dkp.signed import confirmation_key
 from qekm.errors import PoolEmpty, StoreDamaged, UnknownKey
+from qekm.keystore import never_given
 from qekm.model import Drive, Key, KeyState, LabelMode, OnExhaustion, Outcome
 from qekm.secret import Secret
 from qekm.serving import replies
@@ -53,11 +54,12 @@ def _serve(
     if key is None:
         raise UnknownKey("no key has this DKi", dki=dki.hex())
     check_allowed(drive, key.group)
-    if key.state is KeyState.READY:
+    fresh = never_given(key)
+    if fresh:
         desk.creations.take(session.claim.serial, now_us, desk.policy.creations_per_hour)
     page = _wrap(desk, session, desk.keystore.open(key), key.dki, drive)
     changes.append(audit.key_given(now_us, session.subject, key.alias, created=False))
-    if key.state is KeyState.READY:
+    if fresh:
         _put_aside(desk, session, key, now_us, changes)
     session.alias = key.alias
     return replies.set_key(desk, session, key.alias, page)
@@ -99,7 +101,7 @@ def _create(desk: Desk, session: Session, drive: Drive | None, now_us: int, chan
 def _choose(desk: Desk, drive: Drive | None, now_us: int, changes: Changes) -> Key:
     """Return the key of the next mount; for a refilled group that a burst emptied, one made on the spot."""
     try:
-        return desk.allocator.choose(drive)
+        return desk.allocator.choose(drive, desk.registry.names_key)
     except PoolEmpty as empty:
         group = desk.allocator.find(empty.details["group"])
         if group.on_exhaustion is not OnExhaustion.REFILL:

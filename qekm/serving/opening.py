@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from qekm.audit import Subject
+from qekm.claim import DIAGNOSIS_SERIAL, Accept, Claim, normalise_serial
 from qekm.dkp.codes import Ask, Code, Fault, ask_of
 from qekm.dkp.fields import Tag
 from qekm.dkp.frame import Frame, serialize
 from qekm.dkp.messages import named_dki
-from qekm.drives import DIAGNOSIS_SERIAL, Accept, Claim, normalise_serial
-from qekm.serving.desk import Changes, Desk
+from qekm.serving.desk import Desk
 from qekm.serving.sessions import Session
 
 _SENSE, _SERIAL, _WWNN = int(Tag.SENSE), int(Tag.DRIVE_SERIAL), int(Tag.DRIVE_WWNN)
@@ -16,9 +16,7 @@ _VENDOR, _PRODUCT, _FIRMWARE = int(Tag.VENDOR), int(Tag.PRODUCT), int(Tag.FIRMWA
 _VOLSER, _LIBRARY, _MOUNT = int(Tag.VOLSER), int(Tag.LIBRARY_SERIAL), int(Tag.MOUNT_ID)
 
 
-def open_session(
-    desk: Desk, frame: Frame, gateway: str, host: str, now_us: int, changes: Changes
-) -> Session | None:
+def open_session(desk: Desk, frame: Frame, gateway: str, host: str, now_us: int) -> Session | None:
     """Return the session that message 01 begins, None for a no operation; Fault EE02, EF01, EE25."""
     fields = dict(frame.tlvs)
     ask = ask_of(fields[_SENSE])
@@ -35,7 +33,9 @@ def open_session(
     )
     diagnosis = serial == DIAGNOSIS_SERIAL
     if not diagnosis:
-        _check_drive(desk, claim, changes)
+        # Where unknown drives wait, they are told so when they have proved who they are.
+        accept = Accept.FALSE if desk.policy.accept is Accept.FALSE else Accept.TRUE
+        desk.registry.check_claim(claim.serial, claim.wwnn, claim.product, accept)
     elif desk.diagnosis is None:
         raise Fault(Code.EF01, "there is no diagnosis here")
     if ask is Ask.NO_OPERATION:
@@ -56,15 +56,6 @@ def open_session(
         drawn[8:],
         serialize(frame),
     )
-
-
-def _check_drive(desk: Desk, claim: Claim, changes: Changes) -> None:
-    try:
-        desk.registry.check_claim(claim.serial, claim.wwnn, claim.product, desk.policy.accept)
-    except Fault as fault:
-        if fault.code is Code.EF01 and desk.policy.accept is Accept.PENDING:
-            changes += desk.registry.wait(claim)
-        raise
 
 
 def _text(value: bytes | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from qekm.drives import Accept
+from qekm.claim import Accept
 
 
 class Settings(Protocol):

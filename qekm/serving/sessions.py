@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from qekm.audit import Subject
+from qekm.claim import Claim
 from qekm.dcert import DriveIdentity
 from qekm.dkp.codes import Ask, Code, Fault
-from qekm.drives import Claim
 from qekm.keystore import Mount
 from qekm.wrapping import SessionKey
 

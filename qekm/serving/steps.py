@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from qekm import audit
@@ -13,8 +14,8 @@ from qekm.dkp.frame import Frame
 from qekm.dkp.messages import check_flags, check_missing, named_dki
 from qekm.drives import Registry
 from qekm.errors import QekmError
-from qekm.keystore import Keystore
-from qekm.model import Change, KeyState
+from qekm.keystore import Keystore, never_given
+from qekm.model import AuditRecord, Change, KeyState
 from qekm.serving import giving, replies
 from qekm.serving.authenticating import authenticate, check_standing, take_signed
 from qekm.serving.concluding import conclude
@@ -24,8 +25,9 @@ from qekm.serving.opening import open_session
 from qekm.serving.policy import Settings, policy_of
 from qekm.serving.sessions import Session, Sessions, State
 from qekm.signing import FrameSigner
+from qekm.source import host_of
 
-MAX_HOST = 64  # characters; an IPv6 address with a zone has fewer
+MAX_PROVED = 65_536  # (drive, code) pairs whose refusals are told apart in one minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ class Decision:
 
 
 class Serving:
-    """All sessions of all gateways; `strangers` counts the refusals of those who proved nothing."""
+    """All sessions of all gateways.
+
+    `strangers` counts the refusals of those who proved nothing, `proved` those of drives that did.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917  a conversation brings its owners together
         self,
@@ -66,6 +71,7 @@ class Serving:
         self._now_us = now_us
         self._sessions = Sessions()
         self.strangers = audit.Strangers()
+        self.proved = audit.Strangers(most=MAX_PROVED)
 
     def decide(self, frame: Frame, source: str, gateway: str) -> Decision:
         """Answer a client's frame. source: its host:port. Only this gateway may go on with the session."""
@@ -105,32 +111,43 @@ class Serving:
     def expire(self) -> tuple[Change, ...]:
         """End the sessions whose time is over, tell what a minute of strangers left; call it every second."""
         now_us = self._now_us()
-        changes: Changes = list(self.strangers.flush(now_us))
+        changes: Changes = [*self.strangers.flush(now_us), *self.proved.flush(now_us)]
         for session in self._sessions.expired(now_us):
             self._end(session, Code.EE0E.name, "the session took too long", now_us, changes)
         return tuple(changes)
 
+    def drain(self) -> tuple[Change, ...]:
+        """Return what was counted and not yet written, before the service stops."""
+        return (*self.strangers.drain(), *self.proved.drain())
+
     def recover(self) -> tuple[Change, ...]:
         """Put aside, at start-up, every key whose session a stop of the service cut off."""
         now_us = self._now_us()
-        keystore = self._desk.keystore
+        desk, keystore = self._desk, self._desk.keystore
         changes: Changes = []
         for key in keystore.in_state(KeyState.ASSIGNED):
-            drive = self._desk.registry.find(key.drive_serial)
+            if never_given(key):  # kept for the drive whose entry names it
+                continue
+            drive = desk.registry.find(key.drive_serial)
             subject = audit.Subject(key.drive_serial, drive.wwnn if drive else b"", key.volser)
             changes.append(keystore.mark(key, KeyState.SUSPECT))
             changes.append(
                 audit.key_suspected(now_us, subject, key.alias, "the service stopped in mid-session")
             )
+        for drive in desk.registry.entries():
+            with suppress(QekmError):  # told when the drive asks for its key
+                changes += desk.allocator.bind(drive)
         return tuple(changes)
+
+    def turn_away(
+        self, now_us: int, host: str, code: str, message: str, drive_serial: str, count: int = 1
+    ) -> list[AuditRecord]:
+        """Count refusals of a stranger at `host`, as qekm.source has it; return what is to be written now."""
+        return self.strangers.refuse(now_us, audit.stranger(host), code, message, drive_serial, count)
 
     def present(self, chain: tuple[bytes, ...]) -> None:
         """Show drives these certificates of the signer's key from now on, leaf first, DER."""
         self._desk.chain = chain
-
-    def reconfigure(self, settings: Settings) -> None:
-        """Serve by other settings from now on."""
-        self._desk.policy = policy_of(settings)
 
     def _open(self, frame: Frame, source: str, gateway: str, now_us: int, changes: Changes) -> Decision:
         if frame.session_id or frame.sequence != 1:
@@ -138,7 +155,7 @@ class Serving:
         check_missing(frame)
         check_flags(frame)
         desk, host = self._desk, host_of(source)
-        session = open_session(desk, frame, gateway, host, now_us, changes)
+        session = open_session(desk, frame, gateway, host, now_us)
         if session is None:
             return Decision(replies.NO_OPERATION, tuple(changes), 0, 2)
         self._sessions.add(session, desk.policy.sessions_per_source)
@@ -158,7 +175,7 @@ class Serving:
             self._forget(session)
             return reply
         if session.state is State.DSK:
-            authenticate(desk, session, frame, now_us)
+            authenticate(desk, session, frame, now_us, changes)
         else:
             self._take_dki(session, frame)
         return giving.answer(desk, session, now_us, changes)
@@ -172,26 +189,28 @@ class Serving:
     def _refuse(
         self, session: Session | None, fault: Fault, frame: Frame, host: str, now_us: int, changes: Changes
     ) -> None:
-        """Record a refusal, aggregated for those who proved nothing, and end the session."""
+        """Record a refusal and end the session; nobody fills the trail by being refused."""
         code = fault.code.name
         if session is None:
             serial = (frame.get(Tag.DRIVE_SERIAL) or b"")[:16].decode("ascii", "replace")
-            changes += self.strangers.refuse(now_us, host, code, fault.text, serial)
+            changes += self.turn_away(now_us, host, code, fault.text, serial)
             return
         if session.identity is None:
-            changes += self.strangers.refuse(now_us, host, code, fault.text, session.claim.serial)
+            changes += self.turn_away(now_us, host, code, fault.text, session.claim.serial)
         else:
-            changes.append(audit.drive_refused(now_us, session.subject, session.alias, code, fault.text))
+            record = audit.drive_refused(now_us, session.subject, session.alias, code, fault.text)
+            changes += self.proved.count(record)
             giving.suspect(self._desk, session, now_us, f"the session was refused with {code}", changes)
         self._forget(session)
 
     def _end(self, session: Session, code: str, message: str, now_us: int, changes: Changes) -> None:
         if session.identity is not None:
             if code:
-                changes.append(audit.session_ended(now_us, session.subject, session.alias, code, message))
+                record = audit.session_ended(now_us, session.subject, session.alias, code, message)
+                changes += self.proved.count(record)
             giving.suspect(self._desk, session, now_us, message or "the session ended", changes)
         elif code:
-            changes += self.strangers.refuse(now_us, session.source, code, message, session.claim.serial)
+            changes += self.turn_away(now_us, session.source, code, message, session.claim.serial)
         self._forget(session)
 
     def _forget(self, session: Session) -> None:
@@ -199,9 +218,3 @@ class Serving:
         latest = self._desk.latest
         if latest.get(session.claim.serial) is session:
             del latest[session.claim.serial]
-
-
-def host_of(source: str) -> str:
-    """Return the host of a host:port, without the brackets of IPv6, cut to MAX_HOST characters."""
-    host, colon, _ = source.rpartition(":")
-    return (host.strip("[]") if colon else source)[:MAX_HOST]

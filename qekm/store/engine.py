@@ -76,10 +76,11 @@ def prepare(connection: sqlite3.Connection, _: object = None) -> None:
             raise StoreFailed(f"the store's {pragma} is {found[pragma]}, not {expected}", pragma=pragma)
 
 
-def upsert(dialect: str, table: Table, mutable: tuple[str, ...] | None) -> Any:
+def upsert(dialect: str, table: Table, mutable: tuple[str, ...] | None, version: str = "") -> Any:
     """Return the INSERT of one row that, when its primary key exists, changes the mutable columns instead.
 
     SQLite and PostgreSQL share the syntax, SQLAlchemy has it per dialect. None for mutable: a plain INSERT.
+    version: the column that must be higher than it was, or nothing is changed.
     """
     names = [column.name for column in table.columns if column.autoincrement is not True]
     insert: Any = _INSERTS[dialect](table).values(dict.fromkeys(names))
@@ -88,6 +89,7 @@ def upsert(dialect: str, table: Table, mutable: tuple[str, ...] | None) -> Any:
     return insert.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={name: insert.excluded[name] for name in mutable},
+        where=table.c[version] < insert.excluded[version] if version else None,
     )
 
 

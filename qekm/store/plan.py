@@ -37,7 +37,10 @@ class Statements:
             return str(statement.compile(dialect=dialect))
 
         return cls(
-            {noun: text(upsert(dialect.name, shape.table, shape.mutable)) for noun, shape in SHAPES.items()},
+            {
+                noun: text(upsert(dialect.name, shape.table, shape.mutable, shape.version))
+                for noun, shape in SHAPES.items()
+            },
             {noun: text(_removal(SHAPES[noun].table)) for noun in REMOVABLE},
             text(upsert(dialect.name, tables.audit, None)),
         )

@@ -41,11 +41,15 @@ _KEY_STATES = {int(state): state for state in KeyState}  # a look-up costs a qua
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A noun's table, the columns that a later write may change (None: only ever inserted), and its row."""
+    """A noun's table, the columns that a later write may change (None: only ever inserted), and its row.
+
+    version: the column by which a late write of an older state is told from a newer one; empty if none.
+    """
 
     table: Table
     mutable: tuple[str, ...] | None
     to_row: Callable[[Any], Row]
+    version: str = ""
 
 
 def _names(names: tuple[str, ...]) -> str:
@@ -158,6 +162,7 @@ SHAPES: Mapping[type, Shape] = {
         tables.keys,
         ("group", "state", "version", "assign_time_us", "drive_serial", "volser", "mount_id"),
         _key,
+        "version",
     ),
     Drive: Shape(tables.drives, _all_but_key(tables.drives), _drive),
     Cartridge: Shape(tables.cartridges, None, _cartridge),

@@ -24,6 +24,7 @@ COMMANDS = [
     *(f"keys {verb}" for verb in ("list", "show", "generate")),
     *(f"groups {verb}" for verb in ("list", "show", "create", "modify", "delete", "move")),
     *(f"drives {verb}" for verb in ("list", "show", "add", "accept", "reject", "modify", "remove")),
+    *("drives blocked list", "drives blocked remove"),
     *(f"drives authorities {verb}" for verb in ("list", "add", "remove")),
     *(f"certificates {verb}" for verb in ("issue", "list", "revoke", "renew", "trust")),
     *(f"certificates rollover {verb}" for verb in ("start", "finish")),

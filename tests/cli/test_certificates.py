@@ -131,6 +131,13 @@ def test_renew_of_another_pair_names_its_serial(qekm: Qekm, service: FakeService
     (home / "pki/gateway.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
     assert qekm("certificates", "renew", "gateway", "--home", str(home)).code == 0
     assert service.certificates.requests[0].serial == "ab12"
+    (home / "pki/gateway.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
+    service.certificates.certificates[0].serial = "ab12"
+    told = qekm("certificates", "renew", "gateway", "--revoke-old", "--home", str(home))
+    assert told.out.endswith("; the one before is revoked\n")
+    revoked = service.certificates.requests[-1]
+    assert (revoked.serial, revoked.only_this, revoked.reason) == ("ab12", True, "renewed")
+    assert (home / "pki/gateway.pem").read_bytes() == b"NEW\n"
 
 
 def test_renew_without_a_usable_key_names_it(qekm: Qekm, tmp_path: Path) -> None:
@@ -147,10 +154,20 @@ def test_renew_without_a_usable_key_names_it(qekm: Qekm, tmp_path: Path) -> None
 
 def test_revoke_takes_the_serial_in_any_spelling_and_a_reason(qekm: Qekm, service: FakeService) -> None:
     told = qekm("certificates", "revoke", "00:02", "--reason", "left the company")
-    assert told.out == "operator person2 revoked\n"
+    assert told.out == f"operator person2 revoked: {2:040x}\n"
     assert (service.certificates.requests[0].serial, service.certificates.requests[0].reason) == (
         "2", "left the company",
     )  # fmt: skip
+
+
+def test_revoke_tells_all_that_ended_with_it(qekm: Qekm, service: FakeService) -> None:
+    service.certificates.renewals = [pb.Certificate(serial="cd", role=pb.ROLE_OPERATOR, name="person2")]
+    told = qekm("certificates", "revoke", "2")
+    assert told.out == f"operator person2 revoked: {2:040x}\noperator person2 revoked: cd\n"
+    document = qekm("certificates", "revoke", "2", "--json").document
+    assert (document["name"], [each["serial"] for each in document["also_revoked"]]) == ("person2", ["cd"])
+    assert qekm("certificates", "revoke", "2", "--only-this").out == f"operator person2 revoked: {2:040x}\n"
+    assert [request.only_this for request in service.certificates.requests] == [False, False, True]
 
 
 def test_revoke_refuses_what_is_no_serial_or_unknown(qekm: Qekm) -> None:

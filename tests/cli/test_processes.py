@@ -1,5 +1,6 @@
 """Starting and stopping, tried on small programs that announce themselves as the real ones do."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -144,3 +145,12 @@ def test_a_program_that_is_not_installed_is_named(home: Home) -> None:
     assert program("qekm-server").startswith(str(Path(sys.argv[0]).parent))
     with pytest.raises(NotInitialised, match="qekm-nothing is not installed"):
         program("qekm-nothing")
+
+
+def test_one_at_a_time_starts_parts(tmp_path: Path) -> None:
+    with (
+        processes.starting(Home(tmp_path)),
+        (tmp_path / "run" / "start.lock").open() as second,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)

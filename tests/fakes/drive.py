@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
@@ -34,7 +35,7 @@ from qekm.dkp.signed import (
     signature_of,
     signed_bytes,
 )
-from qekm.signing import FrameSigner, load_public
+from qekm.signing import FrameSigner, Verifier
 from tests.fakes.drive_authority import DriveAuthority
 
 CREATE, TRANSLATE, ACQUIRE, OPTIONAL, NO_OPERATION = 0xEF11, 0xEF13, 0xEF10, 0xEF1A, 0xEFC0
@@ -45,6 +46,11 @@ Tlv = tuple[int, bytes]
 def session_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
     """Return a drive session key; making one takes a tenth of a second, so tests share them."""
     return rsa.generate_private_key(65537, bits)
+
+
+def verifier_of(certificate: bytes) -> Verifier:
+    """Return what verifies with a DER certificate's key."""
+    return Verifier(x509.load_der_x509_certificate(certificate).public_key())
 
 
 class FakeDrive:
@@ -125,7 +131,7 @@ class DriveSession:
         """Take a frame of the server: its signature is checked, its key is unwrapped."""
         if frame.type == MessageType.QUERY_DSK:
             self.session_id = frame.session_id
-            self.server = load_public(frame.all(Tag.CERTIFICATE)[0])
+            self.server = verifier_of(frame.all(Tag.CERTIFICATE)[0])
         assert frame.session_id == self.session_id
         assert frame.sequence == self.sequence + 1
         if frame.type not in (MessageType.QUERY_DSK, MessageType.QUERY_DKI):

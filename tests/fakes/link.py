@@ -60,6 +60,11 @@ class FakeLink:
     refusals: dict[tuple[str, Code, str], int] = field(default_factory=dict)
     waiters: dict[int, Waiter] = field(default_factory=dict)
 
+    @property
+    def newest(self) -> FakeLink:
+        """Return itself: nothing takes its place."""
+        return self
+
     def submit(self, frame: Frame, source: str, waiter: Waiter) -> int:
         """Answer in the next turn of the loop."""
         answer = self.service(frame)

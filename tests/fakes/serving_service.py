@@ -43,7 +43,7 @@ class ServingService(ServingServiceServicer):
         self.going.set()
         self.refuse: grpc.StatusCode | None = None
         self.draining = asyncio.Event()
-        self.tell: asyncio.Queue[ServeResponse] = asyncio.Queue()
+        self.tell: asyncio.Queue[ServeResponse] = asyncio.Queue()  # of the newest stream
         self.streams = 0
 
     @property
@@ -56,29 +56,30 @@ class ServingService(ServingServiceServicer):
         self.streams += 1
         if self.refuse is not None:
             await context.abort(self.refuse, "not you")
-        reading = asyncio.create_task(self._read(request_iterator))
+        tell = self.tell = asyncio.Queue()
+        reading = asyncio.create_task(self._read(request_iterator, tell))
         draining = asyncio.create_task(self.draining.wait())
-        told = asyncio.create_task(self.tell.get())
+        told = asyncio.create_task(tell.get())
         try:
             while not reading.done():
                 await asyncio.wait({told, draining, reading}, return_when=asyncio.FIRST_COMPLETED)
                 if told.done():
                     yield told.result()
-                    told = asyncio.create_task(self.tell.get())
+                    told = asyncio.create_task(tell.get())
                 elif draining.done():
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "draining")
         finally:
             for task in (reading, draining, told):
                 task.cancel()
 
-    async def _read(self, requests: AsyncIterator[ServeRequest]) -> None:
+    async def _read(self, requests: AsyncIterator[ServeRequest], tell: asyncio.Queue[ServeResponse]) -> None:
         async for request in requests:
             self.requests.append(request)
             if request.steps:
                 await self.going.wait()
             replies = [reply for step in request.steps if (reply := self.answer(step)) is not None]
             if replies:
-                self.tell.put_nowait(ServeResponse(replies=replies))
+                tell.put_nowait(ServeResponse(replies=replies))
 
 
 class Running:

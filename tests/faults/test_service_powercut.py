@@ -28,18 +28,17 @@ def cut_at_work(disk: VolatileDisk, build: str, seconds: float) -> tuple[Verdict
     folder = disk.mount.parent
     with working(folder, keys=256, home=disk.mount / "home", build=build) as site:
         recovered = Estate(disk.after / "home")
-        with at_work(site) as workers:
-            wait_for_exchanges(workers)
-            time.sleep(seconds)
-            disk.cut()
-            site.estate.close()
-            left = judge(recovered.home, site.books)
-            try:
-                with explained(recovered):
-                    recovered.start()
-                    wait_for_exchanges(workers, 10)
-            finally:
-                recovered.close()
+        try:
+            with explained(recovered), at_work(site) as workers:
+                wait_for_exchanges(workers)
+                time.sleep(seconds)
+                disk.cut()
+                site.estate.close()
+                left = judge(recovered.home, site.books)
+                recovered.start()
+                wait_for_exchanges(workers, 10)
+        finally:
+            recovered.close()
         return left, judge(recovered.home, site.books)
 
 

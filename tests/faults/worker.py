@@ -19,6 +19,10 @@ PATIENCE_S = 60.0  # of a host, for one mount
 READ_EVERY = 4  # mounts
 
 
+class _Over(Exception):
+    """There is no key manager any more, and nobody waits for this drive."""
+
+
 class Worker(threading.Thread):
     """One drive, its library and its host, in a thread; `book` is written before the key manager hears of it.
 
@@ -52,6 +56,8 @@ class Worker(threading.Thread):
             while not self._over.is_set():
                 number += 1
                 self._mount(number)
+        except _Over:
+            pass
         except Exception as error:
             self.trouble.append(f"{self._prefix}{number:05d}L4: {error!r}")
 
@@ -82,6 +88,8 @@ class Worker(threading.Thread):
                 outcome = self._library.request(self._drive.serial, errand)
             except (NoAnswer, Refused) as problem:
                 away = isinstance(problem, NoAnswer) or problem.number == Code.EE0F
+                if self._over.is_set() and away:
+                    raise _Over from None
                 if not away or time.monotonic() > deadline:
                     raise
                 self.repeated += 1

@@ -25,7 +25,7 @@ async def diagnose(*ports: int, commands: int = 1) -> list[DiagnoseReport]:
     """Run commands as the service sends them, and return the reports."""
     reports: list[DiagnoseReport] = []
     incidents = Incidents()
-    diagnosing = Diagnosing([Server("127.0.0.1", port) for port in ports], incidents, reports.append)
+    diagnosing = Diagnosing([Server("127.0.0.1", port) for port in ports], incidents)
     public = load_der_public_key(diagnosing.spki)
     assert isinstance(public, ec.EllipticCurvePublicKey)
     now_us = time.time_ns() // 1_000
@@ -35,7 +35,8 @@ async def diagnose(*ports: int, commands: int = 1) -> list[DiagnoseReport]:
         diagnosing.start(
             DiagnoseCommand(
                 command_id=number, drive_certificates=[certificate], anchor=sha256(b"anchor").digest()
-            )
+            ),
+            reports.append,
         )
     async with asyncio.timeout(20):
         while len(reports) < commands:

@@ -102,6 +102,17 @@ def test_a_drives_own_key_is_chosen_mount_after_mount() -> None:
         allocator.choose(drive(alias="gone"))
 
 
+def test_a_key_that_an_entry_names_is_not_given_in_turn() -> None:
+    allocator, store = estate(OnExhaustion.REUSE, keys=2)
+    first, second = store.page()
+    for mount, key in enumerate((first, second)):
+        use(store, key, mount)
+    assert allocator.choose(None).alias == first.alias
+    assert allocator.choose(None, lambda alias: alias == first.alias.lower()).alias == second.alias
+    with pytest.raises(PoolEmpty):
+        allocator.choose(None, lambda _alias: True)
+
+
 def test_a_drives_own_key_that_may_only_read_is_not_chosen() -> None:
     _, store = estate()
     (key,) = store.generate(1, "other")

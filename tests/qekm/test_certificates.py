@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ class Desk:
             os.urandom,
         )
 
-    def keep(self, changes: list[Change]) -> None:
+    def keep(self, changes: Sequence[Change]) -> None:
         """Store changes as a store would."""
         for change in changes:
             if isinstance(change, Vault):
@@ -178,6 +179,41 @@ def test_somebody_must_remain_who_can_administer(desk: Desk) -> None:
         desk.owner.revoke(desk.of("carol").serial)
 
 
+def test_revoking_ends_what_a_thief_made_of_a_certificate_and_what_was_before_it(desk: Desk) -> None:
+    first, other = desk.issue(Role.OPERATOR, "olga"), desk.issue(Role.AUDITOR, "olga")
+    short = desk.issue(Role.OPERATOR, "olga", days=1)
+    desk.clock.now += 2 * DAY_US
+    stolen = desk.owner.renew(KEY, first.serial)[0].record
+    desk.clock.now += 1_000_000
+    thiefs = desk.owner.renew(KEY, stolen.serial)[0].record
+    told: list[str] = []
+    desk.owner.denied.watch(told.append)
+    revoked, changes = desk.owner.revoke(stolen.serial)
+    assert revoked.serial == stolen.serial and revoked.revoke_time_us
+    assert [each.serial for each in changes] == told == [thiefs.serial, stolen.serial, first.serial]
+    assert short.serial not in desk.owner.denied  # it has ended
+    assert other.serial not in desk.owner.denied  # another identity of the same name
+
+
+def test_one_certificate_alone_is_revoked_when_its_renewal_is_known(desk: Desk) -> None:
+    old = desk.issue(Role.OPERATOR, "olga")
+    new = desk.owner.renew(KEY, old.serial)[0].record
+    revoked, changes = desk.owner.revoke(old.serial, only_this=True)
+    assert changes == [revoked] and new.serial not in desk.owner.denied
+    assert desk.owner.revoke(old.serial, only_this=True) == (revoked, [])
+    again, changes = desk.owner.revoke(old.serial)  # on second thoughts
+    assert again == revoked and [each.serial for each in changes] == [new.serial]
+
+
+def test_renewals_do_not_count_as_another_administrator(desk: Desk) -> None:
+    first = desk.of("administrator")
+    desk.owner.renew(KEY, first.serial)
+    with pytest.raises(LastAdministrator):
+        desk.owner.revoke(first.serial)
+    assert first.serial not in desk.owner.denied
+    desk.owner.revoke(first.serial, only_this=True)
+
+
 def test_an_unknown_serial_is_named(desk: Desk) -> None:
     for call in (desk.owner.by_serial, desk.owner.revoke, lambda serial: desk.owner.renew(KEY, serial)):
         with pytest.raises(UnknownCertificate) as caught:
@@ -244,7 +280,7 @@ def test_a_rollover_is_not_finished_while_old_certificates_are_in_force(desk: De
         old = desk.of(name)
         desk.clock.now += 1_000_000
         desk.keep(desk.owner.renew(KEY, old.serial)[1])
-        desk.keep(desk.owner.revoke(old.serial)[1])
+        desk.keep(desk.owner.revoke(old.serial, only_this=True)[1])
     assert desk.owner.outdated() == []
     desk.keep(desk.owner.finish_rollover(force=False))
     assert not desk.owner.rolling

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from qekm.dcert import DriveTrust, check_drive_certificate, load_authority, time_us
+from qekm.dcert import DriveTrust, load_authority, time_us
 from qekm.dkp.codes import Code, Fault
 from qekm.errors import BadCertificate, StoreDamaged
 from tests.fakes.drive_authority import CLIENT, SERVER, DriveAuthority
@@ -44,7 +44,7 @@ def usage(**on: bool) -> x509.KeyUsage:
 
 def is_refused(chain: Sequence[bytes], trust: DriveTrust = TRUST, serial: str = SERIAL) -> bool:
     try:
-        check_drive_certificate(chain, serial, trust, NOW_US)
+        trust.check(chain, serial, NOW_US)
     except Fault as fault:
         assert fault.code is Code.EE2B
         return True
@@ -58,7 +58,7 @@ def is_refused(chain: Sequence[bytes], trust: DriveTrust = TRUST, serial: str = 
 )
 def test_a_proper_certificate_gives_serial_key_and_hash(key: rsa.RSAPrivateKey) -> None:
     chain = ROOT.name(SERIAL, key.public_key())
-    identity = check_drive_certificate(chain, SERIAL, TRUST, NOW_US)
+    identity = TRUST.check(chain, SERIAL, NOW_US)
     assert identity.serial == SERIAL
     assert identity.certificate_sha256 == hashlib.sha256(chain[0]).digest()
     assert identity.spki_sha256 == identity.verifier.spki_sha256

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from qekm.claim import DIAGNOSIS_SERIAL, Claim, normalise_serial
 from qekm.dkp.codes import Fault
-from qekm.drives import DIAGNOSIS_SERIAL, MAX_PENDING, PENDING_REFRESH_US, Claim, Registry, normalise_serial
+from qekm.drives import MAX_PENDING, PENDING_REFRESH_US, Registry
 from qekm.errors import (
     AuthorityExists,
     BadArgument,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qekm.errors import NotInitialised
+from qekm.errors import NotInitialised, StoreFailed
 from qekm.home import DEFAULT, Home
 
 
@@ -68,3 +68,31 @@ def test_a_damaged_run_file_is_no_running_process(tmp_path: Path, text: str) -> 
     home.run.mkdir()
     home.run_file("server").write_text(text)
     assert home.running("server") is None
+
+
+def test_a_run_file_that_cannot_be_written_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("in the way")
+    with (
+        pytest.raises(StoreFailed, match=r"cannot write .*server\.json: "),
+        Home(tmp_path).announced("server", "1", {"grpc": 1}),
+    ):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[]",
+        '{"pid": 1e400, "ports": {"grpc": 1}}',
+        '{"pid": -1, "ports": {"grpc": 1}}',
+        '{"pid": 1, "ports": {}}',
+        '{"pid": 1, "ports": {"grpc": "a"}}',
+        '{"pid": 1, "ports": [1]}',
+    ],
+)
+def test_a_run_file_that_was_edited_in_place_tells_nothing(tmp_path: Path, told: str) -> None:
+    home = Home(tmp_path)
+    with home.announced("server", "1", {"grpc": 1}):
+        assert home.running("server") is not None
+        home.run_file("server").write_text(told)  # the lock is still held
+        assert home.running("server") is None

@@ -6,8 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from qekm.errors import BadCertificate
-from qekm.signing import FrameSigner, Verifier, check_public, load_public
-from tests.fakes.drive_authority import DriveAuthority
+from qekm.signing import FrameSigner, Verifier, check_public
 
 RSA = rsa.generate_private_key(65537, 2048)
 KEYS: dict[int, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {
@@ -55,10 +54,3 @@ def test_an_rsa_key_with_a_huge_exponent_is_refused(exponent: int) -> None:
     public = rsa.RSAPublicNumbers(exponent, RSA.public_key().public_numbers().n).public_key()
     with pytest.raises(BadCertificate):
         Verifier(public)
-
-
-def test_a_certificate_gives_its_verifier() -> None:
-    (certificate,) = DriveAuthority().name("1", KEYS[4].public_key())
-    assert load_public(certificate).types == {4}
-    with pytest.raises(BadCertificate):
-        load_public(certificate[:-1])

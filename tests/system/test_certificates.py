@@ -319,7 +319,9 @@ async def test_an_authority_is_rolled_over_under_load_without_a_failed_call(
         await load.more()  # everyone has changed to the new files
         async with estate.client_async() as admin:
             for serial in before:
-                await admin.certificates.RevokeCertificate(pb.RevokeCertificateRequest(serial=serial))
+                await admin.certificates.RevokeCertificate(
+                    pb.RevokeCertificateRequest(serial=serial, only_this=True)
+                )
             await load.more()
             finished = await admin.certificates.FinishRollover(pb.FinishRolloverRequest())
         assert finished.trust_pem == estate.home.trust.read_bytes()

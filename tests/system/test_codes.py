@@ -146,7 +146,7 @@ def test_every_refusal_is_in_the_trail_those_of_strangers_counted(tmp_path: Path
         assert sum(record["count"] for record in refusals[code]) == TIMES
         minutes = {record["time"][:16] for record in refusals[code]}
         assert len(refusals[code]) <= 2 * len(minutes)
-        assert {record["actor"] for record in refusals[code]} == {"127.0.0.1"}
+        assert {record["actor"] for record in refusals[code]} == {"host 127.0.0.1"}
     for code in PROVED:
         assert [record["count"] for record in refusals[code]] == [1] * TIMES
         assert {record["drive_serial"] for record in refusals[code]} == serials[code]

@@ -31,6 +31,7 @@ class FakeCertificates:
         self.requests: list[Any] = []
         self.refusal: QekmError | None = None
         self.rolling = False
+        self.renewals: list[certificates_pb2.Certificate] = []
 
     def ListCertificates(self, request: Any) -> Any:
         """Answer a page of certificates."""
@@ -62,7 +63,8 @@ class FakeCertificates:
         self.requests.append(request)
         for one in self.certificates:
             if int(one.serial, 16) == int(request.serial, 16):
-                return certificates_pb2.RevokeCertificateResponse(certificate=one)
+                also = [] if request.only_this else self.renewals
+                return certificates_pb2.RevokeCertificateResponse(certificate=one, also_revoked=also)
         raise UnknownCertificate(f"no certificate has the serial {request.serial}")
 
     def GetTrust(self, request: Any) -> Any:

@@ -40,6 +40,9 @@ class FakeDrives:
             )
             for n in (1, 2)
         }
+        self.blocked_keys = [
+            drives_pb2.BlockedKey(spki_sha256=bytes([n] * 32), create_time=moment(n)) for n in (1, 2)
+        ]
         self.full_after: int | None = None
 
     def _find(self, serial: str, state: int = 0) -> Any:
@@ -94,6 +97,16 @@ class FakeDrives:
         del self.drives[self._find(request.serial).serial]
         self.blocked += [request.serial] if request.block else []
         return drives_pb2.DeleteDriveResponse()
+
+    def ListBlockedKeys(self, request: Any) -> Any:
+        """Answer a page of blocked keys."""
+        keys, token = page_of(self.blocked_keys, request)
+        return drives_pb2.ListBlockedKeysResponse(blocked_keys=keys, next_page_token=token)
+
+    def UnblockKey(self, request: Any) -> Any:
+        """Block one less."""
+        self.blocked_keys = [key for key in self.blocked_keys if key.spki_sha256 != request.spki_sha256]
+        return drives_pb2.UnblockKeyResponse()
 
     def ListAuthorities(self, request: Any) -> Any:
         """Answer a page of authorities."""

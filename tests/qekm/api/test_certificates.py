@@ -206,6 +206,30 @@ async def test_who_is_revoked_is_out_at_once_on_an_open_connection(service: Serv
     assert service.store.told[1][2] == f"operator/olga, serial {olga.certificate.serial}: left the company"
 
 
+@pytest.mark.parametrize("only_this", [False, True])
+async def test_a_thief_who_renewed_is_out_with_the_stolen_certificate(
+    service: Service, only_this: bool
+) -> None:
+    async with service.client() as admin:
+        stolen = (await service.have(admin, Role.OPERATOR, "olga")).certificate.serial
+        async with service.client("olga") as thief:
+            renewed = (await service.renew(thief, "olga")).certificate.serial
+        async with service.client("olga") as thief:  # with the renewal
+            await thief.certificates.GetTrust(pb.GetTrustRequest())
+            request = pb.RevokeCertificateRequest(serial=stolen, only_this=only_this, reason="stolen")
+            response = await admin.certificates.RevokeCertificate(request)
+            if only_this:
+                await thief.certificates.GetTrust(pb.GetTrustRequest())
+            else:
+                with pytest.raises(RevokedIdentity):
+                    await thief.certificates.GetTrust(pb.GetTrustRequest())
+    assert response.certificate.serial == stolen
+    assert [each.serial for each in response.also_revoked] == ([] if only_this else [renewed])
+    told = [(event, message) for event, _, message in service.store.told[2:]]
+    also = [] if only_this else [("certificate.revoke", f"operator/olga, serial {renewed}")]
+    assert told == [*also, ("rpc.RevokeCertificate", f"operator/olga, serial {stolen}: stolen")]
+
+
 async def test_the_last_administrator_stays(service: Service) -> None:
     own = service.pki.serial("administrator")
     async with service.client() as admin:
@@ -266,7 +290,9 @@ async def test_an_authority_is_rolled_over_step_by_step(service: Service) -> Non
         await service.renew(admin, "administrator")
     async with service.client() as admin:  # with the new certificate
         for serial in old:
-            await admin.certificates.RevokeCertificate(pb.RevokeCertificateRequest(serial=serial))
+            await admin.certificates.RevokeCertificate(
+                pb.RevokeCertificateRequest(serial=serial, only_this=True)
+            )
         finished = await admin.certificates.FinishRollover(pb.FinishRolloverRequest())
         assert finished.trust_pem.count(b"BEGIN") == 1
         with pytest.raises(RolloverState):

@@ -47,13 +47,20 @@ async def test_a_gateways_test_drive_gets_a_certificate_for_its_key_and_its_resu
             status=pb.TEST_STATUS_PASSED,
             message="the port answers",
         )
+        await asyncio.sleep(0.1)
+        (intent,) = (each for each in await run.records() if each.event == "rpc.Diagnose")
+        assert (intent.outcome.name, intent.actor, intent.message) == (
+            "INTENT",
+            "administrator/administrator",
+            "1 gateways",
+        )
         certificate = await play(gateway, told)
         assert certificate.public_key() == gateway.private.public_key()
         (name,) = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
         assert name.value == "QEKMDIAG0001"
         (result,) = (await asked).results
         assert (result.gateway, result.message) == ("gateway", "the port answers")
-    record = next(each for each in await run.records() if each.event == "rpc.Diagnose")
+    record = [each for each in await run.records() if each.event == "rpc.Diagnose"][-1]
     assert record.message == "1 tests, 0 not passed"
 
 

@@ -8,18 +8,20 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from qekm.drives import Claim
+from qekm.claim import Claim
 from qekm.errors import (
     AuthorityExists,
     BadArgument,
     BadCertificate,
     DriveExists,
+    KeyInUse,
     QekmError,
     UnknownAuthority,
     UnknownDrive,
     UnknownGroup,
     UnknownKey,
 )
+from qekm.model import KeyState
 from qekm.v1 import drives_pb2 as pb
 from qekm.v1 import keystore_pb2
 from qekm_gateway.simulator.authority import make_authority
@@ -74,6 +76,30 @@ async def test_only_what_the_mask_names_changes(run: Running) -> None:
     )
 
 
+async def test_a_key_that_an_entry_names_leaves_the_pool_and_is_nobody_elses(run: Running) -> None:
+    keys = (await run.client.keystore.ListKeys(keystore_pb2.ListKeysRequest(page_size=2))).keys
+    await create(run, alias=keys[0].alias)
+    (stored,) = (key for key in run.store.load().keys if key.alias == keys[0].alias)
+    assert (stored.state, stored.drive_serial, stored.assign_time_us) == (KeyState.ASSIGNED, SERIAL, 0)
+    with pytest.raises(KeyInUse):
+        await create(run, "2", alias=keys[0].alias.lower())
+    with pytest.raises(UnknownDrive):
+        await run.client.drives.GetDrive(pb.GetDriveRequest(serial="2"))
+    await run.client.drives.UpdateDrive(update(["alias"], alias=keys[1].alias))
+    assert (await create(run, "2", alias=keys[0].alias)).alias == keys[0].alias  # it was never given out
+    with pytest.raises(KeyInUse):
+        await run.client.drives.UpdateDrive(update(["alias"], alias=keys[0].alias))
+
+
+async def test_a_key_that_another_drive_was_given_is_no_drives_own(run: Running) -> None:
+    keystore = run.service.owners.keystore
+    key = keystore.page()[0]
+    keystore.assign(key, 1, ("2", b"", "V1"))
+    with pytest.raises(KeyInUse):
+        await create(run, alias=key.alias)
+    assert (await create(run, "2", alias=key.alias)).alias == key.alias
+
+
 async def test_a_drives_key_is_kept_in_its_stored_spelling(run: Running) -> None:
     (key,) = (await run.client.keystore.ListKeys(keystore_pb2.ListKeysRequest(page_size=1))).keys
     assert (await create(run, alias=key.alias.lower())).alias == key.alias
@@ -116,6 +142,23 @@ async def test_a_deleted_drives_key_can_be_refused_for_good(run: Running) -> Non
     assert owner.is_blocked(b"k" * 32)
     stored = run.store.load()
     assert (stored.drives, [each.spki_sha256 for each in stored.blocked]) == ([], [b"k" * 32])
+
+
+async def test_a_blocked_key_is_listed_and_can_be_used_again_after_it_was_unblocked(run: Running) -> None:
+    owner, drives = run.service.owners.registry, run.client.drives
+    await run.store.commit([owner.enrol(Claim(SERIAL, WWNN), b"k" * 32)])
+    await drives.DeleteDrive(pb.DeleteDriveRequest(serial=SERIAL, block=True))
+    (key,) = (await drives.ListBlockedKeys(pb.ListBlockedKeysRequest())).blocked_keys
+    assert key.spki_sha256 == b"k" * 32
+    assert key.HasField("create_time")
+    await drives.UnblockKey(pb.UnblockKeyRequest(spki_sha256=key.spki_sha256))
+    assert not owner.is_blocked(b"k" * 32)
+    assert not run.store.load().blocked
+    assert (await run.records())[-1].message == f"key {'6b' * 32}"
+    with pytest.raises(UnknownDrive):
+        await drives.UnblockKey(pb.UnblockKeyRequest(spki_sha256=key.spki_sha256))
+    with pytest.raises(BadArgument):
+        await drives.UnblockKey(pb.UnblockKeyRequest(spki_sha256=b"k"))
 
 
 async def test_authorities_are_added_listed_and_removed(run: Running) -> None:

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from grpc_status import rpc_status
 
 from qekm.api import guard
 from qekm.api.guard import caller
-from qekm.errors import BadArgument, GatewayAway, StoreFailed, UnknownKey
+from qekm.certificates import DenyList
+from qekm.errors import BadArgument, GatewayAway, RevokedIdentity, StoreFailed, UnknownKey
 from qekm.model import Role
+from qekm.rpc.identity import read_passport
 from tests.fakes.edge import Edge, contract, empty_handlers, shape
 from tests.fakes.pki import DAY_US, Pki, now_us
 
@@ -500,3 +503,17 @@ def test_a_blocking_client_is_served_like_any_other(pki: Pki) -> None:
     finally:
         stop.set()
         thread.join(20)
+
+
+async def test_a_certificate_out_of_its_time_names_the_services_time_and_what_to_do(pki: Pki) -> None:
+    passport = read_passport(pki.home.certificate("alice").read_bytes())
+    for time_us in (passport.start_us - DAY_US, passport.end_us):
+        admission = guard.Guard(
+            DenyList([]), pki.estate, lambda now=time_us: now, lambda *_: None, lambda *_: True
+        )
+        with pytest.raises(RevokedIdentity) as caught:
+            admission._admit(passport, "/qekm.v1.ServerService/GetVersion")
+        told = datetime.fromtimestamp(time_us // 1_000_000, UTC)
+        assert caught.value.message.endswith(f"the service's time is {told:%Y-%m-%dT%H:%M:%SZ}")
+        assert "qekm certificates renew" in caught.value.advice
+        assert "qekm-server renew" in caught.value.advice

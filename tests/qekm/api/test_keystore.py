@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from qekm.errors import BadArgument, BadPageToken, UnknownGroup, UnknownKey
+from qekm.api.requests import Orders
+from qekm.errors import BadArgument, BadPageToken, StoreDamaged, UnknownGroup, UnknownKey
 from qekm.model import Cartridge
 from qekm.v1 import keystore_pb2 as pb
 from tests.qekm.api.running import Running, collect, running
@@ -150,3 +151,11 @@ async def test_a_request_id_of_another_request_or_that_is_no_uuid_is_refused(run
         await collect(run.client.keystore.GenerateKeys(request))
     with pytest.raises(BadArgument, match="UUID"):
         await collect(run.client.keystore.GenerateKeys(pb.GenerateKeysRequest(count=1, request_id="x")))
+
+
+@pytest.mark.parametrize(
+    "value", ["", "[]", "{}", '{"request_id": [], "total": 1, "group": "a", "time_us": 1}']
+)
+def test_an_order_in_the_store_that_cannot_be_is_damage(value: str) -> None:
+    with pytest.raises(StoreDamaged):
+        Orders({"generate.0": value}, lambda: 1)

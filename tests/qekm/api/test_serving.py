@@ -170,17 +170,29 @@ async def test_a_session_that_ends_at_the_gateway_is_recorded_with_its_code(run:
 async def test_what_a_gateway_refused_by_itself_is_counted_a_minute(run: Running) -> None:
     async with run.gateway() as gateway:
         for count in (1, 5_000, 7):
-            report = RefusalReport(source="192.0.2.9\n", code=0xEE23, count=count, drive_serial="junk")
+            report = RefusalReport(source="192.0.2.9", code=0xEE23, count=count, drive_serial="junk")
             await gateway.stream.write(ServeRequest(refusals=[report]))
         await asyncio.sleep(0.2)
 
         async def told() -> list[AuditRecord]:
             return [each for each in await run.records() if each.event == "drive.refuse"]
 
-        assert [(each.actor, each.code, each.count) for each in await told()] == [("192.0.2.9?", "EE23", 1)]
+        assert [(each.actor, each.code, each.count) for each in await told()] == [
+            ("host 192.0.2.9", "EE23", 1)
+        ]
         run.clock.ahead_us += 60_000_000
         await run.service.upkeep.tick()
         assert [each.count for each in await told()] == [1, 5_007]
+
+
+async def test_a_gateway_cannot_have_somebody_elses_name_written_down(run: Running) -> None:
+    async with run.gateway() as gateway:
+        sources = "administrator/alice", "drive/001300000392", "server", "others", "2001:db8::7"
+        reports = [RefusalReport(source=source, code=0xEE23, count=1) for source in sources]
+        await gateway.stream.write(ServeRequest(refusals=reports))
+        await asyncio.sleep(0.2)
+        told = {each.actor for each in await run.records() if each.event == "drive.refuse"}
+        assert told == {"host unknown", "others", "host 2001:db8::/64"}
 
 
 async def test_a_gateway_that_counts_beyond_all_bounds_harms_nobody(run: Running) -> None:
@@ -193,7 +205,16 @@ async def test_a_gateway_that_counts_beyond_all_bounds_harms_nobody(run: Running
         page = await run.client.audit.ListRecords(
             audit_pb2.ListRecordsRequest(newest_first=True, page_size=2)
         )
-        assert [(each.code, each.count) for each in page.records] == [("FFFF", 2**32 - 1)] * 2
+        assert [(each.code, each.count) for each in page.records] == [("EE0F", 2**32 - 1)] * 2  # no such code
+
+
+async def test_codes_that_do_not_exist_are_counted_as_one(run: Running) -> None:
+    async with run.gateway() as gateway:
+        reports = [RefusalReport(source="192.0.2.9", code=code, count=1) for code in range(1_000)]
+        await gateway.stream.write(ServeRequest(refusals=reports))
+        await asyncio.sleep(0.2)
+        told = [each for each in await run.records() if each.event == "drive.refuse"]
+        assert [each.code for each in told] == ["EE0F"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from qekm.dkp.frame import Frame, build, serialize
 from qekm.dkp.pages import parse_set_data_encryption, public_key_page, split_wrapped_key
 from qekm.dkp.signed import SERVER, join_dsk_list, join_signature, signature_of, signed_bytes
 from qekm.model import AuditRecord, KeyState, Outcome
-from qekm.signing import FrameSigner, load_public
-from tests.fakes.drive import CREATE, TRANSLATE, FakeDrive, session_key
+from qekm.signing import FrameSigner
+from tests.fakes.drive import CREATE, TRANSLATE, FakeDrive, session_key, verifier_of
 from tests.fakes.estate import Estate
 
 
@@ -169,7 +169,7 @@ def test_a_set_key_for_one_drive_is_of_no_use_to_another() -> None:
     _, label, _ = split_wrapped_key(page.key)
     assert label == session.full_label
     assert label != own.full_label
-    server = load_public(estate.chain[0])
+    server = verifier_of(estate.chain[0])
     kind, signature = signature_of(frame)
     assert not server.verify(kind, signature, signed_bytes(SERVER, own.earlier, frame))
 

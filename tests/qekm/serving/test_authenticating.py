@@ -201,13 +201,35 @@ def test_before_the_signature_has_passed_refusals_are_a_strangers_and_counted() 
     estate = Estate()
     for _ in range(5):
         assert estate.refused(began(estate).reply_dsk(signer=OTHER)) == "EE29"
-    assert [(record.actor, record.code) for record in estate.disk.trail] == [("10.0.0.1", "EE29")]
+    assert [(record.actor, record.code) for record in estate.disk.trail] == [("host 10.0.0.1", "EE29")]
 
 
-def test_after_it_every_refusal_is_recorded() -> None:
+def test_after_it_they_are_the_drives_own_and_counted_too() -> None:
     estate = Estate(keys=0)
-    for _ in range(3):
-        assert estate.refused(began(estate).reply_dsk()) == "EE31"
-    assert [(record.actor, record.code) for record in estate.disk.trail] == [
-        ("drive/001300000392", "EE31")
-    ] * 3
+    for serial in ("1", "2"):
+        for _ in range(5):
+            assert estate.refused(began(estate, estate.drive(serial)).reply_dsk()) == "EE31"
+    assert [(record.actor, record.code, record.count) for record in estate.disk.trail] == [
+        ("drive/1", "EE31", 1),
+        ("drive/2", "EE31", 1),
+    ]
+    estate.now += 60_000_000
+    estate.disk.commit(estate.serving.expire())
+    assert [(record.actor, record.count) for record in estate.disk.trail[2:]] == [
+        ("drive/1", 4),
+        ("drive/2", 4),
+    ]
+
+
+def test_a_drive_that_goes_on_after_its_last_key_of_the_hour_does_not_fill_the_trail() -> None:
+    estate = Estate(settings={"drive.creationsPerHour": 1})
+    drive = estate.drive()
+    estate.run(drive.session())
+    before = len(estate.disk.trail)
+    for _ in range(50):
+        assert estate.refused(began(estate, drive).reply_dsk()) == "EE34"
+    estate.disk.commit(estate.serving.drain())
+    assert [(record.code, record.count) for record in estate.disk.trail[before:]] == [
+        ("EE34", 1),
+        ("EE34", 49),
+    ]

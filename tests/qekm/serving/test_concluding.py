@@ -120,7 +120,7 @@ def test_a_confirmation_that_nobody_asked_for_must_be_right_too() -> None:
     estate = Estate()
     session = given(estate)
     assert estate.refused(session.status(installed=False, confirm=True, key=bytes(32))) == "EE29"
-    estate.serving.reconfigure(estate.settings | {"drive.optionalEncryption": "clear"})
+    estate = Estate(settings={"drive.optionalEncryption": "clear"})
     session = given(estate, ask=OPTIONAL)
     assert estate.refused(session.status(confirm=True, key=bytes(32))) == "EE29"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from qekm.claim import DIAGNOSIS_SERIAL
 from qekm.dkp.names import is_alias
-from qekm.drives import DIAGNOSIS_SERIAL
 from qekm.errors import TooMany
 from qekm.serving import desk
 from qekm.serving.desk import Creations

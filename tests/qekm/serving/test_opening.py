@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from qekm.claim import DIAGNOSIS_SERIAL, Claim
 from qekm.dkp.fields import MessageType, Tag
 from qekm.dkp.frame import Frame, build
-from qekm.drives import DIAGNOSIS_SERIAL, MAX_PENDING
+from qekm.drives import MAX_PENDING
 from qekm.model import Drive, DriveState
-from tests.fakes.drive import ACQUIRE, CREATE, NO_OPERATION, OPTIONAL, TRANSLATE
+from tests.fakes.drive import ACQUIRE, CREATE, NO_OPERATION, OPTIONAL, TRANSLATE, FakeDrive
+from tests.fakes.drive_authority import DriveAuthority
 from tests.fakes.estate import Estate
 
 SERIAL = "001300000392"
@@ -55,22 +57,33 @@ def test_an_unknown_drive_is_ef01_where_unknown_ones_are_not_accepted(ask: int) 
 def test_a_pending_drive_is_listed_and_refused_until_it_is_accepted() -> None:
     estate = Estate(settings={"drive.acceptUnknownDrives": "pending"})
     drive = estate.drive()
-    assert estate.refused(drive.session().notify()) == "EF01"
+    assert estate.refused(estate.begin(drive.session()).reply_dsk()) == "EF01"
     assert estate.disk.drives[SERIAL].state is DriveState.PENDING
     assert estate.disk.drives[SERIAL].product == "ULT3580-TD4"
-    assert estate.refused(drive.session().notify()) == "EF01"
+    assert estate.refused(estate.begin(drive.session()).reply_dsk()) == "EF01"
     assert len([unit for unit in estate.disk.units if any(isinstance(row, Drive) for row in unit)]) == 1
     estate.registry.accept(SERIAL)
     estate.run(drive.session())
     assert estate.disk.drives[SERIAL].state is DriveState.ACCEPTED
 
 
-def test_strangers_cannot_grow_the_pending_list_or_the_trail() -> None:
+def test_who_proves_nothing_does_not_get_on_the_pending_list() -> None:
     estate = Estate(settings={"drive.acceptUnknownDrives": "pending"})
-    for number in range(MAX_PENDING + 100):
-        assert estate.refused(estate.drive(str(number)).session().notify()) == "EF01"
-    assert len(estate.disk.drives) == MAX_PENDING
-    assert len(estate.disk.trail) == 1
+    other = FakeDrive(DriveAuthority("Nobody's"), SERIAL)
+    assert estate.refused(estate.begin(other.session()).reply_dsk()) == "EE2B"
+    assert estate.refused(estate.begin(estate.drive().session()).reply_dsk(signer=other.signer)) == "EE29"
+    for number in range(100):
+        estate.refused(estate.drive(str(number)).session().notify())
+    assert not estate.disk.drives
+    assert estate.registry.total() == 0
+
+
+def test_the_pending_list_is_bounded_for_those_who_prove_something_too() -> None:
+    estate = Estate(settings={"drive.acceptUnknownDrives": "pending"})
+    for number in range(MAX_PENDING):
+        estate.registry.wait(Claim(f"W{number}", b""))
+    assert estate.refused(estate.begin(estate.drive().session()).reply_dsk()) == "EF01"
+    assert not estate.disk.drives
 
 
 def test_a_drive_whose_wwnn_or_product_is_not_its_entrys_is_ee25() -> None:
@@ -146,6 +159,17 @@ def test_one_source_has_so_many_sessions_at_once() -> None:
     assert estate.refused(estate.drive().session().notify()) == ""
 
 
+def test_all_of_an_ipv6_network_are_one_source() -> None:
+    estate = Estate(settings={"dkp.connectionsPerAddress": 3})
+    refused = [
+        estate.refused(estate.drive().session().notify(), source=f"[2001:db8::{number:x}]:4000")
+        for number in range(1, 6)
+    ]
+    assert refused == ["", "", "", "EE0F", "EE0F"]
+    assert [record.actor for record in estate.disk.trail] == ["host 2001:db8::/64"]
+    assert estate.refused(estate.drive().session().notify(), source="[2001:db8:0:1::1]:4000") == ""
+
+
 def test_what_a_stranger_says_is_recorded_once_and_then_counted() -> None:
     estate = Estate(settings={"drive.acceptUnknownDrives": "false"})
     for port in range(50):
@@ -153,7 +177,7 @@ def test_what_a_stranger_says_is_recorded_once_and_then_counted() -> None:
     (first,) = estate.disk.trail
     assert (first.event, first.actor, first.code, first.drive_serial) == (
         "drive.refuse",
-        "10.0.0.1",
+        "host 10.0.0.1",
         "EF01",
         SERIAL,
     )

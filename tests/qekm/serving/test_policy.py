@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from qekm.claim import Accept
 from qekm.config import Settings
-from qekm.drives import Accept
 from qekm.serving.policy import Policy, policy_of
 
 

@@ -7,10 +7,9 @@ import pytest
 from qekm.dkp.codes import Fault
 from qekm.dkp.fields import MessageType
 from qekm.dkp.frame import build
-from qekm.model import KeyState
-from qekm.serving.steps import host_of
+from qekm.model import Drive, DriveState, KeyState
 from tests.fakes.drive import TRANSLATE
-from tests.fakes.estate import Estate
+from tests.fakes.estate import Estate, Refused
 
 
 def test_an_error_goes_by_the_servers_own_sequence_whatever_the_bad_frame_said() -> None:
@@ -118,7 +117,7 @@ def test_a_strangers_session_that_ended_is_counted() -> None:
     for _ in range(5):
         session = estate.begin(estate.drive().session())
         estate.disk.commit(estate.serving.end(session.session_id, 0xEE0E, "closed"))
-    assert [(record.actor, record.code) for record in estate.disk.trail] == [("10.0.0.1", "EE0E")]
+    assert [(record.actor, record.code) for record in estate.disk.trail] == [("host 10.0.0.1", "EE0E")]
 
 
 def test_a_session_that_just_ended_leaves_no_record() -> None:
@@ -138,21 +137,30 @@ def test_after_a_restart_every_key_in_mid_session_is_suspect_and_no_session_goes
     assert estate.refused(session.status()) == "EE2D"
 
 
-def test_other_settings_count_from_the_next_frame() -> None:
-    estate = Estate()
-    estate.serving.reconfigure(estate.settings | {"drive.acceptUnknownDrives": "false"})
-    assert estate.refused(estate.drive().session().notify()) == "EF01"
+def test_a_key_that_an_entry_names_is_kept_for_its_drive_over_a_restart() -> None:
+    estate = Estate(keys=1)
+    (key,) = estate.keystore.page()
+    estate.disk.commit(estate.registry.create(Drive("1", DriveState.ACCEPTED, 1, alias=key.alias)))
+    estate.restart()  # a store of before entries took their keys out of the pool
+    estate.restart()
+    kept = estate.keystore.by_alias(key.alias)
+    assert (kept.state, kept.drive_serial) == (KeyState.ASSIGNED, "1")
+    assert not estate.disk.trail
+    with pytest.raises(Refused) as refused:
+        estate.give(estate.drive("2").session())
+    assert refused.value.fault.code.name == "EE34"
+    assert estate.run(estate.drive("1").session()).alias == key.alias
+    assert estate.keystore.by_alias(key.alias).state is KeyState.ACTIVE
 
 
-@pytest.mark.parametrize(
-    ("source", "host"),
-    [
-        ("10.0.0.1:4000", "10.0.0.1"),
-        ("[::1]:4000", "::1"),
-        ("library", "library"),
-        ("", ""),
-        ("x" * 99, "x" * 64),
-    ],
-)
-def test_a_source_is_its_host(source: str, host: str) -> None:
-    assert host_of(source) == host
+def test_a_kept_key_that_another_drive_read_by_its_name_is_not_written_with() -> None:
+    estate = Estate(keys=1)
+    (key,) = estate.keystore.page()
+    (drive,) = estate.registry.create(Drive("1", DriveState.ACCEPTED, 1, alias=key.alias))
+    assert isinstance(drive, Drive)
+    estate.disk.commit([drive, *estate.allocator.bind(drive)])
+    estate.run(estate.drive("2").session(ask=TRANSLATE, dki=key.dki))
+    assert estate.keystore.by_alias(key.alias).state is KeyState.SUSPECT
+    with pytest.raises(Refused) as refused:
+        estate.give(estate.drive("1").session())
+    assert refused.value.fault.code.name == "EE31"

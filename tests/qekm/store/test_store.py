@@ -106,6 +106,16 @@ async def test_a_later_write_changes_a_keys_state_and_never_its_material(store: 
     assert store.load().keys == [replace(KEY, state=KeyState.ACTIVE, version=3)]
 
 
+async def test_a_write_that_comes_late_changes_nothing(store: Store) -> None:
+    current = replace(KEY, state=KeyState.ACTIVE, version=3, volser="V1")
+    await store.commit([current])
+    for version in (1, 2, 3):
+        await store.commit([replace(KEY, state=KeyState.SUSPECT, version=version, volser="V2")])
+        assert store.load().keys == [current]
+    await store.commit([replace(current, version=5), replace(current, version=4, volser="V2")])
+    assert store.load().keys == [replace(current, version=5)]
+
+
 async def test_a_removed_row_is_gone_and_may_come_back_in_the_same_unit(store: Store) -> None:
     await store.commit(EVERYTHING)
     removals = [

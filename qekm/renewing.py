@@ -1,0 +1,85 @@
+"""Issue a certificate anew while the service is stopped: the way back when every administrator's ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from cryptography import x509
+
+from qekm import pki
+from qekm.audit import occurred
+from qekm.certificates import Certificates
+from qekm.errors import BadArgument, BadCertificate, BadConfiguration, StoreInUse, UnknownIdentity
+from qekm.estate import Estate
+from qekm.home import Home
+from qekm.model import Certificate, Change
+from qekm.pki import RandomBytes
+from qekm.rpc.tls import Files, publish
+from qekm.sealing import Sealer
+from qekm.store import Store
+from qekm.unlocking import unlock
+
+ACTOR = "renew"  # in the audit trail: who has the root key and the store needs no certificate
+
+
+def renew(
+    home: Home,
+    sealer: Sealer,
+    name: str,
+    now_us: Callable[[], int],
+    random_bytes: RandomBytes = os.urandom,
+) -> Certificate:
+    """Issue pki/NAME.pem anew for pki/NAME.key, with its role, name and hosts; returns the record.
+
+    The one before is not revoked. The store is locked meanwhile: StoreInUse while the service runs.
+    UnknownIdentity, UnknownCertificate, BadCertificate, BadArgument for what is no certificate to renew.
+    """
+    files = Files(home.certificate(name), home.key(name), home.trust)
+    serial, key = _read(files, name)
+    try:
+        store = Store.open(home.store)
+    except StoreInUse as error:
+        hint = "while the service runs: qekm certificates renew; else stop it first: qekm server stop"
+        raise StoreInUse(error.message, hint=hint, **error.details) from None
+    try:
+        ring = unlock(store.slots(), sealer, store.estate_id)
+        found = store.load()
+        server_pem = home.certificate("server").read_bytes()
+        owner = Certificates(
+            store.estate_id, found.vaults, found.certificates, server_pem, ring, now_us, random_bytes
+        )
+        issued, changes = owner.renew(key, serial)
+        estate = Estate.load(found.vaults, found.settings, ring)
+        asyncio.run(_commit(store, estate, [*changes, _record(issued.record, serial, now_us())]))
+    finally:
+        store.close()
+    publish(files, issued.pem, owner.trust_pem)
+    return issued.record
+
+
+def _read(files: Files, name: str) -> tuple[str, pki.PublicKey]:
+    """Return the serial of the certificate that is there and the key to issue the new one for."""
+    if "/" in name:
+        raise BadArgument("a certificate is named as its file in pki, without .pem", field="name")
+    try:
+        leaf = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+        return pki.serial_of(leaf), pki.load_key(files.key.read_bytes()).public_key()
+    except FileNotFoundError as error:
+        raise UnknownIdentity(f"there is no file {error.filename}") from None
+    except OSError as error:
+        raise BadConfiguration(f"cannot read {error.filename}: {error.strerror}") from None
+    except ValueError:
+        raise BadCertificate(f"{files.certificate} cannot be read as PEM") from None
+
+
+def _record(issued: Certificate, serial: str, now_us: int) -> Change:
+    who = f"{issued.role.name.lower()}/{issued.name}, serial {issued.serial} after {serial}"
+    return occurred(now_us, "certificate.renew", ACTOR, message=who)
+
+
+async def _commit(store: Store, estate: Estate, changes: list[Change]) -> None:
+    """Commit one unit; StoreFailed, Incident."""
+    store.start(estate.audit_key.sign, lambda _error: None)  # a failure is raised by the commit
+    await store.commit(changes)
