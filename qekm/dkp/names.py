@@ -1,4 +1,4 @@
-"""Turn key aliases into the DKi that drives put on tape, and back (docs/protocol.md, section 9)."""
+"""Turn key aliases into the DKi that drives put on tape (docs/protocol.md, section 9)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from qekm.dkp.codes import Code, Fault
 
 _LONG = re.compile(r"[\x20-\x7e]{3}00[0-9A-Fa-f]{16}")
 _SHORT = re.compile(r"[\x21-\x7e]{4,12}")
-_SHORT_DKI = re.compile(rb"([\x21-\x7e]{4,12})\x00*")
-_PREFIX = re.compile(rb"[\x20-\x7e]{3}\x00")
 DKI_LENGTH = 12
 MAX_COUNTER = 0xFFFFFF
 
@@ -24,15 +22,6 @@ def fold(alias: str) -> str:
     return alias.lower()
 
 
-def spell(alias: str) -> str:
-    """Return the spelling in which an alias is stored and sent: hex digits in upper case; Fault EE31."""
-    if _LONG.fullmatch(alias):
-        return alias[:3] + alias[3:].upper()
-    if _SHORT.fullmatch(alias):
-        return alias
-    raise Fault(Code.EE31, "this is not a key alias")
-
-
 def alias_to_dki(alias: str) -> bytes:
     """Return the 12 bytes that name a key on tape; Fault EE31 for what is no alias."""
     if _LONG.fullmatch(alias):
@@ -40,17 +29,6 @@ def alias_to_dki(alias: str) -> bytes:
     if _SHORT.fullmatch(alias):
         return alias.encode().ljust(DKI_LENGTH, b"\0")
     raise Fault(Code.EE31, "this is not a key alias")
-
-
-def dki_to_alias(dki: bytes) -> str:
-    """Return the alias, hex digits in upper case, that a DKi stands for; Fault EE31 if no alias gives it."""
-    if len(dki) == DKI_LENGTH:
-        if _PREFIX.match(dki):
-            return dki[:3].decode() + dki[3:].hex().upper()
-        short = _SHORT_DKI.fullmatch(dki)
-        if short:
-            return short[1].decode()
-    raise Fault(Code.EE31, "no key alias gives this DKi")
 
 
 def generated_alias(tag: str, counter: int) -> str:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qekm.dkp.codes import Code, Fault
-from qekm.dkp.names import alias_to_dki, dki_to_alias, fold, generated_alias, is_alias, spell
+from qekm.dkp.names import alias_to_dki, fold, generated_alias, is_alias
+from tests.fakes.names import dki_to_alias, spell
 
 PRINTABLE = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 GRAPHIC = st.characters(min_codepoint=0x21, max_codepoint=0x7E)

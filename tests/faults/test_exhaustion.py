@@ -25,6 +25,7 @@ from qekm_gateway.simulator.link import Connection, Server, converse, ping
 from tests.faults.site import Site, working
 
 NEXT_SERVER, NO_KEY = 0x7462, 0x7463  # twins: ask another key manager; it has no such key
+AT_ONCE_S = 1.0  # well below a step's deadline of 1.5 s
 POOL = 8
 
 
@@ -78,7 +79,7 @@ def test_without_a_service_a_drive_is_told_ee0f_at_once_until_there_is_one_again
     problem, seconds = refused(site, mount(2))
     assert (problem.number, problem.code) == (Code.EE0F, NEXT_SERVER)
     assert problem.detail == "refused by the key manager: EE0F", "no details"
-    assert seconds < 0.5
+    assert seconds < AT_ONCE_S
     with Connection(Server("127.0.0.1", site.port)) as connection:
         ping(connection)  # the gateway itself is there
     site.estate.start().wait_gateway()
@@ -100,7 +101,7 @@ def test_a_service_that_hangs_is_ee0f_in_time_for_another_server_and_serves_when
         time.sleep(4)  # by now the gateway has given the stream up
         problem, seconds = refused(site, errand)
         assert problem.number == Code.EE0F
-        assert seconds < 0.5
+        assert seconds < AT_ONCE_S
     finally:
         os.kill(hanging, signal.SIGCONT)
     site.estate.wait_gateway()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +17,14 @@ import pytest
 
 from qekm.clock import now_us
 from qekm.dkp.codes import Ask
+from qekm.store import Store
 from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.errand import Errand, Refused
 from qekm_gateway.simulator.link import Connection, NoAnswer, Server
 from tests.faults.site import Site, at_work, wait_for_exchanges, working
 from tests.faults.verdict import Verdict, judge
 from tests.faults.worker import Worker
+from tests.system.processes import Estate
 
 EXCHANGES = 1_000
 # What dies in each round: each of the two 20 times, 12 of them alone.
@@ -63,6 +66,7 @@ def test_forty_kills_lose_no_key_and_give_none_twice(tmp_path: Path) -> None:
     assert [worker.trouble for worker in workers] == [[], []]
     assert verdict.flaws == []
     assert verdict.keys > EXCHANGES / 2
+    assert verdict.again, "no retry came after its key had been given"
 
 
 @pytest.mark.parametrize("killed", ["server", "gateway"])
@@ -103,7 +107,7 @@ def _caught(folder: Path, build: str, kills: int) -> tuple[int, Verdict]:
 @pytest.mark.slow
 @pytest.mark.parametrize("build", ["early", "forgetful"])
 def test_a_service_that_gives_a_key_twice_is_caught(tmp_path: Path, build: str) -> None:
-    kills, verdict = _caught(tmp_path, build, 20)
+    kills, verdict = _caught(tmp_path, build, 30)
     print(f"{build}: after {kills} kills:", verdict)
     assert verdict.flaws
 
@@ -111,3 +115,19 @@ def test_a_service_that_gives_a_key_twice_is_caught(tmp_path: Path, build: str) 
 def test_a_kill_sees_nothing_of_a_missing_sync(tmp_path: Path) -> None:
     """What was written outlives a process; test_service_powercut catches the same build."""
     assert _caught(tmp_path, "unsynced", 2)[1].flaws == []
+
+
+def test_the_judge_sees_what_no_broken_service_here_does(tmp_path: Path) -> None:
+    """A key that is gone, and one whose material is another."""
+    home, book = Estate.make(tmp_path / "home", keys=2).home, tmp_path / "book"
+    with Store.looked_at(home.store) as store:
+        alias = store.load().keys[0].alias
+    book.write_text("".join(f"{name},{bytes(32).hex()},00,E01001L4\n" for name in (alias, "GONE0001")))
+    verdict = judge(home, [book])
+    assert (verdict.lost, verdict.unreadable, verdict.free) == (["GONE0001"], [alias], [alias])
+    assert verdict.changed == ["E01001L4"]
+    trail = sqlite3.connect(home.store)
+    trail.execute("UPDATE audit SET message = 'nothing' WHERE sequence = 1")
+    trail.commit()
+    trail.close()
+    assert judge(home, []).trail == ["record 1: the record's hash does not hold"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
@@ -33,7 +33,8 @@ class Entry(NamedTuple):
 class Verdict:
     """What is wrong, by kind; every mount has a volser of its own, so a volser stands for a cartridge."""
 
-    keys: int = 0
+    keys: int = 0  # different ones in the books
+    again: int = 0  # mounts that were given their key more than once: retries
     lost: list[str] = field(default_factory=list)  # a drive has it, the store has not
     unreadable: list[str] = field(default_factory=list)  # the store has something else, or cannot open it
     free: list[str] = field(default_factory=list)  # given, and yet to be given again
@@ -44,14 +45,14 @@ class Verdict:
     @property
     def flaws(self) -> list[str]:
         """Return everything that is wrong, for people."""
-        found = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        found = {each.name: getattr(self, each.name) for each in fields(self)[2:]}
         return [f"{kind}: {', '.join(names[:5])}" for kind, names in found.items() if names]
 
     def __str__(self) -> str:
         return (
             f"{self.keys:,} keys in the drives' books: {len(self.lost)} lost, {len(self.twice)} given twice, "
-            f"{len(self.unreadable)} unreadable, {len(self.changed)} retries with another key, "
-            f"{len(self.free)} still to be given"
+            f"{len(self.unreadable)} unreadable, {len(self.free)} still to be given; "
+            f"{self.again} mounts were given their key again, {len(self.changed)} of them another one"
         )
 
 
@@ -69,20 +70,18 @@ def judge(home: Home, books: Iterable[Path]) -> Verdict:
     with Store.looked_at(home.store) as store:
         ring = unlock(store.slots(), KeyFileSealer(home.root_key), store.estate_id)
         keys = {key.alias: key for key in store.load().keys}
-        given = {
-            (item.record.alias, item.record.volser)
-            for item in store.iterate_audit()
-            if item.record.event == "key.create"
-        }
-    given |= {(entry.alias, entry.volser) for entry in entries}
+        trail = [item.record for item in store.iterate_audit()]
+    gifts = Counter((record.alias, record.volser) for record in trail if record.event == "key.create")
+    verdict.again = sum(count > 1 for count in gifts.values())
+    given = gifts.keys() | {(entry.alias, entry.volser) for entry in entries}
     for alias, digest in digests.items():
         _compare(alias, digest, keys, ring, verdict)
     verdict.free = sorted(alias for alias, _ in given if alias in keys and keys[alias].state in _NEVER_GIVEN)
     verdict.twice = _ambiguous(given)
     verdict.changed = _ambiguous((volser, alias) for alias, volser in given)
-    trail = verify(home, read_public_key(home.audit_key))
-    if not trail.intact:
-        verdict.trail = [f"record {trail.broken_at}: {trail.reason}"]
+    checked = verify(home, read_public_key(home.audit_key))
+    if not checked.intact:
+        verdict.trail = [f"record {checked.broken_at}: {checked.reason}"]
     return verdict
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qekm.dkp.codes import Code
+from qekm.source import OTHERS
 from qekm.v1.serving_pb2 import DiagnoseReport, ServeRequest
 from qekm_gateway.faults import LOST
-from qekm_gateway.reports import OTHERS, Reports
+from qekm_gateway.reports import Reports
 
 
 def sent(reports: Reports) -> list[ServeRequest]:

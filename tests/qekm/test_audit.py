@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from qekm import audit
-from qekm.audit import MAX_STRANGERS, MINUTE_US, OTHERS, Strangers, Subject, verify_trail
+from qekm.audit import MAX_STRANGERS, MINUTE_US, Strangers, Subject, verify_trail
 from qekm.errors import StoreDamaged
 from qekm.model import AuditRecord, Outcome
+from qekm.source import OTHERS
 from qekm.store.chain import GENESIS, Link, head_message, link
 
 KEY = Ed25519PrivateKey.generate()

@@ -137,9 +137,7 @@ class Estate:
     def start(self, *, gateway: bool = True, arguments: tuple[str, ...] = (), **environ: str) -> Estate:
         """Start what does not run yet and wait until it listens; returns the estate."""
         if self.server is None or not self.server.alive:
-            self.server = Process(
-                self.home, "server", *arguments, environ=environ, program=self.program
-            )
+            self.server = Process(self.home, "server", *arguments, environ=environ, program=self.program)
             self.server.wait_ready()
         if gateway and (self.gateway is None or not self.gateway.alive):
             self.gateway = Process(self.home, "gateway", environ=environ)
