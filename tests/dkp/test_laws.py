@@ -42,9 +42,9 @@ def test_any_bytes_give_a_frame_or_fault_ee23(data: bytes) -> None:
         assert fault.text
         return
     assert serialize(frame) == data
-    for check in (check_missing, check_flags, named_dki):
+    for judge in (check_missing, check_flags, named_dki):
         try:
-            check(frame)
+            judge(frame)
         except Fault as fault:
             assert fault.code in (Code.EE23, Code.EEE1)
 
