@@ -15,8 +15,9 @@ from cryptography import x509
 
 from qekm import pki
 from qekm.errors import BadArgument, LastAdministrator, RolloverState, StoreDamaged, UnknownCertificate
+from qekm.keypair import PublicKey, check_key
 from qekm.model import Certificate, Change, Role, Vault
-from qekm.pki import Issuer, PublicKey, RandomBytes
+from qekm.pki import Issuer, RandomBytes
 from qekm.secret import Secret
 from qekm.subject import Subject, check_hosts, subject_of
 
@@ -207,7 +208,7 @@ class Certificates:
         self._keep_administrator(without={each.serial for each in left})
         self._old = self._cross = None
         key = x509.load_der_x509_certificate(self._signer.certificate).public_key()
-        signer = self._issuer.issue_signer(pki.check_key(key), self._now_us(), self._random_bytes)
+        signer = self._issuer.issue_signer(check_key(key), self._now_us(), self._random_bytes)
         self._signer = replace(self._signer, certificate=pki.der(signer))
         gone = [Vault(OLD, b"", b""), Vault(CROSS, b"", b"")]
         return [*gone, self._signer, *(self._revoke(each) for each in left)]
@@ -232,7 +233,7 @@ class Certificates:
     def _issue_server(self) -> list[Change]:
         """Replace the service's own leaf by one for the same key and hosts; the one before is refused."""
         before = subject_of(self._server)
-        key = pki.check_key(self._server.public_key())
+        key = check_key(self._server.public_key())
         issued, changes = self._issue(key, before, pki.LEAF_DAYS)
         replaced = self._records.get(pki.serial_of(self._server))
         self._server = x509.load_pem_x509_certificate(issued.pem)

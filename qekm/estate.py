@@ -19,6 +19,7 @@ from qekm import pki
 from qekm.certificates import AUTHORITY, SIGNER
 from qekm.errors import StoreDamaged
 from qekm.founding import Founding
+from qekm.keypair import make_key
 from qekm.model import Change, Setting, Vault
 from qekm.pki import Issuer, RandomBytes
 from qekm.sealing import KeyRing
@@ -45,7 +46,7 @@ class Estate:
         """Draw the secrets of a new estate."""
         diagnosis = pki.make_issuer(estate_id, now_us, random_bytes)
         tag = random_bytes(5).hex().upper()
-        return cls(tag, 1, pki.make_key(), Ed25519PrivateKey.generate(), diagnosis)
+        return cls(tag, 1, make_key(), Ed25519PrivateKey.generate(), diagnosis)
 
     @classmethod
     def load(cls, vaults: Mapping[str, Vault], settings: Mapping[str, str], ring: KeyRing) -> Estate:

@@ -9,8 +9,9 @@ from cryptography import x509
 
 from qekm import pki
 from qekm.certificates import record_of
+from qekm.keypair import PublicKey, dump_key, make_key
 from qekm.model import Certificate, Role
-from qekm.pki import Issuer, PublicKey, RandomBytes
+from qekm.pki import Issuer, RandomBytes
 from qekm.subject import Subject
 
 
@@ -37,9 +38,9 @@ def found(
     records = []
     for role in (Role.SERVER, Role.GATEWAY, Role.ADMINISTRATOR):
         name = role.name.lower()
-        key = pki.make_key()
+        key = make_key()
         subject = Subject(estate, role, name, () if role is Role.ADMINISTRATOR else everywhere)
         leaf = issuer.issue(subject, key.public_key(), now_us, pki.LEAF_DAYS, random_bytes)
-        files |= {f"{name}.pem": pki.pem(leaf), f"{name}.key": pki.dump_key(key)}
+        files |= {f"{name}.pem": pki.pem(leaf), f"{name}.key": dump_key(key)}
         records.append(record_of(leaf, issuer))
     return Founding(issuer, issuer.issue_signer(signer, now_us, random_bytes), tuple(records), files)

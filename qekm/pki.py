@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from qekm.errors import BadCertificate
+from qekm.keypair import PublicKey, check_key
 from qekm.model import Role
 from qekm.secret import Secret
 from qekm.subject import Subject
@@ -26,8 +27,6 @@ AUTHORITY_DAYS = 3_653
 _SKEW = timedelta(minutes=5)  # clocks of clients that are behind
 _REQUEST_LENGTH = 16_384  # bytes; an RSA-8192 request has 2 KiB
 
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 RandomBytes = Callable[[int], bytes]
 
 _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
@@ -137,35 +136,6 @@ def make_issuer(estate: bytes, now_us: int, random_bytes: RandomBytes) -> Issuer
     return Issuer(built.sign(key, hashes.SHA256()), key)
 
 
-def make_key() -> ec.EllipticCurvePrivateKey:
-    """Make the private key of a leaf."""
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def dump_key(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a leaf's private key, PKCS#8 PEM, for a file of mode 0600."""
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-
-
-def load_key(pem_text: bytes) -> PrivateKey:
-    """Return a leaf's private key from its file; BadCertificate for none that we issue certificates for."""
-    try:
-        key = serialization.load_pem_private_key(pem_text, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise BadCertificate("the private key cannot be read as PEM") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise BadCertificate("the private key is neither EC nor RSA")
-    check_key(key.public_key())
-    return key
-
-
-def make_request(key: PrivateKey) -> bytes:
-    """Return a PKCS#10 request (RFC 2986), DER: proof that its sender has the key, and nothing more."""
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
 def read_request(der: bytes) -> PublicKey:
     """Return the public key of a PKCS#10 request after checking that the sender has the private one.
 
@@ -183,16 +153,6 @@ def read_request(der: bytes) -> PublicKey:
     if not fits:
         raise BadCertificate("the request is not signed by the key that it names")
     return key
-
-
-def check_key(key: object) -> PublicKey:
-    """Return a public key of a kind that we issue certificates for; BadCertificate else."""
-    match key:
-        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1()):
-            return key
-        case rsa.RSAPublicKey(key_size=size) if 2048 <= size <= 8192 and key.public_numbers().e < 2**32:
-            return key
-    raise BadCertificate("the key is none of EC P-256, EC P-384 and RSA of 2048 to 8192 bits")
 
 
 def serial_of(certificate: x509.Certificate) -> str:

@@ -14,6 +14,7 @@ from qekm.certificates import Certificates
 from qekm.errors import BadArgument, BadCertificate, BadConfiguration, StoreInUse, UnknownIdentity
 from qekm.estate import Estate
 from qekm.home import Home
+from qekm.keypair import PublicKey, load_key
 from qekm.model import Certificate, Change
 from qekm.pki import RandomBytes
 from qekm.rpc.tls import Files, publish
@@ -59,13 +60,13 @@ def renew(
     return issued.record
 
 
-def _read(files: Files, name: str) -> tuple[str, pki.PublicKey]:
+def _read(files: Files, name: str) -> tuple[str, PublicKey]:
     """Return the serial of the certificate that is there and the key to issue the new one for."""
     if "/" in name:
         raise BadArgument("a certificate is named as its file in pki, without .pem", field="name")
     try:
         leaf = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-        return pki.serial_of(leaf), pki.load_key(files.key.read_bytes()).public_key()
+        return pki.serial_of(leaf), load_key(files.key.read_bytes()).public_key()
     except FileNotFoundError as error:
         raise UnknownIdentity(f"there is no file {error.filename}") from None
     except OSError as error:

@@ -79,8 +79,9 @@ def issue_certificate(
     ] = Path(),
 ) -> None:
     """Make a private key here and have its certificate issued."""
+    from qekm.keypair import dump_key, make_key
     from qekm.v1 import certificates_pb2 as pb
-    from qekm_cli.keypairs import dump_key, make_key, replace, request_of, write_new
+    from qekm_cli.keypairs import replace, request_of, write_new
 
     key_file, certificate_file = out / f"{name}.key", out / f"{name}.pem"
     for path in (key_file, certificate_file):

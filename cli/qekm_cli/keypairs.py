@@ -5,48 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 MODE = 0o600
 
 
-def make_key() -> EllipticCurvePrivateKey:
-    """Return a new EC P-256 key, the kind that the internal authority has."""
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def dump_key(key: EllipticCurvePrivateKey) -> bytes:
-    """Return a private key as PEM (PKCS#8), not encrypted: it is what the file mode protects."""
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
 def request_of(key_pem: bytes, name: str) -> bytes:
     """Return a certificate request (PKCS#10, DER) for the key in `key_pem`; raises BadCertificate."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-    from cryptography.x509.oid import NameOID
-
     from qekm.errors import BadCertificate
+    from qekm.keypair import load_key, make_request
 
     try:
-        key = load_pem_private_key(key_pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadCertificate(f"the private key of {name!r} cannot be read as PEM") from error
-    if not isinstance(key, EllipticCurvePrivateKey):
-        raise BadCertificate(f"the private key of {name!r} is not an elliptic curve key")
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, SHA256())
-    return request.public_bytes(Encoding.DER)
+        return make_request(load_key(key_pem))
+    except BadCertificate as error:
+        raise BadCertificate(f"the certificate of {name!r}: {error.message}") from None
 
 
 def serial_of(certificate_pem: bytes, name: str) -> str:

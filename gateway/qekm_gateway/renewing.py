@@ -12,8 +12,8 @@ import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 from cryptography import x509
 from grpc import aio
 
-from qekm import pki
 from qekm.errors import BadCertificate, NotInitialised, QekmError
+from qekm.keypair import load_key, make_request
 from qekm.rpc.status import from_rpc_error
 from qekm.rpc.tls import Files, publish
 from qekm.v1.certificates_pb2 import RenewCertificateRequest
@@ -75,11 +75,12 @@ class Renewal:
             raise NotInitialised(f"cannot read {error.filename}: {error.strerror}") from None
         except ValueError:
             raise BadCertificate(f"{self._files.certificate} cannot be read as PEM") from None
-        return pki.end_us(leaf) - self._now_us() < EARLY_US
+        end_us = int(leaf.not_valid_after_utc.timestamp() * 1e6)
+        return end_us - self._now_us() < EARLY_US
 
     async def _renew(self) -> None:
         """Have the service sign a request of the present key, and replace the files."""
-        request = RenewCertificateRequest(csr=pki.make_request(pki.load_key(self._files.key.read_bytes())))
+        request = RenewCertificateRequest(csr=make_request(load_key(self._files.key.read_bytes())))
         try:
             async with self._dial() as channel:
                 stub = CertificatesServiceStub(channel)

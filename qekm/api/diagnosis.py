@@ -13,8 +13,9 @@ from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
 from qekm.claim import DIAGNOSIS_SERIAL
 from qekm.errors import BadCertificate, GatewayAway
+from qekm.keypair import check_key
 from qekm.model import Outcome
-from qekm.pki import Issuer, check_key, der
+from qekm.pki import Issuer, der
 from qekm.v1 import diagnosis_pb2 as pb
 from qekm.v1.diagnosis_pb2_grpc import DiagnosisServiceServicer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from cryptography import x509
 
 from qekm.errors import BadArgument
+from qekm.keypair import dump_key, make_key
 from qekm.v1 import certificates_pb2 as pb
-from qekm_cli.keypairs import dump_key, make_key
 
 from .conftest import Qekm
 from .fake_service import FakeService
@@ -147,7 +147,7 @@ def test_renew_without_a_usable_key_names_it(qekm: Qekm, tmp_path: Path) -> None
     assert f"{home}/pki/anna.key: No such file" in told.err
     (home / "pki/anna.key").write_text("garbage")
     assert (
-        "private key of 'anna' cannot be read"
+        "of 'anna': the private key cannot be read"
         in qekm("certificates", "renew", "anna", "--home", str(home)).err
     )
 

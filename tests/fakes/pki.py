@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from qekm import founding, pki
+from qekm import founding, keypair, pki
 from qekm.home import Home
 from qekm.model import Role
 from qekm.pki import Issuer
@@ -50,7 +50,7 @@ class Forge:
 
     def issue(self, role: Role, name: str, *, days: int = 10, ago_us: int = 0, estate: bytes = b"") -> Files:
         """Issue a proper certificate, perhaps a while ago, and return its files."""
-        key = pki.make_key()
+        key = keypair.make_key()
         subject = Subject(estate or self.estate, role, name)
         leaf = self.issuer.issue(subject, key.public_key(), now_us() - ago_us, days, os.urandom)
         return self.keep(name, leaf, key)
@@ -65,7 +65,7 @@ class Forge:
         usages: Sequence[x509.ObjectIdentifier] = (CLIENT,),
     ) -> Files:
         """Build a certificate that our own code would never issue, and return its files."""
-        key, by = pki.make_key(), issuer or self.issuer
+        key, by = keypair.make_key(), issuer or self.issuer
         start = datetime.now(UTC) - timedelta(hours=1)
         builder = (
             x509.CertificateBuilder()
@@ -85,7 +85,7 @@ class Forge:
 
     def counterfeit(self, name: str, trusted: str) -> Files:
         """Copy a trusted certificate field by field, with a key of our own that also signs it."""
-        key = pki.make_key()
+        key = keypair.make_key()
         model = x509.load_pem_x509_certificate(self.home.certificate(trusted).read_bytes())
         builder = (
             x509.CertificateBuilder()
@@ -103,7 +103,7 @@ class Forge:
     def keep(self, name: str, leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Files:
         """Write a certificate and its key to pki/."""
         self.home.certificate(name).write_bytes(pki.pem(leaf))
-        self.home.key(name).write_bytes(pki.dump_key(key))
+        self.home.key(name).write_bytes(keypair.dump_key(key))
         return self.files(name)
 
     def uri(self, role: str = "administrator", name: str = "alice") -> str:
@@ -117,7 +117,7 @@ class Pki(Forge):
     def __init__(self, path: Path) -> None:
         home, estate = Home(path), os.urandom(16)
         home.pki.mkdir(parents=True)
-        self.signer = pki.make_key()
+        self.signer = keypair.make_key()
         self.founding = founding.found(estate, [], self.signer.public_key(), now_us(), os.urandom)
         for name, content in self.founding.files.items():
             (home.pki / name).write_bytes(content)

@@ -52,7 +52,7 @@ class Verdict:
         return (
             f"{self.keys:,} keys in the drives' books: {len(self.lost)} lost, {len(self.twice)} given twice, "
             f"{len(self.unreadable)} unreadable, {len(self.free)} still to be given; "
-            f"{self.again} mounts were given their key again, {len(self.changed)} of them another one"
+            f"{self.again} mounts were given their key again, {len(self.changed)} got another one"
         )
 
 
@@ -65,8 +65,8 @@ def read_book(*books: Path) -> list[Entry]:
 def judge(home: Home, books: Iterable[Path]) -> Verdict:
     """Compare books with the store of a home that nobody serves; nothing of it is changed."""
     entries = read_book(*books)
-    digests = {entry.alias: entry.digest for entry in entries}
-    verdict = Verdict(len(digests))
+    installed = sorted({(entry.alias, entry.digest) for entry in entries})
+    verdict = Verdict(len({alias for alias, _ in installed}))
     with Store.looked_at(home.store) as store:
         ring = unlock(store.slots(), KeyFileSealer(home.root_key), store.estate_id)
         keys = {key.alias: key for key in store.load().keys}
@@ -74,7 +74,7 @@ def judge(home: Home, books: Iterable[Path]) -> Verdict:
     gifts = Counter((record.alias, record.volser) for record in trail if record.event == "key.create")
     verdict.again = sum(count > 1 for count in gifts.values())
     given = gifts.keys() | {(entry.alias, entry.volser) for entry in entries}
-    for alias, digest in digests.items():
+    for alias, digest in installed:
         _compare(alias, digest, keys, ring, verdict)
     verdict.free = sorted(alias for alias, _ in given if alias in keys and keys[alias].state in _NEVER_GIVEN)
     verdict.twice = _ambiguous(given)

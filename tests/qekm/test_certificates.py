@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from qekm import certificates as owner
-from qekm import pki
+from qekm import keypair, pki
 from qekm.certificates import Certificates, DenyList
 from qekm.errors import (
     BadArgument,
@@ -25,7 +25,7 @@ from qekm.secret import Secret
 from qekm.subject import subject_of
 from tests.fakes.pki import DAY_US, Pki, now_us
 
-KEY = pki.make_key().public_key()
+KEY = keypair.make_key().public_key()
 
 
 class Clock:

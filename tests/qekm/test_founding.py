@@ -7,14 +7,14 @@ import os
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from qekm import pki
+from qekm import keypair, pki
 from qekm.founding import found
 from qekm.model import Role
 from qekm.subject import Subject, subject_of
 from tests.fakes.pki import DAY_US, now_us
 
 ESTATE = bytes(range(16))
-SIGNER = pki.make_key().public_key()
+SIGNER = keypair.make_key().public_key()
 
 
 def test_every_file_is_what_its_name_says() -> None:

@@ -17,7 +17,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qekm import pki
+from qekm import keypair, pki
 from qekm.errors import BadCertificate
 from qekm.model import Role
 from qekm.secret import Secret
@@ -25,8 +25,8 @@ from qekm.subject import Subject
 from tests.fakes.pki import DAY_US, now_us
 
 ESTATE = bytes(range(16))
-OWN = pki.make_key()
-REQUEST = pki.make_request(OWN)
+OWN = keypair.make_key()
+REQUEST = keypair.make_request(OWN)
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
 
 
@@ -40,7 +40,7 @@ def leaf_of(issuer: pki.Issuer, role: Role, days: int = 10) -> x509.Certificate:
     """Return a leaf of a role."""
     hosts = ("localhost",) if role in (Role.SERVER, Role.GATEWAY) else ()
     subject = Subject(ESTATE, role, "alice", hosts)
-    return issuer.issue(subject, pki.make_key().public_key(), now_us(), days, os.urandom)
+    return issuer.issue(subject, keypair.make_key().public_key(), now_us(), days, os.urandom)
 
 
 def usages_of(leaf: x509.Certificate) -> set[x509.ObjectIdentifier]:
@@ -137,7 +137,7 @@ def test_an_authority_does_not_show_its_key(issuer: pki.Issuer) -> None:
 
 
 def test_the_signers_certificate_is_a_server_and_no_identity(issuer: pki.Issuer) -> None:
-    signer = issuer.issue_signer(pki.make_key().public_key(), now_us(), os.urandom)
+    signer = issuer.issue_signer(keypair.make_key().public_key(), now_us(), os.urandom)
     assert usages_of(signer) == {SERVER}
     assert signer.subject.rfc4514_string() == "CN=Q-EKM server"
     with pytest.raises(x509.ExtensionNotFound):
@@ -146,7 +146,7 @@ def test_the_signers_certificate_is_a_server_and_no_identity(issuer: pki.Issuer)
 
 
 def test_a_drives_certificate_has_its_serial_once_and_is_no_identity(issuer: pki.Issuer) -> None:
-    drive = issuer.issue_drive(pki.make_key().public_key(), "QEKMDIAG0001", now_us(), 1, os.urandom)
+    drive = issuer.issue_drive(keypair.make_key().public_key(), "QEKMDIAG0001", now_us(), 1, os.urandom)
     assert usages_of(drive) == {CLIENT}
     [serial] = drive.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
     assert serial.value == "QEKMDIAG0001"
@@ -190,9 +190,9 @@ def test_a_request_yields_its_key(key: Any) -> None:
 
 
 def test_our_own_request_yields_its_key() -> None:
-    key = pki.make_key()
-    assert pki.read_request(pki.make_request(key)) == key.public_key()
-    assert serialization.load_pem_private_key(pki.dump_key(key), None) is not None
+    key = keypair.make_key()
+    assert pki.read_request(keypair.make_request(key)) == key.public_key()
+    assert serialization.load_pem_private_key(keypair.dump_key(key), None) is not None
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,8 @@ def test_what_is_no_request_is_refused(junk: bytes) -> None:
 
 
 def test_a_pem_request_is_refused_and_said_to_be_der() -> None:
-    key = pki.make_key()
-    request = x509.load_der_x509_csr(pki.make_request(key))
+    key = keypair.make_key()
+    request = x509.load_der_x509_csr(keypair.make_request(key))
     with pytest.raises(BadCertificate, match="DER"):
         pki.read_request(request.public_bytes(serialization.Encoding.PEM))
 
@@ -259,7 +259,7 @@ def test_a_pem_request_is_refused_and_said_to_be_der() -> None:
 @pytest.mark.parametrize("key", [x25519.X25519PrivateKey.generate().public_key(), None, b"key"])
 def test_what_is_no_signing_key_is_refused(key: object) -> None:
     with pytest.raises(BadCertificate):
-        pki.check_key(key)
+        keypair.check_key(key)
 
 
 def test_two_authorities_of_one_estate_differ_in_name() -> None:

@@ -20,7 +20,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from grpc import aio
 
-from qekm import pki
+from qekm import keypair, pki
 from qekm.errors import NotAllowed, QekmError, RevokedIdentity, RolloverState, ServiceAway, UnknownIdentity
 from qekm.model import Role
 from qekm.pki import Issuer
@@ -80,14 +80,16 @@ def refused(estate: Estate, forge: Forge, name: str, *kinds: type[QekmError]) ->
 def request_for(estate: Estate, name: str) -> bytes:
     """Return a request for the key of a name."""
     key: Any = load_pem_private_key(estate.home.key(name).read_bytes(), None)
-    return pki.make_request(key)
+    return keypair.make_request(key)
 
 
 def have(estate: Estate, role: Role, name: str) -> str:
     """Have a certificate issued over the API and return its serial."""
-    key = pki.make_key()
-    estate.home.key(name).write_bytes(pki.dump_key(key))
-    request = pb.IssueCertificateRequest(csr=pki.make_request(key), role=pb.Role.ValueType(role), name=name)
+    key = keypair.make_key()
+    estate.home.key(name).write_bytes(keypair.dump_key(key))
+    request = pb.IssueCertificateRequest(
+        csr=keypair.make_request(key), role=pb.Role.ValueType(role), name=name
+    )
     with estate.client() as qekm:
         response = qekm.certificates.IssueCertificate(request)
     estate.home.certificate(name).write_bytes(response.pem)
@@ -116,7 +118,7 @@ def test_a_certificate_of_another_authority(shared: tuple[Estate, Forge]) -> Non
 
 def test_a_certificate_of_an_authority_of_the_same_name(shared: tuple[Estate, Forge]) -> None:
     estate, forge = shared
-    twin = Issuer(forge.issuer.certificate, pki.make_key())
+    twin = Issuer(forge.issuer.certificate, keypair.make_key())
     forge.forge("twin", issuer=twin, uris=[forge.uri()])
     refused(estate, forge, "twin", ServiceAway)
 

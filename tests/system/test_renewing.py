@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from qekm import pki
+from qekm import keypair, pki
 from qekm.dkp.frame import MessageType
 from qekm.v1 import certificates_pb2 as pb
 from qekm.v1.server_pb2 import GetStatusRequest, GetVersionRequest
@@ -23,13 +23,13 @@ def leaf(estate: Estate, name: str) -> x509.Certificate:
 def test_a_gateway_renews_its_certificate_and_no_key_request_fails_meanwhile(tmp_path: Path) -> None:
     with made(tmp_path / "home", keys=1024, drive__acceptUnknownDrives="false") as estate:
         estate.start(gateway=False)
-        key = pki.make_key()
+        key = keypair.make_key()
         request = pb.IssueCertificateRequest(
-            csr=pki.make_request(key), role=pb.ROLE_GATEWAY, name="gateway", hosts=["localhost"], days=10
+            csr=keypair.make_request(key), role=pb.ROLE_GATEWAY, name="gateway", hosts=["localhost"], days=10
         )
         with estate.client() as client:
             issued = client.certificates.IssueCertificate(request)
-            estate.home.key("gateway").write_bytes(pki.dump_key(key))
+            estate.home.key("gateway").write_bytes(keypair.dump_key(key))
             estate.home.certificate("gateway").write_bytes(issued.pem)
             estate.start()
             estate.wait_gateway()

@@ -14,7 +14,7 @@ import pytest_asyncio
 from cryptography import x509
 
 from qekm import certificates as owner
-from qekm import pki
+from qekm import keypair, pki
 from qekm.api.certificates import CertificatesServicer
 from qekm.api.journal import Journal
 from qekm.certificates import Certificates
@@ -100,12 +100,12 @@ class Service:
         self, qekm: AsyncClient, role: Role, name: str, **fields: Any
     ) -> pb.IssueCertificateResponse:
         """Have a certificate issued and keep it with its key in the home."""
-        key = pki.make_key()
+        key = keypair.make_key()
         request = pb.IssueCertificateRequest(
-            csr=pki.make_request(key), role=pb.Role.ValueType(role), name=name, **fields
+            csr=keypair.make_request(key), role=pb.Role.ValueType(role), name=name, **fields
         )
         response = await qekm.certificates.IssueCertificate(request)
-        self.pki.home.key(name).write_bytes(pki.dump_key(key))
+        self.pki.home.key(name).write_bytes(keypair.dump_key(key))
         self.pki.home.certificate(name).write_bytes(response.pem)
         return response
 
@@ -114,7 +114,7 @@ class Service:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         key: Any = load_pem_private_key(self.pki.home.key(name).read_bytes(), None)
-        request = pb.RenewCertificateRequest(csr=pki.make_request(key), serial=serial)
+        request = pb.RenewCertificateRequest(csr=keypair.make_request(key), serial=serial)
         response = await qekm.certificates.RenewCertificate(request)
         self.pki.home.certificate(name).write_bytes(response.pem)
         return response
@@ -144,7 +144,7 @@ async def test_a_certificate_is_issued_recorded_and_at_once_of_use(service: Serv
 
 
 async def test_what_cannot_be_issued_is_named_and_leaves_nothing(service: Service) -> None:
-    good = {"csr": pki.make_request(pki.make_key()), "role": pb.ROLE_OPERATOR, "name": "olga"}
+    good = {"csr": keypair.make_request(keypair.make_key()), "role": pb.ROLE_OPERATOR, "name": "olga"}
     bad: list[tuple[dict[str, Any], type[QekmError], str]] = [
         ({"csr": b""}, BadCertificate, ""),
         ({"csr": good["csr"][:-1]}, BadCertificate, ""),  # type: ignore[index]
@@ -175,7 +175,9 @@ async def test_everyone_renews_the_own_certificate_and_an_administrator_anyones(
             for serial in (gateway, service.pki.serial("administrator"), "00"):
                 with pytest.raises(NotAllowed) as caught:
                     await own.certificates.RenewCertificate(
-                        pb.RenewCertificateRequest(csr=pki.make_request(pki.make_key()), serial=serial)
+                        pb.RenewCertificateRequest(
+                            csr=keypair.make_request(keypair.make_key()), serial=serial
+                        )
                     )
             assert caught.value.details == {"role": "operator", "method": "RenewCertificate"}
             mine = await service.renew(own, "olga", olga.certificate.serial.upper())

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from qekm import __version__
-from qekm.pki import make_key, make_request
+from qekm.keypair import make_key, make_request
 from qekm.v1 import certificates_pb2, drives_pb2, groups_pb2
 from qekm.v1 import server_pb2 as pb
 from qekm_gateway.simulator.authority import make_authority
