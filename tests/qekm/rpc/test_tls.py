@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from grpc import aio
 
+from qekm import keypair
 from qekm import pki as certificates
 from qekm.errors import BadCertificate, BadConfiguration, NotInitialised
 from qekm.model import Role
@@ -54,10 +55,10 @@ def _look(port: int) -> str:
 
 def _reissue(pki: Pki) -> tuple[bytes, bytes]:
     """Return a new certificate of the server with a new key, PEM."""
-    key = certificates.make_key()
+    key = keypair.make_key()
     subject = Subject(pki.estate, Role.SERVER, "server", ("localhost", "127.0.0.1"))
     leaf = pki.issuer.issue(subject, key.public_key(), now_us(), 10, os.urandom)
-    return certificates.pem(leaf), certificates.dump_key(key)
+    return certificates.pem(leaf), keypair.dump_key(key)
 
 
 async def test_the_next_connection_gets_the_new_certificate_and_the_open_one_lives_on(pki: Pki) -> None:
@@ -95,7 +96,7 @@ async def test_damaged_or_missing_files_leave_what_was_in_force(pki: Pki) -> Non
 
 async def test_a_new_authority_is_trusted_and_a_removed_one_is_not_from_the_next_connection(pki: Pki) -> None:
     new = certificates.make_issuer(pki.estate, now_us(), os.urandom)
-    key = certificates.make_key()
+    key = keypair.make_key()
     leaf = new.issue(Subject(pki.estate, Role.AUDITOR, "new"), key.public_key(), now_us(), 10, os.urandom)
     old_trust = pki.home.path / "old.pem"
     old_trust.write_bytes(pki.home.trust.read_bytes())
@@ -162,7 +163,7 @@ def test_files_that_make_no_sense_are_named_and_do_not_end_the_process(pki: Pki)
         (pki.server.key, "no certificate and its key"),
     ):
         good = path.read_bytes()
-        locked = certificates.make_key().private_bytes(
+        locked = keypair.make_key().private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
         )
         for bad in (b"", b"junk", good[:200], pki.home.key("gateway").read_bytes(), locked):
