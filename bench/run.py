@@ -39,6 +39,7 @@ PROPERTIES = (
     "drive.creationsPerHour=1000000",
     "dkp.connectionsPerAddress=1000",  # all drives come from one address here
 )
+LOADS = 2  # processes of drives; four were no faster
 PATIENCE_S = 60.0  # for one line of a child
 Child = subprocess.Popen[str]
 
@@ -127,17 +128,18 @@ def key_manager(folder: Path, keys: int) -> Iterator[tuple[dict[str, int], int, 
 
 
 def run(folder: Path, counts: tuple[int, ...], rounds: int, seconds: float) -> dict[int, list[Pair]]:
-    """Measure; drives in two processes, because one could not keep two cores busy."""
+    """Measure; drives in several processes, because one could not keep two cores busy."""
     echo.make_certificates(folder)
     dump_authority(folder / "drives", make_authority(time.time_ns() // 1000))
     keys = int(rounds * seconds * len(counts) * KEYS_A_SECOND) + 4_096
-    half = (max(counts) + 1) // 2
-    print(f"making a key manager with {keys} keys, and {2 * half} drives", flush=True)
+    share = -(-max(counts) // LOADS)
+    print(f"making a key manager with {keys} keys, and {LOADS * share} drives", flush=True)
     pairs: dict[int, list[Pair]] = {count: [] for count in counts}
     with ExitStack() as stack:
         servers, port, anchor = stack.enter_context(key_manager(folder, keys))
         program = (HERE / "drives.py", str(port), anchor, folder / "drives")
-        drives = [stack.enter_context(child(*program, str(first), str(half))) for first in (0, half)]
+        firsts = range(0, LOADS * share, share)
+        drives = [stack.enter_context(child(*program, str(first), str(share))) for first in firsts]
         server = stack.enter_context(child(HERE / "echo.py", "serve", folder))
         client = [stack.enter_context(child(HERE / "echo.py", "call", folder, hear(server)[0]))]
         for process in drives:

@@ -14,8 +14,7 @@ from qekm.rpc.frames import to_step
 from qekm.v1.serving_pb2 import Reply, Step
 from qekm_gateway.translate import Waiter
 
-# Batches in flight. Two took a fifth more CPU for an exchange and were no faster, at 16 and at 128 drives.
-WINDOW = 1
+WINDOW = 2  # batches in flight: the next is decided while the former is written to a slow disk
 BATCH = 64  # steps in one
 DEADLINE = 1.5  # seconds from submit to reply; a client goes to its next server after 2 (docs/protocol.md)
 STALL = 5.0  # seconds after which a batch without all its replies means that the stream is dead
