@@ -182,7 +182,7 @@ def _claim(home: Home, handle: int) -> None:
     for part in reversed(_PARTS):
         if part not in _HARMLESS and (home.path / part).exists():
             whole = "a key manager already" if home.config.exists() else "a part of a key manager"
-            hint = "" if home.config.exists() else _CUT_OFF
+            hint = None if home.config.exists() else _CUT_OFF
             raise HomeExists(f"{home.path} holds {whole}: {part} is there", hint=hint, home=str(home.path))
     for left in home.path.glob(f"{_BUILD}*"):  # of an init that was killed: the lock tells that it is gone
         shutil.rmtree(left, ignore_errors=True)

@@ -152,6 +152,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
     gateways = [f"gateway  {_process(one)}, drives at {cell(one['addresses'])}" for one in status["gateways"]]
     lines += gateways or [f"gateway  {row['gateway']}"]
     lines += [f"keys     {status['ready_key_count']:,} ready", f"drives   {status['drive_count']:,}"]
+    lines.append(f"anchor   {status['anchor']}")  # what drives are told to believe
     return lines + [f"DEGRADED {cell(line)}" for line in status["degraded"]]
 
 

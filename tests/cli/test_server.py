@@ -25,6 +25,7 @@ def test_status_of_a_whole_key_manager_ends_with_0(qekm: Qekm) -> None:
         "gateway  running, version 0.1.0, pid 4712, drives at [::]:3801",
         "keys     1,024 ready",
         "drives   2",
+        f"anchor   {bytes(32).hex()}",
         "DEGRADED keys are on this disk only (keystore.protect=none)",
     ]
 

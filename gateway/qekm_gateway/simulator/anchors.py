@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from qekm_gateway.simulator.sense import DATA_PROTECT, NOT_AUTHENTICATED, CheckC
 from qekm_gateway.simulator.signatures import Verify, verifier
 
 MAX_CHAIN = 4
+_PIN = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 class Untrusted(CheckCondition):
@@ -118,8 +120,8 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate, below: int)
 
 def load_anchors(pins: Sequence[str], files: Sequence[str | Path]) -> Anchors:
     """Read pins (64 hex digits each) and PEM files of CA certificates; ValueError or OSError."""
-    hashes = [bytes.fromhex(pin) for pin in pins]
-    if any(len(item) != sha256().digest_size for item in hashes):
+    if not all(_PIN.fullmatch(pin) for pin in pins):
         raise ValueError("a server's anchor is a SHA-256: 64 hex digits")
+    hashes = [bytes.fromhex(pin) for pin in pins]
     found = [item for file in files for item in x509.load_pem_x509_certificates(Path(file).read_bytes())]
     return Anchors(hashes, found)

@@ -140,7 +140,7 @@ def test_a_diagnosis_tells_test_by_test_and_by_its_exit_code(desk: Desk) -> None
     ("arguments", "drive", "text"),
     [
         (["request"], "X1", "no drive X1"),
-        (["request", "--anchor", "abc"], FIRST, "fromhex"),
+        (["request", "--anchor", "abc"], FIRST, "64 hex digits"),
         (["request", "--anchor-ca", "/nowhere"], FIRST, "/nowhere"),
         (["request", "--server", "nowhere"], FIRST, "HOST:PORT"),
         (["read", "--cartridge", "/nowhere"], FIRST, "/nowhere"),
