@@ -3,8 +3,7 @@
 An exchange is a drive's whole session for a new key: three frames each way, two signatures by the drive, two
 by the service, all checked, a key wrapped and unwrapped, a confirmation, two durable commits. A call is a
 unary echo of 400 bytes over mTLS with stock options. Both have as many in flight as there are drives. CPU is
-what the kernel accounted to each process. Exits non-zero only if every round
-misses an aim threefold.
+what the kernel accounted to each process. Exits non-zero only if every round misses an aim threefold.
 """
 
 from __future__ import annotations
