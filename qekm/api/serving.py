@@ -25,7 +25,7 @@ from qekm.v1.serving_pb2_grpc import ServingServiceServicer
 
 _log = logging.getLogger(__name__)
 
-WINDOW = 2  # batches under way; measured: 1 is slower, 4 no faster
+WINDOW = 2  # batches under way: the next is decided while the former is written
 MOST_STEPS = 64  # a batch
 MOST_OTHERS = 1_024  # ends and reports a message
 _CODES = frozenset(map(int, Code))
