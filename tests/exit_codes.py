@@ -22,7 +22,7 @@ FOOT = """
 `qekm-simulator` plays drives and has numbers of its own: 2 for a command line or file that cannot be used, 3
 for a drive's check condition, whose sense it prints, 4 for a diagnosis that failed.
 
-This page is made from `qekm/errors.py` and `cli/qekm_cli/exits.py`; a test compares them.
+This page is made from `qekm/errors` and `cli/qekm_cli/exits.py`; a test compares them.
 """
 
 

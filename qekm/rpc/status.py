@@ -45,7 +45,7 @@ _CAUSES = (
 )
 _LONGEST = 1_000  # characters of a message; the details travel in metadata, which is bounded
 
-# Total over the categories of qekm/errors.py (tests/qekm/rpc/test_status.py).
+# Total over the categories of qekm/errors (tests/qekm/rpc/test_status.py).
 CODES: Mapping[type[QekmError], grpc.StatusCode] = MappingProxyType(
     {
         errors.InvalidError: grpc.StatusCode.INVALID_ARGUMENT,

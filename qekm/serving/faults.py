@@ -21,6 +21,7 @@ CODES: Mapping[type[errors.QekmError], Code] = MappingProxyType(
         errors.KeyInUse: Code.EE31,
         errors.StoreDamaged: Code.EE31,
         errors.PoolEmpty: Code.EE34,
+        errors.ReadOnly: Code.EE34,
         errors.TooMany: Code.EE34,
     }
 )
@@ -50,6 +51,22 @@ INTERNAL = frozenset(
         errors.GatewayAway,
         errors.StoreFailed,
         errors.Incident,
+        errors.BadFile,
+        errors.BadShares,
+        errors.UnknownSlot,
+        errors.UnknownApproval,
+        errors.UnknownBackup,
+        errors.UnknownPartner,
+        errors.SlotExists,
+        errors.PartnerExists,
+        errors.LastSlot,
+        errors.KeystoreLocked,
+        errors.ApprovalNeeded,
+        errors.NoBackupTarget,
+        errors.SameSubject,
+        errors.TokenAway,
+        errors.BackupFailed,
+        errors.BackupDamaged,
     }
 )
 """Leaves that are EE0F on purpose, so that a test can tell them from one that was forgotten."""

@@ -1,74 +1,18 @@
-"""The one error tree. Every failure that a caller can act on is a leaf here.
+"""The leaves of the error tree: each names one thing that a caller can act on. Standard library only."""
 
-A category decides how an edge answers: exit code (EXIT_CODES below), gRPC status (qekm/rpc/status.py), drive
-sense code (qekm/serving/faults.py). A leaf names what is wrong. Standard library only.
-"""
-
-from __future__ import annotations
-
-import re
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import ClassVar
-
-_WORD = re.compile(r"(?<!^)(?=[A-Z])")
-
-
-class QekmError(Exception):
-    """Root of the tree: a message names what is wrong, a hint says what to do, details are for programs."""
-
-    hint: ClassVar[str] = ""
-
-    def __init__(self, message: str, *, hint: str | None = None, **details: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.advice = self.hint if hint is None else hint
-        self.details = details
-
-    @classmethod
-    def reason(cls) -> str:
-        """Return the leaf's name for programs, UPPER_SNAKE, as in google.rpc.ErrorInfo.reason."""
-        return _WORD.sub("_", cls.__name__).upper()
+from qekm.errors.kinds import (
+    DeniedError,
+    ExhaustedError,
+    ExistsError,
+    FaultError,
+    IdentityError,
+    InvalidError,
+    NotFoundError,
+    StateError,
+    UnavailableError,
+)
 
 
-# Categories: never raised themselves.
-class InvalidError(QekmError):
-    """What was asked is not well formed; asking again will not help."""
-
-
-class NotFoundError(QekmError):
-    """What was named does not exist, or not for this caller."""
-
-
-class ExistsError(QekmError):
-    """What was to be made is there already."""
-
-
-class StateError(QekmError):
-    """The request is well formed but does not fit the present state."""
-
-
-class DeniedError(QekmError):
-    """The caller is known and may not."""
-
-
-class IdentityError(QekmError):
-    """The caller is not known."""
-
-
-class ExhaustedError(QekmError):
-    """A limit is reached; waiting or an administrator helps."""
-
-
-class UnavailableError(QekmError):
-    """The service cannot answer now; trying again may help."""
-
-
-class FaultError(QekmError):
-    """Something broke that the caller cannot mend."""
-
-
-# Leaves.
 class BadArgument(InvalidError):
     """A field or option has a value that it cannot have; details: field."""
 
@@ -89,6 +33,14 @@ class BadPassword(InvalidError):
 
 class BadCertificate(InvalidError):
     """A certificate, request or chain that cannot be accepted."""
+
+
+class BadFile(InvalidError):
+    """A file that is not what it should be: of another kind, cut off, altered, hostile; details: file."""
+
+
+class BadShares(InvalidError):
+    """Recovery shares that do not belong together, are too few, or were mistyped; details: share."""
 
 
 class UnknownKey(NotFoundError):
@@ -121,6 +73,30 @@ class UnknownCertificate(NotFoundError):
     hint = "list the certificates with: qekm certificates list"
 
 
+class UnknownSlot(NotFoundError):
+    """The keystore has no slot of this name; details: slot."""
+
+    hint = "list the slots with: qekm keystore slots list"
+
+
+class UnknownApproval(NotFoundError):
+    """No request of this id waits for an approval; details: approval."""
+
+    hint = "list the requests with: qekm approvals list"
+
+
+class UnknownBackup(NotFoundError):
+    """No backup has this name; details: backup."""
+
+    hint = "list the backups with: qekm backup list"
+
+
+class UnknownPartner(NotFoundError):
+    """No partner of key exchange has this name; details: partner."""
+
+    hint = "list the partners with: qekm certificates partners"
+
+
 class KeyExists(ExistsError):
     """A key of this alias exists, perhaps in another case."""
 
@@ -135,6 +111,14 @@ class DriveExists(ExistsError):
 
 class AuthorityExists(ExistsError):
     """The drive authority is trusted already."""
+
+
+class SlotExists(ExistsError):
+    """The keystore has a slot of this name; details: slot."""
+
+
+class PartnerExists(ExistsError):
+    """A partner of this name or certificate exists; details: partner."""
 
 
 class HomeExists(ExistsError):
@@ -183,12 +167,46 @@ class LastAdministrator(StateError):
     hint = "issue another administrator's certificate first: qekm certificates issue"
 
 
+class LastSlot(StateError):
+    """Nothing could open the keystore any more."""
+
+    hint = "add another slot first: qekm keystore slots add"
+
+
+class KeystoreLocked(StateError):
+    """A person's act needs a slot of the keystore opened first; details: act."""
+
+    hint = "open one with: qekm keystore unlock"
+
+
+class ApprovalNeeded(StateError):
+    """A second person must approve what was asked; details: approval, the id of the request."""
+
+
+class ReadOnly(StateError):
+    """The store may be an old copy: keys are read, no new ones are given; details: reason."""
+
+    hint = "put the present store back, or make this one the present one with: qekm-server adopt"
+
+
+class NoBackupTarget(StateError):
+    """There is nowhere to put a backup."""
+
+    hint = "name a directory on another file system in the property backup.target"
+
+
 class NotAllowed(DeniedError):
     """The role of the certificate may not call this; details: role, method."""
 
 
 class KeyNotAllowed(DeniedError):
     """The drive's entry does not allow this key's group."""
+
+
+class SameSubject(DeniedError):
+    """Who asked cannot be who approves; details: approval."""
+
+    hint = "another person's certificate is needed: qekm certificates issue"
 
 
 class UnknownIdentity(IdentityError):
@@ -223,6 +241,10 @@ class GatewayAway(UnavailableError):
     hint = "start it with: qekm server start"
 
 
+class TokenAway(UnavailableError):
+    """The PKCS#11 token does not answer or refuses the PIN; details: token."""
+
+
 class StoreFailed(FaultError):
     """A write to the store failed; the service stops and recovers from what is on disk."""
 
@@ -231,30 +253,13 @@ class StoreDamaged(FaultError):
     """A stored row does not verify."""
 
 
+class BackupFailed(FaultError):
+    """A backup could not be made, copied away or proved; details: backup."""
+
+
+class BackupDamaged(FaultError):
+    """A backup that does not prove: cut off, altered, or of another estate; details: backup."""
+
+
 class Incident(FaultError):
     """Anything unforeseen; details: incident, the number under which the service logged it."""
-
-
-# How a program of ours ends. 0: done. 1: an exception that no table knows. 2 is also what a command
-# line that cannot be parsed gives. 5: a check ran to its end and what it checked is not well (the
-# audit trail is broken, a diagnosis failed, a process is down), so that a script can tell a bad
-# verdict from a check that could not be made.
-EXIT_VERDICT = 5
-EXIT_CODES: Mapping[type[QekmError], int] = MappingProxyType(
-    {
-        InvalidError: 2,
-        NotFoundError: 3,
-        ExistsError: 4,
-        StateError: 6,
-        DeniedError: 7,
-        IdentityError: 8,
-        ExhaustedError: 9,
-        UnavailableError: 10,
-        FaultError: 11,
-    }
-)
-
-
-def exit_code(error: BaseException) -> int:
-    """Return the exit code of an error: that of its category, 1 for what is not of this tree."""
-    return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)

@@ -1,0 +1,8 @@
+"""The one error tree. Every failure that a caller can act on is a leaf of it.
+
+A category decides how an edge answers: exit code (EXIT_CODES), gRPC status (qekm/rpc/status.py), drive
+sense code (qekm/serving/faults.py). A leaf names what is wrong.
+"""
+
+from qekm.errors.kinds import *
+from qekm.errors.leaves import *
