@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import resource
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from qekm import __version__
 from qekm.errors import EXIT_VERDICT, BadArgument, QekmError, exit_code
+from qekm.hardening import harden
 from qekm.home import Home
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "qekm-server"
 TRACEBACK = "QEKM_TRACEBACK"  # environment variable: let what is unforeseen through
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 class Parser(argparse.ArgumentParser):
@@ -144,14 +143,6 @@ def renew_certificate(options: argparse.Namespace) -> int:
     who = f"{issued.role.name.lower()}/{issued.name}"
     print(f"{who} renewed: {home.certificate(options.name)}, until {end:%Y-%m-%dT%H:%M:%SZ}")
     return 0
-
-
-def harden() -> None:
-    """Leave no memory of this process on a disk: no core file, and no other process may look into it."""
-    import ctypes
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _parser() -> Parser:
