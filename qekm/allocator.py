@@ -150,9 +150,12 @@ class Allocator:
         """
         if self.find(name).on_exhaustion is not OnExhaustion.REFILL:
             return 0
-        held, ready = self.counts(name)
-        pool = min(held, POOL)
-        return pool - ready if ready <= pool * LOW_WATER else 0
+        if self._keystore.read_only:
+            return 0
+        counts = self._keystore.counts(name)
+        coming = counts[KeyState.READY] + counts[KeyState.GENERATED]  # these wait for a backup
+        pool = min(sum(counts.values()), POOL)
+        return pool - coming if coming <= pool * LOW_WATER else 0
 
     def _own_key(self, drive: Drive) -> Key:
         key = self.check_own(drive.alias, drive.serial)

@@ -22,13 +22,17 @@ from qekm.home import Home
 
 if TYPE_CHECKING:
     from qekm.rpc.tls import Files
+    from qekm.v1.approvals_pb2_grpc import ApprovalsServiceAsyncStub, ApprovalsServiceStub
     from qekm.v1.audit_pb2_grpc import AuditServiceAsyncStub, AuditServiceStub
+    from qekm.v1.backups_pb2_grpc import BackupsServiceAsyncStub, BackupsServiceStub
     from qekm.v1.certificates_pb2_grpc import CertificatesServiceAsyncStub, CertificatesServiceStub
     from qekm.v1.diagnosis_pb2_grpc import DiagnosisServiceAsyncStub, DiagnosisServiceStub
     from qekm.v1.drives_pb2_grpc import DrivesServiceAsyncStub, DrivesServiceStub
     from qekm.v1.groups_pb2_grpc import GroupsServiceAsyncStub, GroupsServiceStub
     from qekm.v1.keystore_pb2_grpc import KeystoreServiceAsyncStub, KeystoreServiceStub
     from qekm.v1.server_pb2_grpc import ServerServiceAsyncStub, ServerServiceStub
+    from qekm.v1.sharing_pb2_grpc import SharingServiceAsyncStub, SharingServiceStub
+    from qekm.v1.slots_pb2_grpc import SlotsServiceAsyncStub, SlotsServiceStub
 
 DEADLINE_S = 30.0
 """Seconds that a call with one answer may take unless it says otherwise."""
@@ -36,7 +40,19 @@ DEADLINE_S = 30.0
 PORT = 3802
 """Where a service listens of which nothing else is known."""
 
-_SERVICES = ("audit", "certificates", "diagnosis", "drives", "groups", "keystore", "server")
+_SERVICES = (
+    "approvals",
+    "audit",
+    "backups",
+    "certificates",
+    "diagnosis",
+    "drives",
+    "groups",
+    "keystore",
+    "server",
+    "sharing",
+    "slots",
+)
 
 
 class _Stubs:
@@ -58,26 +74,34 @@ class Client(_Stubs):
     """The services on a blocking channel."""
 
     if TYPE_CHECKING:
+        approvals: ApprovalsServiceStub
         audit: AuditServiceStub
+        backups: BackupsServiceStub
         certificates: CertificatesServiceStub
         diagnosis: DiagnosisServiceStub
         drives: DrivesServiceStub
         groups: GroupsServiceStub
         keystore: KeystoreServiceStub
         server: ServerServiceStub
+        sharing: SharingServiceStub
+        slots: SlotsServiceStub
 
 
 class AsyncClient(_Stubs):
     """The services on an asyncio channel."""
 
     if TYPE_CHECKING:
+        approvals: ApprovalsServiceAsyncStub
         audit: AuditServiceAsyncStub
+        backups: BackupsServiceAsyncStub
         certificates: CertificatesServiceAsyncStub
         diagnosis: DiagnosisServiceAsyncStub
         drives: DrivesServiceAsyncStub
         groups: GroupsServiceAsyncStub
         keystore: KeystoreServiceAsyncStub
         server: ServerServiceAsyncStub
+        sharing: SharingServiceAsyncStub
+        slots: SlotsServiceAsyncStub
 
 
 @contextmanager

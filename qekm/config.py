@@ -59,6 +59,10 @@ def _text(text: str) -> str:
     return text
 
 
+def _text_or_none(text: str) -> str:
+    return _text(text) if text else ""
+
+
 def _hosts(text: str) -> tuple[str, ...]:
     hosts = tuple(item.strip() for item in text.split(","))
     if not all(_is_host(host) for host in hosts):
@@ -133,12 +137,42 @@ _TABLE = (
     ),
     Property("symmetricKeySet", _text, "default", "original", "Key group of drives that name none."),
     Property(
-        "keystore.protect", _choice("none"), "none", "ours", "Where else a key is kept before it is used."
+        "keystore.protect",
+        _choice("backup", "none"),
+        "backup",
+        "ours",
+        "Where else a key is kept before it is used; none: nowhere, shown as DEGRADED.",
     ),
     Property(
-        "keystore.slot", _choice("key-file", "password"), "key-file", "ours", "What opens the keystore."
+        "keystore.slot",
+        _choice("key-file", "password", "pkcs11"),
+        "key-file",
+        "ours",
+        "What opens the keystore.",
     ),
-    Property("keystore.keyFile", _text, "root.key", "ours", "The key file; relative to the home directory."),
+    Property(
+        "keystore.keyFile",
+        _text,
+        "root.key",
+        "ours",
+        "The key file; relative to the home directory, or credential:NAME for one that systemd passes.",
+    ),
+    Property(
+        "keystore.pkcs11.module",
+        _text_or_none,
+        "",
+        "ours",
+        "The PKCS#11 library of a token, an absolute path.",
+    ),
+    Property("keystore.pkcs11.token", _text, "qekm", "ours", "Label of the token."),
+    Property("keystore.pkcs11.key", _text, "qekm-root", "ours", "Label of the token's key."),
+    Property(
+        "keystore.pkcs11.pinFile",
+        _text,
+        "token.pin",
+        "ours",
+        "The file that holds the token's PIN; relative to the home directory, or credential:NAME.",
+    ),
 )
 
 PROPERTIES: Mapping[str, Property] = MappingProxyType({item.name: item for item in _TABLE})

@@ -57,6 +57,11 @@ class Home:
         return self.store_directory / "qekm.db"
 
     @property
+    def anchor(self) -> Path:
+        """File that tells how far the store has been, unless keystore.anchor names another one."""
+        return self.path / "anchor"
+
+    @property
     def pki(self) -> Path:
         """Directory of certificates and their keys."""
         return self.path / "pki"

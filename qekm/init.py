@@ -18,7 +18,7 @@ from qekm.estate import Estate
 from qekm.founding import Founding, found
 from qekm.home import Home
 from qekm.keystore import Keystore
-from qekm.model import Change, Group, OnExhaustion
+from qekm.model import Change, Group, KeyState, OnExhaustion, Slot
 from qekm.pki import RandomBytes
 from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer
 from qekm.secret import Secret
@@ -87,12 +87,14 @@ def make(
         for name, content in {**founding.files, new.audit_key.name: estate.audit_public_pem}.items():
             _write(new.pki / name, content)
         with Secret(random_bytes(_ROOT_LENGTH)) as root:
-            slots = {sealer.kind: sealer.seal(root)}
+            slot = Slot(sealer.kind, sealer.seal(root), sealer.kind, now_us())
             ring = KeyRing(root, estate_id, random_bytes=random_bytes)
-        keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch)
-        first = _first(estate.dump(ring, founding), founding, wanted, now_us())
+        unprotected = wanted.properties.get("keystore.protect") == "none"
+        first_state = KeyState.READY if unprotected else KeyState.GENERATED
+        keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
+        first = _first([slot, *estate.dump(ring, founding)], founding, wanted, now_us())
         changes = _followed(first, keystore, wanted, tell)
-        Store.create(new.store, estate_id, slots, changes, sign_head=estate.audit_key.sign)
+        Store.create(new.store, estate_id, ring.seals, changes, sign_head=estate.audit_key.sign)
     return Made(estate_id, estate.anchor, key_file)
 
 

@@ -11,8 +11,8 @@ from qekm.config import Settings
 from qekm.drives import Registry
 from qekm.estate import Estate
 from qekm.keystore import Keystore
+from qekm.model import KeyState
 from qekm.pki import RandomBytes, der
-from qekm.sealing import KeyRing
 from qekm.serving import Serving
 from qekm.signing import FrameSigner
 from qekm.store import Store
@@ -35,16 +35,16 @@ class Owners:
     def load(
         cls,
         store: Store,
-        ring: KeyRing,
         settings: Settings,
         server_pem: bytes,
         now_us: Callable[[], int],
         random_bytes: RandomBytes,
     ) -> Owners:
         """Read an open store; `server_pem` is what the service shows. StoreDamaged, StoreFailed."""
-        found = store.load()
+        found, ring = store.load(), store.ring
         estate = Estate.load(found.vaults, found.settings, ring)
-        keystore = Keystore(found.keys, ring, now_us, random_bytes, estate.tag, estate.epoch)
+        first_state = KeyState.READY if settings["keystore.protect"] == "none" else KeyState.GENERATED
+        keystore = Keystore(found.keys, ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
         allocator = Allocator(found.groups, keystore, now_us)
         registry = Registry(found.drives, found.authorities, found.blocked, now_us)
         certificates = Certificates(

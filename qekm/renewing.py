@@ -40,13 +40,12 @@ def renew(
     files = Files(home.certificate(name), home.key(name), home.trust)
     serial, key = _read(files, name)
     try:
-        store = Store.open(home.store)
+        store = Store.open(home.store, unlock(sealer), anchor=home.anchor)
     except StoreInUse as error:
         hint = "while the service runs: qekm certificates renew; else stop it first: qekm server stop"
         raise StoreInUse(error.message, hint=hint, **error.details) from None
     try:
-        ring = unlock(store.slots(), sealer, store.estate_id)
-        found = store.load()
+        found, ring = store.load(), store.ring
         server_pem = home.certificate("server").read_bytes()
         owner = Certificates(
             store.estate_id, found.vaults, found.certificates, server_pem, ring, now_us, random_bytes

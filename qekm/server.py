@@ -74,7 +74,7 @@ def run_service(options: argparse.Namespace) -> int:
     home.require()
     log.configure(PROGRAM, options.log_level)
     settings = Settings.load(home.config)
-    sealer = sealer_of(home, settings["keystore.slot"], settings["keystore.keyFile"], _means(options))
+    sealer = sealer_of(home, settings, _means(options))
     try:
         uvloop.run(serve(home, settings, sealer))
     except QekmError:
@@ -137,7 +137,7 @@ def renew_certificate(options: argparse.Namespace) -> int:
     home = Home.find(options.home)
     home.require()
     settings = Settings.load(home.config)
-    sealer = sealer_of(home, settings["keystore.slot"], settings["keystore.keyFile"], _means(options))
+    sealer = sealer_of(home, settings, _means(options))
     issued = renew(home, sealer, options.name, now_us)
     end = datetime.fromtimestamp(issued.expire_time_us // 1_000_000, UTC)
     who = f"{issued.role.name.lower()}/{issued.name}"

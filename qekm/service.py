@@ -18,14 +18,15 @@ from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import SERVICE, Strangers, occurred, stranger
 from qekm.config import Settings
 from qekm.errors import Draining, QekmError, StoreFailed
-from qekm.estate import UNPROTECTED
+from qekm.estate import BEHIND, UNPROTECTED
 from qekm.home import Home
 from qekm.listeners import Listeners
+from qekm.model import Change, Outcome, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
-from qekm.sealing import KeyRing, Sealer
+from qekm.sealing import Sealer
 from qekm.source import host_of
 from qekm.store import Store
 from qekm.unlocking import unlock
@@ -44,14 +45,13 @@ class Service:
         home: Home,
         settings: Settings,
         store: Store,
-        ring: KeyRing,
         now_us: Callable[[], int] = clock.now_us,
         random_bytes: RandomBytes = os.urandom,
     ) -> None:
         """Read an open store; StoreDamaged, StoreFailed, NotInitialised for a missing certificate."""
         self._store, self._now_us = store, now_us
         self._files = Files(home.certificate("server"), home.key("server"), home.trust)
-        self.owners = Owners.load(store, ring, settings, self._files.read()[0], now_us, random_bytes)
+        self.owners = Owners.load(store, settings, self._files.read()[0], now_us, random_bytes)
         gc.freeze()  # what was loaded stays; a full collection of a million keys would take 0.1 s
         self._refusals = Strangers("rpc.refuse")
         self.gateways = Gateways()
@@ -77,13 +77,27 @@ class Service:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
         self._store.start(self.owners.estate.audit_key.sign, self._fail)
         record = occurred(self._now_us(), "server.start", SERVICE, message=f"version {__version__}")
-        await self._store.commit([*self.owners.serving.recover(), record])
+        await self._store.commit([*self._behind(), *self.owners.serving.recover(), record])
         await self.upkeep.renew()
         ports = await self.listeners.start()
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
         _log.warning("DEGRADED: %s", UNPROTECTED)
         return ports
+
+    def _behind(self) -> list[Change]:
+        """Give no new keys from a store that may be an old copy, now and after every start."""
+        settings, found = self.owners.settings, self._store.behind
+        told = settings.get(BEHIND, "")
+        if not (told or found):
+            return []
+        self.owners.keystore.freeze(told or found)
+        _log.error("READ ONLY: %s", told or found)
+        if told:
+            return []
+        settings[BEHIND] = found
+        record = occurred(self._now_us(), "store.behind", SERVICE, Outcome.FAILURE, message=found)
+        return [Setting(BEHIND, found), record]
 
     def end(self) -> None:
         """Have `wait` return: the service is to stop."""
@@ -149,9 +163,9 @@ async def serve(home: Home, settings: Settings, sealer: Sealer) -> None:
 
     BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
     """
-    store = Store.open(home.store)
+    store = Store.open(home.store, unlock(sealer), anchor=home.anchor)
     try:
-        service = Service(home, settings, store, unlock(store.slots(), sealer, store.estate_id))
+        service = Service(home, settings, store)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.end)

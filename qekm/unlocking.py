@@ -1,19 +1,22 @@
-"""What opens a store: the key file, or a password from a file or descriptor; no argument, no variable."""
+"""What opens a store: a key file, a token, or a password; secrets come from files and descriptors only."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from qekm.config import Settings
 from qekm.errors import BadConfiguration, BadPassword
 from qekm.home import Home
-from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer
+from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer, TokenKey, TokenSealer, read_private
+from qekm.sealing.slot import kind_of
 from qekm.secret import Secret
+from qekm.store import Locked
 
 _LONGEST = 4_096 + 2  # bytes: 1,024 characters of UTF-8 and a line end
-PASSWORD, KEY_FILE = "password", "key-file"
+_CREDENTIAL = "credential:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +50,83 @@ class Means:
         return Secret(content.removesuffix(b"\n").removesuffix(b"\r"))
 
 
-def sealer_of(home: Home, kind: str, key_file: str, means: Means) -> Sealer:
-    """Return what opens a store of this slot; BadConfiguration, BadPassword say what to give instead.
-
-    kind, key_file: keystore.slot and keystore.keyFile of the settings.
-    """
-    if kind == PASSWORD:
+def sealer_of(
+    home: Home, settings: Settings, means: Means, environ: Mapping[str, str] = os.environ
+) -> Sealer:
+    """Return what opens a store of these settings; BadConfiguration, BadPassword say what to give instead."""
+    kind = settings["keystore.slot"]
+    if kind == PasswordSealer.kind:
         if not means.password_named:
             hint = "name it with --password-file or --password-fd"
             raise BadPassword("the keystore is opened by a password, and none was given", hint=hint)
         return PasswordSealer(means.password())
+    what = "a key file" if kind == KeyFileSealer.kind else "a PKCS#11 token"
     if means.password_named:
-        raise BadConfiguration("the keystore is opened by a key file (keystore.slot), not by a password")
-    return KeyFileSealer(means.key_file or home.path / key_file)
+        raise BadConfiguration(f"the keystore is opened by {what} (keystore.slot), not by a password")
+    credentials = _credentials(environ)
+    if kind == KeyFileSealer.kind:
+        path = means.key_file or _located(settings["keystore.keyFile"], home, credentials)
+        return KeyFileSealer(path, credentials=credentials)
+    if means.key_file is not None:
+        raise BadConfiguration(f"the keystore is opened by {what} (keystore.slot), not by a key file")
+    place = TokenKey(*(settings[f"keystore.pkcs11.{part}"] for part in ("module", "token", "key")))
+    return TokenSealer(
+        place, _pin(_located(settings["keystore.pkcs11.pinFile"], home, credentials), credentials)
+    )
 
 
-def unlock(slots: Mapping[str, bytes], sealer: Sealer, estate_id: bytes) -> KeyRing:
-    """Return the key ring of a store; BadConfiguration if it has no such slot, BadPassword, StoreDamaged."""
-    slot = slots.get(sealer.kind)
-    if slot is None:
-        has = ", ".join(sorted(slots))
-        raise BadConfiguration(f"the store has no slot {sealer.kind} (keystore.slot); it has {has}")
-    with sealer.unseal(slot) as root:
-        return KeyRing(root, estate_id)
+def _credentials(environ: Mapping[str, str]) -> Path | None:
+    """Return the directory in which systemd passes this service's credentials (systemd.exec(5))."""
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    return Path(directory) if directory else None
+
+
+def _located(text: str, home: Home, credentials: Path | None) -> Path:
+    """Return the path that a property names; BadConfiguration for a credential that cannot be one."""
+    name = text.removeprefix(_CREDENTIAL)
+    if name == text:
+        return home.path / text
+    if name in ("", ".", "..") or "/" in name:
+        raise BadConfiguration(f"{text} names no credential", hint="a credential's name is a plain file name")
+    if credentials is None:
+        hint = f"pass it with LoadCredential={name}:PATH in the unit, and start that"
+        raise BadConfiguration(f"{text} is named, and systemd passed no credentials", hint=hint)
+    return credentials / name
+
+
+def _pin(path: Path, credentials: Path | None) -> Secret:
+    """Read a token's PIN, without its line end."""
+    option = "keystore.pkcs11.pinFile"
+    content = read_private(path, _LONGEST, title="PIN file", option=option, credentials=credentials)
+    if len(content) > _LONGEST:
+        raise BadConfiguration(f"the PIN file {path} has more than {_LONGEST:,} bytes", file=str(path))
+    return Secret(content.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def unlock(sealer: Sealer) -> Callable[[Locked], KeyRing]:
+    """Return what opens a locked store with this sealer.
+
+    It raises BadConfiguration if the store has no slot of this kind, BadPassword, StoreDamaged.
+    """
+
+    def opened(locked: Locked) -> KeyRing:
+        with root_of(locked.slots, sealer) as root:
+            return KeyRing(root, locked.estate_id, versions=locked.versions)
+
+    return opened
+
+
+def root_of(slots: Mapping[str, bytes], sealer: Sealer) -> Secret:
+    """Return the root key from the first slot that a sealer opens; errors as `unlock`."""
+    failure: BadPassword | None = None
+    for sealed in slots.values():
+        if kind_of(sealed) != sealer.kind:
+            continue
+        try:
+            return sealer.unseal(sealed)
+        except BadPassword as error:
+            failure = error
+    if failure is not None:
+        raise failure
+    kinds = ", ".join(sorted({kind_of(sealed) for sealed in slots.values()}))
+    raise BadConfiguration(f"the store has no slot of kind {sealer.kind} (keystore.slot); it has {kinds}")

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from qekm.api.endings import Endings
 from qekm.api.fields import chosen, sized, stamp
 from qekm.api.journal import Journal
+from qekm.api.openings import Openings
 from qekm.api.paging import Paged, cut
 from qekm.api.requests import Order, Orders
 from qekm.errors import BadArgument, UnknownKey
@@ -29,7 +31,7 @@ class Uses(Protocol):
         """Return uses of keys, oldest first, each with its number."""
 
 
-class KeystoreServicer(KeystoreServiceServicer):
+class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
     """Thin: questions to the owner, and the batches of GenerateKeys."""
 
     def __init__(self, owners: Owners, uses: Uses, journal: Journal, orders: Orders, slot: str) -> None:

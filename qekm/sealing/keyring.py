@@ -1,15 +1,21 @@
 """What the root key keeps: data keys and the service's own secrets.
 
-root ─ HKDF-SHA256, salt estate id ─┬ record key ─ HKDF-Expand per key ─ AES-256-GCM over one data key
+root ─ HKDF-SHA256, salt estate id ─┬ record key vN ─ HKDF-Expand per key ─ AES-256-GCM over one data key
                                     ├ vault key ─ HKDF-Expand per vault ─ AES-256-GCM over one secret
-                                    └ check key ─ HMAC-SHA256 over a data key, 4 bytes
+                                    ├ check key ─ HMAC-SHA256 over a data key, 4 bytes
+                                    ├ backup key ─ AES-256-GCM over the key of one backup
+                                    └ seals: row, element and store root keys (seals.py)
+
+Each box names the version of its record key. Rotation adds a version for new boxes; old ones are sealed anew,
+and the old version is forgotten when none is left. A ring holds derived keys only, so a new version takes the
+root key again.
 """
 
 from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 
 from cryptography.exceptions import InvalidTag
@@ -19,40 +25,70 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from qekm.errors import StoreDamaged
 from qekm.model import Key, Vault
+from qekm.sealing.seals import Seals
 from qekm.secret import Secret
 
-_BOX = Struct(">BH12s")  # format, version of the record key, nonce
-_FORMAT, _KEY_VERSION = 1, 1
+_BOX = Struct(">BH12s")  # format, version of the key, nonce
+_FORMAT = 1
+_ONLY = 1  # version of the vault and backup keys, which are not rotated
 
 
 class KeyRing:
     """Everything that is sealed under one root key, for one estate."""
 
-    __slots__ = ("_check", "_estate_id", "_random_bytes", "_record", "_vault")
+    __slots__ = ("_backup", "_check", "_estate_id", "_random_bytes", "_records", "_vault", "seals")
 
     def __init__(
-        self, root: Secret, estate_id: bytes, *, random_bytes: Callable[[int], bytes] = os.urandom
+        self,
+        root: Secret,
+        estate_id: bytes,
+        *,
+        versions: Sequence[int] = (1,),
+        random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        def derive(purpose: bytes) -> bytes:
-            return HKDF(SHA256(), 32, estate_id, b"QEKM " + purpose + b" KEY 1").derive(root.reveal())
-
+        """Derive every key; `versions` are those of the record key in use, the last one for new boxes."""
         self._estate_id = estate_id
         self._random_bytes = random_bytes
-        self._record, self._vault, self._check = derive(b"RECORD"), derive(b"VAULT"), derive(b"CHECK")
+        self._records = {version: self._derive(root, b"RECORD", version) for version in versions}
+        self._vault, self._check = self._derive(root, b"VAULT"), self._derive(root, b"CHECK")
+        self._backup = self._derive(root, b"BACKUP")
+        self.seals = Seals(lambda purpose: self._derive(root, purpose))
+
+    @property
+    def version(self) -> int:
+        """Return the version of the record key that new boxes get."""
+        return max(self._records)
+
+    def rotate(self, root: Secret) -> int:
+        """Add a version of the record key for new boxes and return it; StoreDamaged for another root key."""
+        if not hmac.compare_digest(self._derive(root, b"CHECK"), self._check):
+            raise StoreDamaged("this is not the root key of the store")
+        version = self.version + 1
+        self._records[version] = self._derive(root, b"RECORD", version)
+        return version
+
+    def forget(self, before: int) -> None:
+        """Drop the record keys of versions that no box has any more."""
+        self._records = {version: key for version, key in self._records.items() if version >= before}
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a key ring is not pickled")
 
     def seal_key(self, material: Secret, key_id: bytes, alias: str, created_seq: int, epoch: int) -> bytes:
         """Return a data key's sealed material, bound to the key's identity."""
-        return self._seal(
-            self._record, key_id, material.reveal(), self._key_aad(key_id, alias, created_seq, epoch)
-        )
+        aad = self._key_aad(key_id, alias, created_seq, epoch)
+        version = self.version
+        return self._seal(self._records[version], version, key_id, material.reveal(), aad)
+
+    def reseal_key(self, key: Key) -> bytes:
+        """Return a key's material sealed under the present version of the record key; StoreDamaged."""
+        with self.open_key(key) as material:
+            return self.seal_key(material, key.key_id, key.alias, key.created_seq, key.epoch)
 
     def open_key(self, key: Key) -> Secret:
         """Return a data key's material; StoreDamaged unless it, its identity and its check value verify."""
         aad = self._key_aad(key.key_id, key.alias, key.created_seq, key.epoch)
-        material = self._open(self._record, key.key_id, key.sealed, aad)
+        material = self._open(self._records, key.key_id, key.sealed, aad)
         if material is None or not hmac.compare_digest(self._tell(material), key.check_value):
             raise StoreDamaged(f"key {key.alias} does not verify", alias=key.alias)
         return Secret(material)
@@ -63,25 +99,42 @@ class KeyRing:
 
     def seal_vault(self, name: str, value: bytes) -> bytes:
         """Return a secret of the service sealed under its name."""
-        return self._seal(self._vault, name.encode(), value, self._vault_aad(name))
+        return self._seal(self._vault, _ONLY, name.encode(), value, self._vault_aad(name))
 
     def open_vault(self, vault: Vault) -> Secret:
         """Return the secret of a vault; StoreDamaged unless it verifies under the vault's name."""
-        value = self._open(self._vault, vault.name.encode(), vault.sealed, self._vault_aad(vault.name))
+        aad = self._vault_aad(vault.name)
+        value = self._open({_ONLY: self._vault}, vault.name.encode(), vault.sealed, aad)
         if value is None:
             raise StoreDamaged(f"vault {vault.name} does not verify", vault=vault.name)
         return Secret(value)
 
-    def _seal(self, key: bytes, info: bytes, value: bytes, aad: bytes) -> bytes:
-        head = _BOX.pack(_FORMAT, _KEY_VERSION, nonce := self._random_bytes(12))
+    def wrap_backup(self, key: Secret, about: bytes) -> bytes:
+        """Return the key of one backup, bound to what the backup says of itself."""
+        return self._seal(self._backup, _ONLY, about[:32], key.reveal(), self._backup_aad(about))
+
+    def unwrap_backup(self, wrapped: bytes, about: bytes) -> Secret | None:
+        """Return the key of a backup of this estate; None if it is another's, or was altered."""
+        key = self._open({_ONLY: self._backup}, about[:32], wrapped, self._backup_aad(about))
+        return None if key is None else Secret(key)
+
+    def _derive(self, root: Secret, purpose: bytes, version: int = 1) -> bytes:
+        info = b"QEKM %s KEY %d" % (purpose, version)
+        return HKDF(SHA256(), 32, self._estate_id, info).derive(root.reveal())
+
+    def _seal(self, key: bytes, version: int, info: bytes, value: bytes, aad: bytes) -> bytes:
+        head = _BOX.pack(_FORMAT, version, nonce := self._random_bytes(12))
         return head + _cipher(key, info).encrypt(nonce, value, head + aad)
 
-    def _open(self, key: bytes, info: bytes, sealed: bytes, aad: bytes) -> bytes | None:
+    def _open(self, keys: Mapping[int, bytes], info: bytes, sealed: bytes, aad: bytes) -> bytes | None:
         head, body = sealed[: _BOX.size], sealed[_BOX.size :]
-        if len(body) < 16 or head[:3] != _BOX.pack(_FORMAT, _KEY_VERSION, b"")[:3]:
+        if len(body) < 16:
+            return None
+        format_, version, nonce = _BOX.unpack(head)
+        if format_ != _FORMAT or version not in keys:
             return None
         try:
-            return _cipher(key, info).decrypt(head[3:], body, head + aad)
+            return _cipher(keys[version], info).decrypt(nonce, body, head + aad)
         except InvalidTag:
             return None
 
@@ -95,6 +148,9 @@ class KeyRing:
     def _vault_aad(self, name: str) -> bytes:
         return _prefixed(self._estate_id, b"QEKM VAULT 1", name.encode())
 
+    def _backup_aad(self, about: bytes) -> bytes:
+        return _prefixed(self._estate_id, b"QEKM BACKUP 1", about)
+
 
 def _cipher(key: bytes, info: bytes) -> AESGCM:
     """Return the cipher of one row: a key of its own, so that no nonce meets another row's."""
@@ -103,3 +159,8 @@ def _cipher(key: bytes, info: bytes) -> AESGCM:
 
 def _prefixed(*fields: bytes) -> bytes:
     return b"".join([len(field).to_bytes(4, "big") + field for field in fields])
+
+
+def version_of(sealed: bytes) -> int:
+    """Return the version of the record key that sealed material names; 0 for a destroyed key's."""
+    return int.from_bytes(sealed[1:3]) if len(sealed) >= _BOX.size else 0

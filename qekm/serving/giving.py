@@ -70,8 +70,11 @@ def _put_aside(desk: Desk, session: Session, key: Key, now_us: int, changes: Cha
 
     Names can be guessed; or a cartridge has it already, and this store is an old copy.
     """
-    given = desk.keystore.assign(key, now_us, (session.claim.serial, b"", session.subject.volser))
-    changes.append(desk.keystore.mark(given, KeyState.SUSPECT))
+    if key.state is KeyState.GENERATED or desk.keystore.read_only:
+        changes.append(desk.keystore.mark(key, KeyState.QUARANTINED))
+    else:
+        given = desk.keystore.assign(key, now_us, (session.claim.serial, b"", session.subject.volser))
+        changes.append(desk.keystore.mark(given, KeyState.SUSPECT))
     reason = "a drive named it as a cartridge's key, but it was never given out"
     changes.append(audit.key_suspected(now_us, session.subject, key.alias, reason))
 
@@ -104,7 +107,7 @@ def _choose(desk: Desk, drive: Drive | None, now_us: int, changes: Changes) -> K
         return desk.allocator.choose(drive, desk.registry.names_key)
     except PoolEmpty as empty:
         group = desk.allocator.find(empty.details["group"])
-        if group.on_exhaustion is not OnExhaustion.REFILL:
+        if group.on_exhaustion is not OnExhaustion.REFILL or desk.keystore.must_wait:
             raise
     (key,) = desk.keystore.generate(1, group.name)
     changes += (key, audit.keys_refilled(now_us, [key], group.name))

@@ -93,6 +93,13 @@ def upsert(dialect: str, table: Table, mutable: tuple[str, ...] | None, version:
     )
 
 
+def copy_to(engine: Engine, path: Path) -> None:
+    """Write what one read transaction sees into a new file, compact, without a log; not synced."""
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.execute("VACUUM INTO ?", (str(path),))
+
+
 def checkpoint(connection: Connection) -> None:
     """Move commits from the log into the file, as far as readers allow; raises when a sync fails."""
     # On the driver's connection: SQLAlchemy's would begin a transaction, and none may be open.

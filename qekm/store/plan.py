@@ -11,10 +11,13 @@ from qekm.model import AuditRecord, Change, Removal
 from qekm.store import tables
 from qekm.store.chain import Head, Sign, head_message, link
 from qekm.store.engine import upsert
+from qekm.store.ledger import Draft, Ledger
 from qekm.store.rows import REMOVABLE, SHAPES, Row, link_row
 
 Unit = Sequence[Change]
 Step = tuple[str, list[Row]]  # an SQL text with positional parameters, and the rows for its executemany
+
+_SHAPES = {noun: (shape, shape.table.name, shape.version_at) for noun, shape in SHAPES.items()}
 
 
 class UnplannableError(Exception):
@@ -28,6 +31,7 @@ class Statements:
     write: Mapping[type, str]
     remove: Mapping[type, str]
     chain: str  # inserts audit records; the only statement that ever names their table for writing
+    root: str
 
     @classmethod
     def compile(cls, dialect: Dialect) -> Statements:
@@ -36,6 +40,7 @@ class Statements:
         def text(statement: ClauseElement) -> str:
             return str(statement.compile(dialect=dialect))
 
+        root = tuple(column.name for column in tables.roots.columns if not column.primary_key)
         return cls(
             {
                 noun: text(upsert(dialect.name, shape.table, shape.mutable, shape.version))
@@ -43,6 +48,7 @@ class Statements:
             },
             {noun: text(_removal(SHAPES[noun].table)) for noun in REMOVABLE},
             text(upsert(dialect.name, tables.audit, None)),
+            text(upsert(dialect.name, tables.roots, root)),
         )
 
 
@@ -51,14 +57,19 @@ def _removal(table: Table) -> Delete:
 
 
 def plan(
-    units: Sequence[Unit], head: Head, sign: Sign | None, statements: Statements
-) -> tuple[list[Step], Head]:
-    """Return the statements of one transaction in order, and the head of the trail after it.
+    units: Sequence[Unit],
+    ledger: Ledger,
+    sign: Sign | None,
+    statements: Statements,
+    anchored: bool = False,
+) -> tuple[list[Step], Draft]:
+    """Return the statements of one transaction in order, and what the ledger takes once it is committed.
 
     Rows of one kind go together, parents before children; only a removal is a barrier, so that a row may
-    go and come back in one transaction. The last audit record carries the commit's signature. Raises
-    UnplannableError.
+    go and come back in one transaction. The last audit record carries the commit's signature; the store root
+    is written last. anchored: an anchor file tells of this commit. Raises UnplannableError.
     """
+    draft, head = Draft(ledger), ledger.root.head
     steps: list[Step] = []
     pending: dict[type, list[Row]] = {noun: [] for noun in SHAPES}
     trail: list[Row] = []
@@ -73,9 +84,9 @@ def plan(
                 elif isinstance(change, Removal):
                     steps += _flush(pending, statements)
                     steps.append((statements.remove[change.kind], [(change.name,)]))
+                    draft.remove(SHAPES[change.kind].table.name, change.name)
                 else:
-                    kind = type(change)
-                    pending[kind].append(SHAPES[kind].to_row(change))
+                    _write(draft, pending[type(change)], change)
     except Exception as error:
         raise UnplannableError("a change cannot be stored") from error
     steps += _flush(pending, statements)
@@ -83,7 +94,22 @@ def plan(
         signature = sign(head_message(sequence, hash_)) if sign else None
         trail[-1] = (*trail[-1][:-1], signature)
         steps.append((statements.chain, trail))
-    return steps, Head(sequence, hash_)
+    mac = draft.close(Head(sequence, hash_), anchored)
+    root = draft.root
+    steps.append((statements.root, [(1, root.epoch, root.sequence, root.rows, int(root.anchored), mac)]))
+    return steps, draft
+
+
+def _write(draft: Draft, rows: list[Row], change: Change) -> None:
+    """Add the row of a change with its MAC, unless a newer version of the row was written already."""
+    shape, table, version_at = _SHAPES[type(change)]
+    row = shape.to_row(change)
+    if shape.mutable is None:
+        rows.append(draft.append(table, row))
+        return
+    mac = draft.write(table, row, row[version_at] if shape.version else 0)
+    if mac is not None:
+        rows.append((*row, mac))
 
 
 def _flush(pending: dict[type, list[Row]], statements: Statements) -> list[Step]:

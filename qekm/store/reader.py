@@ -15,6 +15,7 @@ from qekm.model import Cartridge, Outcome
 from qekm.store import snapshot, tables
 from qekm.store.chain import Head, Link
 from qekm.store.engine import translated
+from qekm.store.locked import Locked, look
 from qekm.store.rows import link_of
 
 _CHUNK = 1_000
@@ -31,10 +32,9 @@ class Reader:
             raise StoreDamaged("the store does not tell its estate")
         self.estate_id: bytes = rows[0]
 
-    def slots(self) -> dict[str, bytes]:
-        """Return the sealed root key by name of its slot."""
-        with translated(), self._engine.connect() as connection:
-            return {row.name: row.sealed for row in connection.execute(select(tables.slots))}
+    def locked(self) -> Locked:
+        """Return what unlocking needs, as it lies there."""
+        return look(self._engine)
 
     def load(self) -> snapshot.Snapshot:
         """Read everything that lives in memory while the service runs."""
@@ -102,4 +102,4 @@ class Reader:
         if alias:
             query = query.where(columns.alias == alias)
         with translated(), self._engine.connect() as connection:
-            return [(row[0], Cartridge(*row[1:])) for row in connection.execute(query)]
+            return [(row[0], Cartridge(*row[1:6])) for row in connection.execute(query)]

@@ -13,8 +13,12 @@ from typing import Any
 from sqlalchemy import Table
 
 from qekm.model import (
+    Approval,
+    ApprovalState,
     AuditRecord,
     Authority,
+    Backup,
+    BackupState,
     BlockedKey,
     Cartridge,
     Certificate,
@@ -26,8 +30,10 @@ from qekm.model import (
     LabelMode,
     OnExhaustion,
     Outcome,
+    Partner,
     Role,
     Setting,
+    Slot,
     Vault,
 )
 from qekm.store import tables
@@ -43,6 +49,7 @@ _KEY_STATES = {int(state): state for state in KeyState}  # a look-up costs a qua
 class Shape:
     """A noun's table, the columns that a later write may change (None: only ever inserted), and its row.
 
+    to_row: the values without the MAC, and without the number that the store counts where nothing is mutable.
     version: the column by which a late write of an older state is told from a newer one; empty if none.
     """
 
@@ -50,6 +57,11 @@ class Shape:
     mutable: tuple[str, ...] | None
     to_row: Callable[[Any], Row]
     version: str = ""
+
+    @property
+    def version_at(self) -> int:
+        """Return the place of the version in a row; -1 if there is none."""
+        return [column.name for column in self.table.columns].index(self.version) if self.version else -1
 
 
 def _names(names: tuple[str, ...]) -> str:
@@ -73,6 +85,8 @@ def _key(key: Key) -> Row:
         key.drive_serial,
         key.volser,
         key.mount_id,
+        key.destroy_time_us,
+        key.former,
     )
 
 
@@ -117,6 +131,55 @@ def _group(group: Group) -> Row:
     return (group.name, int(group.on_exhaustion), int(group.is_default), group.create_time_us)
 
 
+def _approval(item: Approval) -> Row:
+    return (
+        item.approval_id,
+        item.action,
+        item.digest,
+        item.summary,
+        item.requester,
+        item.create_time_us,
+        item.expire_time_us,
+        int(item.state),
+        item.decider,
+        item.decide_time_us,
+    )
+
+
+def _backup(item: Backup) -> Row:
+    return (
+        item.name,
+        item.create_time_us,
+        item.epoch,
+        item.sequence,
+        item.created_seq,
+        item.key_count,
+        item.size,
+        item.sha256,
+        item.target,
+        int(item.independent),
+        int(item.state),
+        item.verify_time_us,
+        item.drill_time_us,
+        item.message,
+    )
+
+
+def _partner(item: Partner) -> Row:
+    return (
+        item.name,
+        item.certificate,
+        item.fingerprint,
+        item.signer,
+        item.expire_time_us,
+        item.create_time_us,
+    )
+
+
+def _slot(slot: Slot) -> Row:
+    return (slot.name, slot.sealed, slot.kind, slot.create_time_us)
+
+
 def _cartridge(use: Cartridge) -> Row:
     return (use.volser, use.alias, use.drive_serial, use.drive_wwnn, use.write_time_us)
 
@@ -145,36 +208,44 @@ def _all_but_key(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns if not column.primary_key)
 
 
-# In the order in which rows are written (foreign keys). A key's identity and material are written once.
+# In the order in which rows are written (foreign keys). A row is written whole, as its MAC covers it.
 # Audit records are not here: their rows come from the chain (link_row) and are only ever inserted.
 SHAPES: Mapping[type, Shape] = {
-    Setting: Shape(tables.settings, ("value",), lambda item: (item.name, item.value)),
+    Setting: Shape(tables.settings, _all_but_key(tables.settings), lambda item: (item.name, item.value)),
+    Slot: Shape(tables.slots, _all_but_key(tables.slots), _slot),
     Vault: Shape(
-        tables.vaults, ("sealed", "certificate"), lambda item: (item.name, item.sealed, item.certificate)
+        tables.vaults,
+        _all_but_key(tables.vaults),
+        lambda item: (item.name, item.sealed, item.certificate),
     ),
     Authority: Shape(tables.authorities, _all_but_key(tables.authorities), _authority),
     Certificate: Shape(tables.certificates, _all_but_key(tables.certificates), _certificate),
     BlockedKey: Shape(
-        tables.blocked_keys, ("create_time_us",), lambda item: (item.spki_sha256, item.create_time_us)
+        tables.blocked_keys,
+        _all_but_key(tables.blocked_keys),
+        lambda item: (item.spki_sha256, item.create_time_us),
     ),
     Group: Shape(tables.groups, _all_but_key(tables.groups), _group),
     Key: Shape(
         tables.keys,
-        ("group", "state", "version", "assign_time_us", "drive_serial", "volser", "mount_id"),
+        _all_but_key(tables.keys),
         _key,
         "version",
     ),
     Drive: Shape(tables.drives, _all_but_key(tables.drives), _drive),
     Cartridge: Shape(tables.cartridges, None, _cartridge),
+    Approval: Shape(tables.approvals, _all_but_key(tables.approvals), _approval),
+    Backup: Shape(tables.backups, _all_but_key(tables.backups), _backup),
+    Partner: Shape(tables.partners, _all_but_key(tables.partners), _partner),
 }
 
 # All else stays for ever; a destroyed key too leaves its row.
-REMOVABLE = (Drive, Group, Authority, BlockedKey)
+REMOVABLE = (Drive, Group, Authority, BlockedKey, Slot, Partner)
 
 
 def key_of(row: Fields) -> Key:
     """Return the key that a row holds; KeyError for a state that does not exist."""
-    return Key(*(*row[:9], _KEY_STATES[row[9]], *row[10:]))
+    return Key(*(*row[:9], _KEY_STATES[row[9]], *row[10:17]))
 
 
 def drive_of(row: Fields) -> Drive:
@@ -196,6 +267,16 @@ def drive_of(row: Fields) -> Drive:
 def certificate_of(row: Fields) -> Certificate:
     """Return the certificate that a row holds; ValueError for a role that does not exist."""
     return Certificate(*(row[0], Role(row[1]), *row[2:7], tuple(json.loads(row[7]))))
+
+
+def approval_of(row: Fields) -> Approval:
+    """Return the approval that a row holds; ValueError for a state that does not exist."""
+    return Approval(*(*row[:7], ApprovalState(row[7]), *row[8:10]))
+
+
+def backup_of(row: Fields) -> Backup:
+    """Return the backup that a row holds; ValueError for a state that does not exist."""
+    return Backup(*(*row[:9], bool(row[9]), BackupState(row[10]), *row[11:14]))
 
 
 def group_of(row: Fields) -> Group:

@@ -15,7 +15,10 @@ from pathlib import Path
 from sqlalchemy import Connection, exc, inspect, text
 
 from qekm.errors import StoreDamaged, StoreFailed, StoreNewer
+from qekm.failpoints import failpoint
 from qekm.store import engine as database
+
+Act = Callable[[Connection], None]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -40,34 +43,45 @@ class Schema:
         command.upgrade(settings, self.revisions[-1])
 
 
-PRESENT = Schema(("0001",), (_MIGRATIONS / "versions",))
+PRESENT = Schema(("0001", "0002"), (_MIGRATIONS / "versions",))
 
 
-def make(path: Path, fill: Callable[[Connection], None], schema: Schema) -> None:
+def make(path: Path, fill: Act, schema: Schema) -> None:
     """Make a file of the last revision, filled in the same transaction; it appears complete or not at all."""
     new = _blank_beside(path)
     _alter(new, schema.apply, fill)
     _install(new, path)
 
 
-def upgrade(path: Path, schema: Schema) -> None:
-    """Bring an older file to the last revision; StoreNewer, and no byte written, for an unknown one."""
+def check(path: Path, schema: Schema) -> str:
+    """Return a file's revision; StoreNewer, and no byte written, for an unknown one, StoreDamaged."""
     revision = _look(path)
     if revision is None:
         _alter(path)  # a power cut while the log was moved can tear a page; opening mends it from the log
         revision = _look(path)
     if revision is None:
         raise StoreDamaged(f"{path} cannot be read")
-    if revision == schema.revisions[-1]:
-        return
     if revision not in schema.revisions:
         raise StoreNewer(f"the store is of revision {revision}, this program knows {schema.revisions[-1]}")
-    _alter(path, database.integrity_of)  # closing it moves all of its log into the file
+    return revision
+
+
+def upgrade(path: Path, schema: Schema, before: Act, after: Act) -> None:
+    """Bring an older file to the last revision, on a copy.
+
+    before, after: check the file as it is, and the finished copy (every key of it) before it takes the name.
+    """
+    revision = check(path, schema)
+    if revision == schema.revisions[-1]:
+        return
+    _alter(path, database.integrity_of, before)  # closing it moves all of its log into the file
     new, kept = _blank_beside(path), path.with_name(f"{path.name}.{revision}")
     shutil.copyfile(path, new)
-    _alter(new, schema.apply, database.integrity_of)
+    failpoint("migrate.copied")
+    _alter(new, schema.apply, after, database.integrity_of)
     kept.unlink(missing_ok=True)
     kept.hardlink_to(path)
+    failpoint("migrate.installing")
     _install(new, path)
 
 
@@ -100,7 +114,7 @@ def _blank_beside(path: Path) -> Path:
     return new
 
 
-def _alter(path: Path, *acts: Callable[[Connection], None]) -> None:
+def _alter(path: Path, *acts: Act) -> None:
     """Do acts in one transaction, then close the file so that nothing of it is left in a log."""
     engine = database.open_file(path)
     try:

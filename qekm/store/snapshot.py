@@ -9,9 +9,29 @@ from typing import TypeVar
 from sqlalchemy import Connection, Table, select
 
 from qekm.errors import StoreDamaged
-from qekm.model import Authority, BlockedKey, Certificate, Drive, Group, Key, Vault
+from qekm.model import (
+    Approval,
+    Authority,
+    Backup,
+    BlockedKey,
+    Certificate,
+    Drive,
+    Group,
+    Key,
+    Partner,
+    Slot,
+    Vault,
+)
 from qekm.store import tables
-from qekm.store.rows import Fields, certificate_of, drive_of, group_of, key_of
+from qekm.store.rows import (
+    Fields,
+    approval_of,
+    backup_of,
+    certificate_of,
+    drive_of,
+    group_of,
+    key_of,
+)
 
 Noun = TypeVar("Noun")
 
@@ -28,6 +48,10 @@ class Snapshot:
     certificates: list[Certificate]
     vaults: dict[str, Vault]
     settings: dict[str, str]
+    slots: list[Slot]
+    approvals: list[Approval]
+    backups: list[Backup]
+    partners: list[Partner]
 
 
 def load(connection: Connection) -> Snapshot:
@@ -44,9 +68,13 @@ def load(connection: Connection) -> Snapshot:
         keys=read(tables.keys, key_of, "created_seq"),
         groups=read(tables.groups, group_of),
         drives=read(tables.drives, drive_of),
-        authorities=read(tables.authorities, lambda row: Authority(*row)),
-        blocked=read(tables.blocked_keys, lambda row: BlockedKey(*row)),
+        authorities=read(tables.authorities, lambda row: Authority(*row[:5])),
+        blocked=read(tables.blocked_keys, lambda row: BlockedKey(*row[:2])),
         certificates=read(tables.certificates, certificate_of),
-        vaults={vault.name: vault for vault in read(tables.vaults, lambda row: Vault(*row))},
+        vaults={vault.name: vault for vault in read(tables.vaults, lambda row: Vault(*row[:3]))},
         settings=dict(read(tables.settings, lambda row: (row[0], row[1]))),
+        slots=read(tables.slots, lambda row: Slot(*row[:4])),
+        approvals=read(tables.approvals, approval_of),
+        backups=read(tables.backups, backup_of, "sequence"),
+        partners=read(tables.partners, lambda row: Partner(*row[:6])),
     )

@@ -1,9 +1,9 @@
-"""The store as its owner holds it: opened under a lock, read into memory once, written in groups."""
+"""The store as its owner holds it: opened under a lock, verified and read once, written in groups."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -12,51 +12,66 @@ from sqlalchemy import Connection, Engine, insert
 
 from qekm.errors import HomeExists, NotInitialised, StoreFailed
 from qekm.model import Change
+from qekm.sealing import KeyRing
+from qekm.sealing.seals import Seals
 from qekm.store import engine as database
-from qekm.store import schema, tables
-from qekm.store.chain import Head, Sign
+from qekm.store import integrity, schema, tables
+from qekm.store.anchor import Anchor, Witness, behind, read_anchor
+from qekm.store.chain import Sign
+from qekm.store.ledger import Ledger, Root
 from qekm.store.lock import Lock
+from qekm.store.locked import Locked, look
 from qekm.store.plan import Statements, Unit, plan
 from qekm.store.reader import Reader
-from qekm.store.writer import Results, Writer
+from qekm.store.writer import Results, Writer, witness_of
 
 _PART = 10_000  # changes of a new store that are in memory at a time
 
+Unlock = Callable[[Locked], KeyRing]
+
 
 class Store(Reader):
-    """One open store. Reading may be done from any thread, writing from one event loop."""
+    """One open store, every row of it verified. Reading may be done from any thread, writing from one loop.
 
-    def __init__(self, lock: Lock, engine: Engine) -> None:
+    behind: why it may be an old copy (qekm.store.anchor.behind), empty if nothing says so.
+    """
+
+    def __init__(
+        self, lock: Lock, engine: Engine, ring: KeyRing, ledger: Ledger, anchor: Path | None
+    ) -> None:
         """Use Store.open."""
         super().__init__(engine)
-        self._lock = lock
+        self.ring, self.behind = ring, ""
+        self._lock, self._ledger, self._anchor = lock, ledger, anchor
         self._writer: Writer | None = None
 
     @staticmethod
     def create(
         path: Path,
         estate_id: bytes,
-        slots: Mapping[str, bytes],
+        seals: Seals,
         changes: Iterable[Change],
         *,
+        root: Root | None = None,
         sign_head: Sign | None = None,
         present: schema.Schema = schema.PRESENT,
     ) -> None:
         """Make a store that holds the changes, complete and durable when this returns; then open it.
 
-        changes: parents before children; taken in parts, so that a million keys need not be in memory.
-        Makes its directory (0700) if need be. Raises HomeExists, StoreInUse, StoreFailed.
+        changes: parents before children; taken in parts, so that a million keys need not be in memory. root:
+        where its epochs and commits go on, if not at the start. Makes its directory (0700) if need be. Raises
+        HomeExists, StoreInUse, StoreFailed.
         """
 
         def fill(connection: Connection) -> None:
             connection.execute(insert(tables.estate), {"estate_id": estate_id})
-            for name, sealed in slots.items():
-                connection.execute(insert(tables.slots), {"name": name, "sealed": sealed})
-            statements, head, left = Statements.compile(connection.dialect), Head(), iter(changes)
+            statements, left = Statements.compile(connection.dialect), iter(changes)
+            ledger = Ledger(seals, estate_id, root)
             while part := list(islice(left, _PART)):
-                steps, head = plan([part], head, sign_head, statements)
+                steps, draft = plan([part], ledger, sign_head, statements)
                 for text, rows in steps:
                     connection.exec_driver_sql(text, rows)
+                ledger.take(draft)
 
         with database.translated():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,19 +82,39 @@ class Store(Reader):
                 schema.fsync_directory(path.parent.parent)
 
     @classmethod
-    def open(cls, path: Path, *, present: schema.Schema = schema.PRESENT) -> Store:
-        """Lock and open a store; an older one is migrated first, on a copy.
+    def open(
+        cls,
+        path: Path,
+        unlock: Unlock,
+        *,
+        anchor: Path | None = None,
+        witnesses: Iterable[Witness] = (),
+        tell: integrity.Tell | None = None,
+        present: schema.Schema = schema.PRESENT,
+    ) -> Store:
+        """Lock, unlock and verify a store; an older one is migrated first, on a copy.
 
-        Raises NotInitialised, StoreInUse, StoreNewer (nothing was touched), StoreDamaged, StoreFailed.
+        unlock: makes the key ring of what a locked store shows. anchor: the file that says how far the store
+        has been; witnesses: what backups say. tell: called with how many rows more are verified.
+        Raises NotInitialised, StoreInUse, StoreNewer (nothing was touched), StoreDamaged, StoreFailed, and
+        what `unlock` raises.
         """
         with database.translated(), ExitStack() as undo:
             lock = _lock(path)
             undo.callback(lock.close)
             engine = database.open_file(path)
             undo.callback(engine.dispose)
-            schema.upgrade(path, present)
-            path.chmod(0o600)
-            store = cls(lock, engine)
+            revision = schema.check(path, present)
+            path.chmod(0o600)  # before SQLite makes the log, which gets the same mode
+            locked = look(engine)
+            ring = unlock(locked)
+            if revision != present.revisions[-1]:
+                engine.dispose()
+                _migrate(path, present, ring, locked.estate_id)
+            with engine.connect() as connection:
+                found = integrity.examine(connection, ring.seals, locked.estate_id, tell or integrity.mute)
+            store = cls(lock, engine, ring, found.require(), anchor)
+            store.behind = _behind(store._ledger, anchor, witnesses)
             schema.fsync_directory(path.parent)  # the log's name: it exists since the first read
             undo.pop_all()
             return store
@@ -89,7 +124,8 @@ class Store(Reader):
     def looked_at(path: Path) -> Iterator[Reader]:
         """Lock a store and read it as it lies there: nothing is migrated, nothing of it is written.
 
-        Raises NotInitialised, StoreInUse, StoreDamaged, StoreFailed.
+        Nothing is verified either: that takes the root key. Raises NotInitialised, StoreInUse, StoreDamaged,
+        StoreFailed.
         """
         with closing(_lock(path)):
             yield Reader(database.look_at(path, with_log=True))
@@ -98,8 +134,31 @@ class Store(Reader):
         """Start the writer. `on_failure` is called once, in the event loop, after the first failed write.
 
         sign_head: signs head_message() of the last audit record of every commit, in the writer's thread.
+        A store that may be an old copy leaves its anchor alone. Raises StoreFailed.
         """
-        self._writer = Writer(self._engine.connect(), self.audit_head(), sign_head, on_failure)
+        anchor = None
+        if self._anchor is not None and not self.behind:
+            anchor = Anchor(self._anchor, self.ring.seals, self.estate_id)
+            schema.fsync_directory(self._anchor.parent)
+        self._writer = Writer(self._engine.connect(), self._ledger, sign_head, on_failure, anchor)
+
+    @property
+    def witness(self) -> Witness:
+        """Return where the store is: epoch, number of its last commit, and store root."""
+        return witness_of(self._ledger)
+
+    def scrub(self, tell: integrity.Tell) -> integrity.Found:
+        """Verify every row and the root again, as they are on the disk now; from a thread of its own.
+
+        tell: called after every thousand rows; it may sleep, so that drives are served meanwhile.
+        """
+        with database.translated(), self._engine.connect() as connection:
+            return integrity.examine(connection, self.ring.seals, self.estate_id, tell)
+
+    def copy_to(self, path: Path) -> None:
+        """Write the store as of its last commit into a new file; from a thread of its own. StoreFailed."""
+        with database.translated():
+            database.copy_to(self._engine, path)
 
     def submit(self, units: Sequence[Unit]) -> asyncio.Future[Results]:
         """Have each unit committed whole; the future gets, per unit, None or the error that kept it out.
@@ -137,3 +196,25 @@ def _lock(path: Path) -> Lock:
         raise NotInitialised(f"there is no store in {path.parent}")
     with database.translated():
         return Lock(path.with_name("lock"))
+
+
+def _migrate(path: Path, present: schema.Schema, ring: KeyRing, estate_id: bytes) -> None:
+    """Bring an older store to the present revision; it is verified before, and every key of it after."""
+
+    def before(connection: Connection) -> None:
+        if integrity.is_authenticated(connection):
+            integrity.examine(connection, ring.seals, estate_id).require()
+
+    def after(connection: Connection) -> None:
+        integrity.authenticate(connection, ring.seals, estate_id)
+        integrity.check_keys(connection, lambda key: ring.open_key(key).wipe())
+
+    schema.upgrade(path, present, before, after)
+
+
+def _behind(ledger: Ledger, path: Path | None, witnesses: Iterable[Witness]) -> str:
+    own = witness_of(ledger)
+    if path is None:
+        return behind(own, False, None, witnesses)
+    anchor = read_anchor(path, ledger.seals, ledger.estate_id)
+    return behind(own, ledger.root.anchored, anchor, witnesses)

@@ -1,6 +1,6 @@
 """The tables, in the order in which rows may be written: parents before children.
 
-Columns stand in the order of the noun's fields in qekm/model.py. The history of the schema is in migrations/;
+Columns stand in the order of the noun's fields in qekm/model. The history of the schema is in migrations/;
 a test holds the two together. Times are microseconds since 1970 UTC, enumerations their numbers there.
 """
 
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    text,
 )
 
 metadata = MetaData()
@@ -34,20 +35,42 @@ def _table(name: str, *columns: Column[Any]) -> Table:
     return Table(name, metadata, *columns, sqlite_strict=True)
 
 
+def _sealed(name: str, *columns: Column[Any]) -> Table:
+    """Declare a table whose rows each end in a MAC (qekm/sealing/seals.py)."""
+    return _table(name, *columns, Column("mac", LargeBinary, server_default=text("x''")))
+
+
 estate = _table("estate", Column("estate_id", LargeBinary, primary_key=True))
 
-slots = _table("slots", Column("name", Text, primary_key=True), Column("sealed", LargeBinary))
+# One row: what the whole store is at its last commit.
+roots = _table(
+    "roots",
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Long),
+    Column("sequence", Long),  # of commits
+    Column("row_count", Long),
+    Column("anchored", Integer),  # whether an anchor file was ever written: then it must be there
+    Column("mac", LargeBinary),
+)
 
-settings = _table("settings", Column("name", Text, primary_key=True), Column("value", Text))
+slots = _sealed(
+    "slots",
+    Column("name", Text, primary_key=True),
+    Column("sealed", LargeBinary),
+    Column("kind", Text, server_default=text("''")),
+    Column("create_time_us", Long, server_default=text("0")),
+)
 
-vaults = _table(
+settings = _sealed("settings", Column("name", Text, primary_key=True), Column("value", Text))
+
+vaults = _sealed(
     "vaults",
     Column("name", Text, primary_key=True),
     Column("sealed", LargeBinary),
     Column("certificate", LargeBinary),
 )
 
-authorities = _table(
+authorities = _sealed(
     "authorities",
     Column("fingerprint", LargeBinary, primary_key=True),
     Column("certificate", LargeBinary),
@@ -56,7 +79,7 @@ authorities = _table(
     Column("create_time_us", Long),
 )
 
-certificates = _table(
+certificates = _sealed(
     "certificates",
     Column("serial", Text, primary_key=True),
     Column("role", Integer),
@@ -68,11 +91,11 @@ certificates = _table(
     Column("hosts", Text),  # JSON array of names
 )
 
-blocked_keys = _table(
+blocked_keys = _sealed(
     "blocked_keys", Column("spki_sha256", LargeBinary, primary_key=True), Column("create_time_us", Long)
 )
 
-groups = _table(
+groups = _sealed(
     "groups",
     Column("name", Text, primary_key=True),
     Column("on_exhaustion", Integer),
@@ -80,7 +103,7 @@ groups = _table(
     Column("create_time_us", Long),
 )
 
-keys = _table(
+keys = _sealed(
     "keys",
     Column("key_id", LargeBinary, primary_key=True),
     Column("alias", Text),
@@ -97,11 +120,13 @@ keys = _table(
     Column("drive_serial", Text),
     Column("volser", Text),
     Column("mount_id", LargeBinary),
+    Column("destroy_time_us", Long, server_default=text("0")),
+    Column("former", Integer, server_default=text("0")),
 )
 # Two aliases that differ in case only cannot both exist (docs/protocol.md, key names).
 Index("keys_alias", func.lower(keys.c.alias), unique=True)
 
-drives = _table(
+drives = _sealed(
     "drives",
     Column("serial", Text, primary_key=True),
     Column("state", Integer),
@@ -120,14 +145,56 @@ drives = _table(
     Column("library_serial", Text),
 )
 
-cartridges = _table(
+cartridges = _sealed(
     "cartridges",
-    Column("id", Long, primary_key=True, autoincrement=True),
+    Column("id", Long, primary_key=True, autoincrement=False),  # counted by the store's ledger
     Column("volser", Text, index=True),
     Column("alias", Text, index=True),
     Column("drive_serial", Text),
     Column("drive_wwnn", LargeBinary),
     Column("write_time_us", Long),
+)
+
+approvals = _sealed(
+    "approvals",
+    Column("approval_id", Text, primary_key=True),
+    Column("action", Text),
+    Column("digest", LargeBinary),
+    Column("summary", Text),
+    Column("requester", Text),
+    Column("create_time_us", Long),
+    Column("expire_time_us", Long),
+    Column("state", Integer),
+    Column("decider", Text),
+    Column("decide_time_us", Long),
+)
+
+backups = _sealed(
+    "backups",
+    Column("name", Text, primary_key=True),
+    Column("create_time_us", Long),
+    Column("epoch", Long),
+    Column("sequence", Long),
+    Column("created_seq", Long),
+    Column("key_count", Long),
+    Column("size", Long),
+    Column("sha256", LargeBinary),
+    Column("target", Text),
+    Column("independent", Integer),
+    Column("state", Integer),
+    Column("verify_time_us", Long),
+    Column("drill_time_us", Long),
+    Column("message", Text),
+)
+
+partners = _sealed(
+    "partners",
+    Column("name", Text, primary_key=True),
+    Column("certificate", LargeBinary),
+    Column("fingerprint", LargeBinary, unique=True),
+    Column("signer", LargeBinary),
+    Column("expire_time_us", Long),
+    Column("create_time_us", Long),
 )
 
 audit = _table(

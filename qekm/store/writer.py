@@ -20,8 +20,11 @@ from queue import Empty, SimpleQueue
 from sqlalchemy import Connection, exc
 
 from qekm.errors import Incident, QekmError, StoreFailed
-from qekm.store.chain import Head, Sign
+from qekm.failpoints import failpoint
+from qekm.store.anchor import Anchor, Witness
+from qekm.store.chain import Sign
 from qekm.store.engine import checkpoint
+from qekm.store.ledger import Ledger
 from qekm.store.plan import Statements, Unit, UnplannableError, plan
 
 _log = logging.getLogger(__name__)
@@ -42,13 +45,14 @@ class Writer:
     def __init__(
         self,
         connection: Connection,
-        head: Head,
+        ledger: Ledger,
         sign: Sign | None,
         on_failure: Callable[[BaseException], None],
+        anchor: Anchor | None = None,
     ) -> None:
         self._connection = connection
         self._driver = connection.connection.driver_connection
-        self._head = head
+        self._ledger, self._anchor = ledger, anchor
         self._sign = sign
         self._on_failure = on_failure
         self._statements = Statements.compile(connection.dialect)
@@ -70,6 +74,9 @@ class Writer:
         if self._failure is not None:
             return False
         self._connection.close()
+        if self._anchor is not None:
+            self._anchor.sync()
+            self._anchor.close()
         return True
 
     def _run(self) -> None:
@@ -109,19 +116,28 @@ class Writer:
         return [StoreFailed("a write to the store failed; nothing more is written") for _ in units]
 
     def _transact(self, units: list[Unit]) -> None:
-        steps, head = plan(units, self._head, self._sign, self._statements)
+        steps, draft = plan(units, self._ledger, self._sign, self._statements, self._anchor is not None)
+        failpoint("commit.before")
         with self._connection.begin():
             for text, rows in steps:
                 self._connection.exec_driver_sql(text, rows)
                 self._unmoved += len(rows)
-        self._head = head
+        failpoint("commit.after")
+        self._ledger.take(draft)
         self._unmoved += 4
+        if self._anchor is not None:
+            self._anchor.put(witness_of(self._ledger))
+            failpoint("anchor.after")
 
     def _checkpoint(self) -> None:
         """Move the log into the file now and then."""
         if self._failure is None and self._unmoved > _CHECKPOINT_AFTER:
             try:
+                failpoint("checkpoint.before")
                 checkpoint(self._connection)
+                if self._anchor is not None:
+                    self._anchor.sync()
+                failpoint("checkpoint.after")
                 self._unmoved = 0
             except BaseException as error:
                 self._poison(error)
@@ -138,6 +154,12 @@ class Writer:
         # log into it (the failed sync tried again) and removes it.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._driver))
         _log.critical("a write to the store failed; nothing more is written", exc_info=error)
+
+
+def witness_of(ledger: Ledger) -> Witness:
+    """Return what an anchor says of the store as it is now."""
+    root = ledger.root
+    return Witness(root.epoch, root.sequence, root.mac(ledger.seals, ledger.estate_id))
 
 
 def _post(batch: list[Waiting], call: Callable[..., None], *arguments: object) -> None:

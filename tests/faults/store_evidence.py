@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qekm.store import Store
-from tests.qekm.store.material import verify
+from tests.qekm.store.material import unlock, verify
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +64,7 @@ def run_worker(
 
 def lost(path: Path, promised: list[str]) -> list[str]:
     """Return what was promised and is not in the trail, the uses and the keys; the trail must verify."""
-    store = Store.open(path)
+    store = Store.open(path, unlock)
     links = list(store.iterate_audit())
     uses = {use.volser for _, use in store.cartridges_page(0, 10**9)}
     volsers = {key.volser for key in store.load().keys}

@@ -20,7 +20,7 @@ from qekm.model import Cartridge, KeyState
 from qekm.store import Store, engine
 from qekm.store.plan import Unit
 from qekm.store.writer import Results
-from tests.qekm.store.material import SIGNER, make_key, make_record
+from tests.qekm.store.material import SIGNER, make_key, make_record, unlock
 
 CALLERS = 8
 
@@ -51,7 +51,7 @@ async def main(path: Path, build: str) -> None:
     """Run until killed; a failed write ends the process at once, as it ends the service."""
     if build == "unsynced":
         engine.PRAGMAS = MappingProxyType({**engine.PRAGMAS, "synchronous": ("NORMAL", 1)})
-    store = (EarlyStore if build == "early" else Store).open(path)
+    store = (EarlyStore if build == "early" else Store).open(path, unlock)
     store.start(SIGNER.sign, lambda _: os._exit(3))
     first = store.audit_head().sequence
     await asyncio.gather(*(call(store, caller, first) for caller in range(CALLERS)))

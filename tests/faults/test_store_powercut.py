@@ -13,7 +13,7 @@ from qekm.errors import StoreNewer
 from qekm.store import Store
 from tests.faults.powercut.rig import VolatileDisk
 from tests.faults.store_evidence import Worker, lost, run_worker
-from tests.qekm.store.material import SLOTS, create, make_key, next_schema
+from tests.qekm.store.material import SLOTS, create, make_key, next_schema, unlock
 
 pytestmark = pytest.mark.root
 MakeDisk = Callable[[], VolatileDisk]
@@ -70,8 +70,8 @@ def test_a_store_is_there_when_the_power_goes_right_after_it_was_made(make_disk:
     with make_disk() as disk:
         create(disk.mount)
         disk.cut()
-        store = Store.open(disk.after / "store" / "qekm.db")
-        assert store.slots() == SLOTS
+        store = Store.open(disk.after / "store" / "qekm.db", unlock)
+        assert store.load().slots == [*SLOTS]
         store.close()
 
 
@@ -80,11 +80,11 @@ def test_a_store_is_migrated_when_the_power_goes_right_after_it_was_opened(
 ) -> None:
     with make_disk() as disk:
         present = next_schema(tmp_path / "next")
-        store = Store.open(create(disk.mount, make_key(1)), present=present)
+        store = Store.open(create(disk.mount, make_key(1)), unlock, present=present)
         disk.cut()
         with pytest.raises(StoreNewer):
-            Store.open(disk.after / "store" / "qekm.db")
-        after = Store.open(disk.after / "store" / "qekm.db", present=present)
+            Store.open(disk.after / "store" / "qekm.db", unlock)
+        after = Store.open(disk.after / "store" / "qekm.db", unlock, present=present)
         assert after.load().keys == [make_key(1)]
         after.close()
         del store

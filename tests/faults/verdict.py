@@ -68,7 +68,7 @@ def judge(home: Home, books: Iterable[Path]) -> Verdict:
     installed = sorted({(entry.alias, entry.digest) for entry in entries})
     verdict = Verdict(len({alias for alias, _ in installed}))
     with Store.looked_at(home.store) as store:
-        ring = unlock(store.slots(), KeyFileSealer(home.root_key), store.estate_id)
+        ring = unlock(KeyFileSealer(home.root_key))(store.locked())
         keys = {key.alias: key for key in store.load().keys}
         trail = [item.record for item in store.iterate_audit()]
     gifts = Counter((record.alias, record.volser) for record in trail if record.event == "key.create")

@@ -18,18 +18,18 @@ from pathlib import Path
 
 from qekm import __version__
 from qekm.dkp.codes import Ask
-from qekm.sealing import KeyFileSealer, KeyRing
+from qekm.sealing import KeyFileSealer
 from qekm.store import Store
+from qekm.unlocking import unlock
 from qekm_gateway.simulator.errand import Errand
 from tests.faults.site import working
 
 HERE = Path(__file__).parent
 
 
-def describe(store: Store, root_key: Path) -> dict[str, object]:
+def describe(store: Store) -> dict[str, object]:
     """Return what a store holds, keys by their SHA-256: what a later version must find again."""
-    ring = KeyRing(KeyFileSealer(root_key).unseal(store.slots()["key-file"]), store.estate_id)
-    found = store.load()
+    found, ring = store.load(), store.ring
     keys = {}
     for key in found.keys:
         with ring.open_key(key) as material:
@@ -51,14 +51,14 @@ def describe(store: Store, root_key: Path) -> dict[str, object]:
 
 
 @contextmanager
-def opened(folder: Path, scratch: Path) -> Iterator[tuple[Store, Path]]:
-    """Open a copy of a golden store with this version; yield it and its key file."""
+def opened(folder: Path, scratch: Path) -> Iterator[Store]:
+    """Open a copy of a golden store with this version; yield it."""
     for path in (folder / "qekm.db", folder / "root.key"):
         shutil.copy(path, scratch / path.name)
         (scratch / path.name).chmod(0o600)  # a checkout knows no such mode
-    store = Store.open(scratch / "qekm.db")
+    store = Store.open(scratch / "qekm.db", unlock(KeyFileSealer(scratch / "root.key")))
     try:
-        yield store, scratch / "root.key"
+        yield store
     finally:
         store.close()
 
@@ -79,8 +79,8 @@ def main() -> int:
             folder.mkdir()
             for path in (home.store, home.root_key, home.audit_key):
                 shutil.copy(path, folder / path.name)
-        with opened(folder, Path(name)) as (store, root_key):
-            expected = describe(store, root_key)
+        with opened(folder, Path(name)) as store:
+            expected = describe(store)
     (folder / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")
     print(f"made tests/golden/{__version__}")
     return 0

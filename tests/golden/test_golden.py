@@ -21,14 +21,14 @@ def test_there_is_a_store_of_a_release() -> None:
 @pytest.mark.parametrize("version", RELEASES)
 def test_a_released_store_is_opened_and_nothing_is_missing(version: str, tmp_path: Path) -> None:
     expected = json.loads((HERE / version / "expected.json").read_text())
-    with opened(HERE / version, tmp_path) as (store, root_key):
-        assert describe(store, root_key) == expected
+    with opened(HERE / version, tmp_path) as store:
+        assert describe(store) == expected
 
 
 @pytest.mark.parametrize("version", RELEASES)
 def test_the_trail_of_a_released_store_verifies(version: str, tmp_path: Path) -> None:
     public_key = read_public_key(HERE / version / "audit.pem")
-    with opened(HERE / version, tmp_path) as (store, _):
+    with opened(HERE / version, tmp_path) as store:
         verdict = verify_trail(store.iterate_audit(), public_key, store.audit_count())
     assert verdict.intact
     assert verdict.checked > 0

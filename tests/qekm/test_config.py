@@ -41,6 +41,10 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "keystore.protect": "none",
         "keystore.slot": "key-file",
         "keystore.keyFile": "root.key",
+        "keystore.pkcs11.module": "",
+        "keystore.pkcs11.token": "qekm",
+        "keystore.pkcs11.key": "qekm-root",
+        "keystore.pkcs11.pinFile": "token.pin",
     }
     assert [name for name, item in PROPERTIES.items() if item.origin == "original"] == ORIGINALS
 
@@ -73,6 +77,8 @@ def test_values_are_read_in_the_notation_of_java(tmp_path: Path) -> None:
         ("grpc.reflection=yes", "true, false"),
         ("drive.acceptUnknownDrives=perhaps", "true, false, pending"),
         ("keystore.protect=backup", "none"),
+        ("keystore.slot=shares", "key-file, password, pkcs11"),
+        ("keystore.pkcs11.module=a\\nb", "control characters"),
         ("grpc.host=a b", "address or a host name"),
         ("grpc.host=", "address or a host name"),
         ("TransportListener.tcp.host=::1,,::2", "addresses"),

@@ -52,10 +52,10 @@ def test_a_home_is_private_and_complete(tmp_path: Path) -> None:
 
 def test_the_store_holds_keys_group_secrets_and_the_first_records(tmp_path: Path) -> None:
     home, told = made(tmp_path / "home")
-    store = Store.open(home.store)
+    store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)))
     try:
         found = store.load()
-        ring = unlock(store.slots(), KeyFileSealer(home.root_key), store.estate_id)
+        ring = store.ring
         assert [key.state for key in found.keys] == [KeyState.READY] * 10
         assert len({ring.open_key(key).reveal() for key in found.keys}) == 10
         assert [(group.name, group.is_default) for group in found.groups] == [("default", True)]
@@ -115,7 +115,7 @@ def test_a_password_opens_the_store_and_no_key_file_is_made(tmp_path: Path) -> N
     assert told.key_file is None
     assert not home.root_key.exists()
     assert Settings.load(home.config, {})["keystore.slot"] == "password"
-    store = Store.open(home.store)
+    store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)))
     try:
         unlock(store.slots(), PasswordSealer(Secret(PASSWORD.encode())), store.estate_id)
         with pytest.raises(BadPassword):
@@ -140,7 +140,7 @@ def test_settings_can_be_given_and_the_default_group_has_the_name_of_the_key_set
     home, _ = made(tmp_path / "home", properties={"symmetricKeySet": "tapes", "grpc.port": "0"})
     settings = Settings.load(home.config, {})
     assert (settings["symmetricKeySet"], settings["grpc.port"]) == ("tapes", 0)
-    store = Store.open(home.store)
+    store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)))
     assert [group.name for group in store.load().groups] == ["tapes"]
     store.close()
 

@@ -25,6 +25,7 @@ from qekm.sealing import KeyFileSealer
 from qekm.store import Store
 from qekm.subject import subject_of
 from qekm.trail import read_public_key, verify
+from qekm.unlocking import unlock
 from tests.fakes.pki import DAY_US
 from tests.system.processes import run_server
 
@@ -82,7 +83,7 @@ def test_what_cannot_be_renewed_is_named_and_left_as_it_was(home: Home) -> None:
 
 
 def test_the_program_refuses_while_the_service_runs_and_says_what_to_do(home: Home) -> None:
-    store = Store.open(home.store)
+    store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)))
     try:
         busy = run_server("renew", "administrator", "--home", home.path)
         with pytest.raises(StoreInUse):

@@ -13,8 +13,10 @@ from qekm.clock import now_us as clock_us
 from qekm.errors import BadConfiguration, StoreInUse
 from qekm.home import Home
 from qekm.init import Wanted, make
+from qekm.sealing import KeyFileSealer
 from qekm.store import Store
 from qekm.trail import read_public_key, verify
+from qekm.unlocking import unlock
 from tests.system.processes import run_server
 
 
@@ -76,7 +78,7 @@ def test_another_key_than_the_trails_breaks_it_and_what_is_no_key_is_named(
 
 
 def test_a_store_that_is_served_is_not_checked_here(home: Home) -> None:
-    store = Store.open(home.store)
+    store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)))
     try:
         with pytest.raises(StoreInUse):
             verify(home, read_public_key(home.audit_key))

@@ -17,7 +17,12 @@ from qekm.home import Home, Running
 from qekm.init import Wanted, make
 
 MODULES = {"server": "qekm.server", "gateway": "qekm_gateway.server"}
-FREE_PORTS = {"grpc.port": "0", "health.port": "0", "TransportListener.tcp.port": "0"}
+FREE_PORTS = {
+    "keystore.protect": "none",
+    "grpc.port": "0",
+    "health.port": "0",
+    "TransportListener.tcp.port": "0",
+}
 START_TIMEOUT_S = 30.0  # a busy two-core machine; usually well under a second
 STOP_TIMEOUT_S = 15.0  # the service promises 10
 

@@ -39,9 +39,9 @@ from tests.system.processes import Estate, made
 
 def with_authority(estate: Estate) -> Forge:
     """Take the service's own authority out of its store, then start the service."""
-    store = Store.open(estate.home.store)
+    store = Store.open(estate.home.store, unlock(KeyFileSealer(estate.home.root_key)))
     try:
-        ring = unlock(store.slots(), KeyFileSealer(estate.home.root_key), store.estate_id)
+        ring = store.ring
         vault = store.load().vaults["ca"]
         forge = Forge(estate.home, store.estate_id, Issuer.load(vault.certificate, ring.open_vault(vault)))
     finally:

@@ -29,7 +29,7 @@ from qekm.unlocking import unlock
 from qekm.v1.serving_pb2 import GatewayHello, ServeRequest, ServeResponse, Step
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
 
-FREE_PORTS = {"grpc.port": "0", "health.port": "0"}
+FREE_PORTS = {"grpc.port": "0", "health.port": "0", "keystore.protect": "none"}
 
 
 @dataclass
@@ -105,10 +105,9 @@ async def running(
     if not home.config.exists():
         wanted = FREE_PORTS | {name.replace("__", "."): value for name, value in properties.items()}
         make(home, Wanted(keys=keys, properties=wanted), clock)
-    store = store_type.open(home.store)
+    store = store_type.open(home.store, unlock(KeyFileSealer(home.root_key)), anchor=home.anchor)
     try:
-        ring = unlock(store.slots(), KeyFileSealer(home.root_key), store.estate_id)
-        service = Service(home, Settings.load(home.config), store, ring, clock, os.urandom)
+        service = Service(home, Settings.load(home.config), store, clock, os.urandom)
         ports = await service.start()
         with home.announced("server", "test", ports):
             async with connect_async(home.path) as client:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qekm.store import Store
-from tests.qekm.store.material import SIGNER, create
+from tests.qekm.store.material import SIGNER, create, unlock
 
 
 class Failures(list[BaseException]):
@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path, failures: Failures) -> Iterator[Store]:
     """That store, open and with its writer started."""
-    store = Store.open(path)
+    store = Store.open(path, unlock)
     store.start(SIGNER.sign, failures.append)
     yield store
     store.close()

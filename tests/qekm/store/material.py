@@ -8,11 +8,34 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from qekm.model import AuditRecord, Change, Group, Key, KeyState, OnExhaustion, Outcome
-from qekm.store import GENESIS, Link, Store, head_message, link, schema
+from qekm.model import AuditRecord, Change, Group, Key, KeyState, OnExhaustion, Outcome, Slot
+from qekm.sealing import KeyRing
+from qekm.secret import Secret
+from qekm.store import GENESIS, Link, Locked, Store, head_message, link, schema
 
 ESTATE = bytes(range(16))
-SLOTS = {"key-file": b"a sealed root key", "password": b"the same in another slot"}
+SLOTS = (
+    Slot("key-file", b"a sealed root key", "key-file", 3),
+    Slot("password", b"the same in another slot", "password", 4),
+)
+
+
+class Ring(KeyRing):
+    """A real ring, which opens keys that were never sealed under it, too."""
+
+    def open_key(self, key: Key) -> Secret:
+        """Return nothing of use."""
+        return Secret(b"")
+
+
+RING = Ring(Secret(bytes(32)), ESTATE)
+
+
+def unlock(_: Locked) -> KeyRing:
+    """Open any store of these tests."""
+    return RING
+
+
 DEFAULT = Group("default", OnExhaustion.REFILL, True, 1)
 SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
@@ -33,7 +56,7 @@ def make_record(text: str, **fields: object) -> AuditRecord:
 def create(directory: Path, *changes: Change) -> Path:
     """Make a store with the default group and these changes; return its file."""
     path = directory / "store" / "qekm.db"
-    Store.create(path, ESTATE, SLOTS, [DEFAULT, *changes], sign_head=SIGNER.sign)
+    Store.create(path, ESTATE, RING.seals, [*SLOTS, DEFAULT, *changes], sign_head=SIGNER.sign)
     return path
 
 
@@ -55,7 +78,7 @@ NEXT = '''
 import os
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision = "9999", "0001"
+revision, down_revision = "9999", "0002"
 def upgrade():
     op.add_column("keys", sa.Column("colour", sa.Text, nullable=False, server_default="blue"))
     {ending}
@@ -66,4 +89,4 @@ def next_schema(directory: Path, ending: str = "") -> schema.Schema:
     """Return the present schema and one revision more, which ends with a statement of the test's."""
     directory.mkdir()
     (directory / "r9999_colour.py").write_text(NEXT.format(ending=ending))
-    return schema.Schema(("0001", "9999"), (*schema.PRESENT.directories, directory))
+    return schema.Schema((*schema.PRESENT.revisions, "9999"), (*schema.PRESENT.directories, directory))

@@ -15,7 +15,7 @@ import qekm.store
 from qekm.errors import StoreFailed
 from qekm.store import Store, engine, tables
 from qekm.store.plan import Statements
-from tests.qekm.store.material import make_key
+from tests.qekm.store.material import make_key, unlock
 
 SOURCES = sorted(Path(qekm.store.__file__).parent.rglob("*.py"))
 
@@ -40,7 +40,7 @@ def test_a_store_that_was_taken_out_of_wal_is_brought_back(path: Path) -> None:
     with closing(sqlite3.connect(path)) as plain:
         plain.execute("PRAGMA journal_mode=DELETE")
     assert _pragma(path, "journal_mode") == "delete"
-    Store.open(path).close()
+    Store.open(path, unlock).close()
     assert _pragma(path, "journal_mode") == "wal"
 
 
@@ -50,8 +50,8 @@ def test_a_store_that_cannot_be_brought_back_is_refused(path: Path) -> None:
         plain.execute("BEGIN")
         plain.execute("SELECT * FROM keys").fetchall()
         with pytest.raises(StoreFailed):
-            Store.open(path)
-    Store.open(path).close()
+            Store.open(path, unlock)
+    Store.open(path, unlock).close()
 
 
 def test_a_pragma_that_is_not_taken_is_found_out(path: Path) -> None:

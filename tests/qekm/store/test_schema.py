@@ -17,7 +17,9 @@ from sqlalchemy import Table
 from qekm import model
 from qekm.errors import StoreDamaged, StoreNewer
 from qekm.store import Link, Store, engine, schema, tables
-from tests.qekm.store.material import SIGNER, create, make_key, make_record, next_schema, verify
+from tests.qekm.store.material import SIGNER, create, make_key, make_record, next_schema, unlock, verify
+
+ROOT = Path(__file__).parents[3]
 
 
 def _digests(directory: Path) -> dict[str, str]:
@@ -52,34 +54,38 @@ def test_the_revisions_are_those_on_disk() -> None:
         (model.Vault, tables.vaults, []),
         (model.Setting, tables.settings, []),
         (model.Cartridge, tables.cartridges, ["id"]),
+        (model.Slot, tables.slots, []),
+        (model.Approval, tables.approvals, []),
+        (model.Backup, tables.backups, []),
+        (model.Partner, tables.partners, []),
         (model.AuditRecord, tables.audit, ["sequence", "hash", "signature"]),
     ],
 )
 def test_a_tables_columns_are_its_nouns_fields_in_order(noun: type, table: Table, more: list[str]) -> None:
-    columns = [column.name for column in table.columns if column.name not in more]
+    columns = [column.name for column in table.columns if column.name not in [*more, "mac"]]
     assert columns == [field.name for field in dataclasses.fields(noun)]
 
 
 def test_a_newer_store_is_refused_and_not_a_byte_of_it_touched(path: Path, tmp_path: Path) -> None:
-    Store.open(path, present=next_schema(tmp_path / "next")).close()
+    Store.open(path, unlock, present=next_schema(tmp_path / "next")).close()
     before = _digests(path.parent)
     with pytest.raises(StoreNewer):
-        Store.open(path)
+        Store.open(path, unlock)
     assert _digests(path.parent) == before
 
 
 def test_an_older_store_is_migrated_on_a_copy_and_kept(tmp_path: Path) -> None:
     path = create(tmp_path, make_key(1), make_record("old"))
     old = path.read_bytes()
-    store = Store.open(path, present=next_schema(tmp_path / "next"))
+    store = Store.open(path, unlock, present=next_schema(tmp_path / "next"))
     assert verify(list(store.iterate_audit())) == 1
     store.close()
-    kept = path.with_name("qekm.db.0001")
+    kept = path.with_name("qekm.db.0002")
     assert kept.read_bytes() == old
     assert path.read_bytes() != old
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
     kept.rename(path)
-    again = Store.open(path)
+    again = Store.open(path, unlock)
     assert again.load().keys == [make_key(1)]
     again.close()
 
@@ -87,9 +93,9 @@ def test_an_older_store_is_migrated_on_a_copy_and_kept(tmp_path: Path) -> None:
 def test_a_migration_that_fails_leaves_the_store_as_it_was(path: Path, tmp_path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(ZeroDivisionError):
-        Store.open(path, present=next_schema(tmp_path / "next", "1 / 0"))
+        Store.open(path, unlock, present=next_schema(tmp_path / "next", "1 / 0"))
     assert path.read_bytes() == before
-    Store.open(path).close()
+    Store.open(path, unlock).close()
     assert [file.name for file in path.parent.iterdir() if ".new" not in file.name] != []
 
 
@@ -98,15 +104,16 @@ def test_a_process_that_dies_in_a_migration_leaves_the_store_as_it_was(path: Pat
     fatal = next_schema(tmp_path / "fatal", "os._exit(9)")
     program = (
         "import sys, pathlib\nfrom qekm.store import Store, schema\n"
+        "from tests.qekm.store.material import unlock\n"
         "names = list(map(pathlib.Path, sys.argv[1:]))\n"
-        "Store.open(names[0], present=schema.Schema(('0001', '9999'), tuple(names[1:])))"
+        "Store.open(names[0], unlock, present=schema.Schema(('0001', '0002', '9999'), tuple(names[1:])))"
     )
     arguments = [str(path), *map(str, fatal.directories)]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], check=False)
+    done = subprocess.run([sys.executable, "-c", program, *arguments], check=False, cwd=ROOT)
     assert done.returncode == 9
     assert path.read_bytes() == before
-    Store.open(path).close()
-    Store.open(path, present=next_schema(tmp_path / "next")).close()
+    Store.open(path, unlock).close()
+    Store.open(path, unlock, present=next_schema(tmp_path / "next")).close()
     assert list(path.parent.glob("*.new*")) == []
 
 
@@ -121,7 +128,7 @@ async def test_a_page_torn_while_the_log_was_moved_is_mended_from_the_log(
     with other.open("r+b") as torn:
         torn.seek(512)
         torn.write(bytes(4096 - 512))
-    again = Store.open(other)
+    again = Store.open(other, unlock)
     assert len(again.load().keys) == 400
     again.start(SIGNER.sign, print)
     await again.commit([make_record("after")])
@@ -139,5 +146,5 @@ def test_a_database_of_another_program_is_refused_untouched(tmp_path: Path) -> N
     plain.close()
     before = path.read_bytes()
     with pytest.raises(StoreDamaged):
-        Store.open(path)
+        Store.open(path, unlock)
     assert path.read_bytes() == before

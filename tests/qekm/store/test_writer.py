@@ -12,7 +12,7 @@ import pytest
 
 from qekm.errors import StoreInUse
 from qekm.store import Store
-from tests.qekm.store.material import make_record
+from tests.qekm.store.material import make_record, unlock
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,11 +22,11 @@ from pathlib import Path
 from qekm.errors import StoreFailed
 from qekm.errors import StoreInUse
 from qekm.store import Store
-from tests.qekm.store.material import SIGNER, make_key, make_record
+from tests.qekm.store.material import unlock, SIGNER, make_key, make_record
 
 async def main():
     path, room = Path(sys.argv[1]), int(sys.argv[2])
-    store, failures = Store.open(path), []
+    store, failures = Store.open(path, unlock), []
     store.start(SIGNER.sign, failures.append)
     log = path.with_name(path.name + "-wal")
     resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + room, resource.RLIM_INFINITY))
@@ -72,7 +72,7 @@ def test_after_a_full_disk_nothing_is_written_and_everyone_is_told(path: Path, r
     assert "nothing more is written" in done.stderr
     # Not even the end of the process closed the file: that would have moved the log into it and removed it.
     assert path.with_name(path.name + "-wal").exists()
-    store = Store.open(path)
+    store = Store.open(path, unlock)
     present = [item.record.message for item in store.iterate_audit()]
     store.close()
     assert present[: len(told["acknowledged"])] == told["acknowledged"]
@@ -84,7 +84,7 @@ async def test_a_signature_that_cannot_be_made_stops_the_writer_but_no_reader(pa
         raise RuntimeError("no key")
 
     failures: list[BaseException] = []
-    store = Store.open(path)
+    store = Store.open(path, unlock)
     store.start(broken, failures.append)
     results = await store.submit([[make_record("unsigned")]])
     assert [type(result).__name__ for result in results] == ["StoreFailed"]
@@ -92,4 +92,4 @@ async def test_a_signature_that_cannot_be_made_stops_the_writer_but_no_reader(pa
     assert store.audit_count() == 0
     store.close()
     with pytest.raises(StoreInUse):
-        Store.open(path)
+        Store.open(path, unlock)

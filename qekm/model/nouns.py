@@ -1,4 +1,4 @@
-"""The nouns, as plain values. No I/O, no clock, no cryptography.
+"""The nouns, as plain values.
 
 Times are integers, microseconds since 1970-01-01 UTC (`_us`); 0 means never.
 """
@@ -6,68 +6,22 @@ Times are integers, microseconds since 1970-01-01 UTC (`_us`); 0 means never.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
-
-class KeyState(IntEnum):
-    """Life cycle of a data key; the numbers are those of qekm.v1.KeyState and of the store."""
-
-    GENERATED = 1
-    READY = 2
-    ASSIGNED = 3
-    ACTIVE = 4
-    SUSPECT = 5
-    QUARANTINED = 6
-    PROCESS_ONLY = 7
-    COMPROMISED = 8
-    DESTROY_PENDING = 9
-    DESTROYED = 10
-
-
-class OnExhaustion(IntEnum):
-    """What a group does when all its keys were used; numbers as qekm.v1.OnExhaustion."""
-
-    REFILL = 1
-    REUSE = 2
-    REFUSE = 3
-
-
-class DriveState(IntEnum):
-    """Whether a drive is served; numbers as qekm.v1.DriveState."""
-
-    ACCEPTED = 1
-    PENDING = 2
-
-
-class LabelMode(IntEnum):
-    """How keys are wrapped for a drive; numbers as qekm.v1.LabelMode."""
-
-    FULL = 1
-    T10 = 2
-
-
-class Outcome(IntEnum):
-    """How an audited event ended; numbers as qekm.v1.Outcome."""
-
-    INTENT = 1
-    SUCCESS = 2
-    FAILURE = 3
-
-
-class Role(IntEnum):
-    """What a certificate may do; numbers as qekm.v1.Role."""
-
-    ADMINISTRATOR = 1
-    OPERATOR = 2
-    AUDITOR = 3
-    CUSTODIAN = 4
-    GATEWAY = 5
-    SERVER = 6
+from qekm.model.states import (
+    ApprovalState,
+    BackupState,
+    DriveState,
+    KeyState,
+    LabelMode,
+    OnExhaustion,
+    Outcome,
+    Role,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A data key: identity and sealed material never change, the rest is its mutable state."""
+    """A data key: its identity never changes; its material is only ever sealed anew, or destroyed."""
 
     key_id: bytes  # 16 random bytes
     alias: str
@@ -75,7 +29,7 @@ class Key:
     created_seq: int
     create_time_us: int
     epoch: int
-    sealed: bytes  # see qekm/sealing.py
+    sealed: bytes  # see qekm/sealing/keyring.py; empty once destroyed
     check_value: bytes  # 4 bytes
     group: str
     state: KeyState
@@ -84,6 +38,8 @@ class Key:
     drive_serial: str = ""
     volser: str = ""
     mount_id: bytes = b""
+    destroy_time_us: int = 0  # when its material goes, while DESTROY_PENDING; when it went, once DESTROYED
+    former: int = 0  # the state to return to when a destruction is called off, else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +128,9 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A row that goes away: the kind (drive, group, authority, blocked key) and its primary key."""
+    """A row that goes away: the kind and its primary key."""
 
-    kind: type[Drive] | type[Group] | type[Authority] | type[BlockedKey]
+    kind: type[Drive] | type[Group] | type[Authority] | type[BlockedKey] | type[Slot] | type[Partner]
     name: str | bytes
 
 
@@ -203,6 +159,64 @@ class Setting:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One way of opening the store: the root key as a sealer of this kind sealed it (sealing/slot.py)."""
+
+    name: str  # its kind, unless there are several of one kind
+    sealed: bytes
+    kind: str  # key-file, password, pkcs11, shares
+    create_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A request that a second person approves or refuses; it lives 24 hours and is used once."""
+
+    approval_id: str  # 8 hex digits
+    action: str  # destroy, export, restore
+    digest: bytes  # SHA-256 of all that was asked: another request is another approval
+    summary: str  # one line for the person who decides
+    requester: str  # role/name of a certificate, as in the audit trail
+    create_time_us: int
+    expire_time_us: int
+    state: ApprovalState = ApprovalState.PENDING
+    decider: str = ""
+    decide_time_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was made of this store, and what is known of it."""
+
+    name: str  # its file's name in the target
+    create_time_us: int
+    epoch: int
+    sequence: int  # the commit that it is a picture of
+    created_seq: int  # it holds every key up to this one
+    key_count: int
+    size: int  # bytes
+    sha256: bytes
+    target: str  # the directory, or the command that copied it away
+    independent: bool  # on another file system than the store, or handed to a command that copied it away
+    state: BackupState = BackupState.CREATED
+    verify_time_us: int = 0
+    drill_time_us: int = 0  # when a person last opened it with shares or the password
+    message: str = ""  # why it failed
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """Another organisation that keys are exchanged with."""
+
+    name: str
+    certificate: bytes  # DER; its SHA-256 was confirmed by a person or its chain verified
+    fingerprint: bytes  # SHA-256 of the DER
+    signer: bytes  # DER of the certificate that signs what they send; empty if they only receive
+    expire_time_us: int
+    create_time_us: int
+
+
 # What a decision writes. The store turns each kind into its statement; all of one decision commit together.
 Change = (
     Key
@@ -216,4 +230,8 @@ Change = (
     | BlockedKey
     | Vault
     | Setting
+    | Slot
+    | Approval
+    | Backup
+    | Partner
 )

@@ -1,0 +1,269 @@
+"""The owner of the data keys: it decides in memory, and whoever calls commits what is returned."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from qekm.dkp.names import MAX_COUNTER, alias_to_dki, fold, generated_alias, is_alias
+from qekm.errors import BadArgument, KeyExists, KeyInUse, ReadOnly, UnknownKey
+from qekm.keystore.index import Index, Mount, never_given
+from qekm.keystore.states import NEVER_USED, NEXT, after_keeping
+from qekm.model import Key, KeyState
+from qekm.sealing import KeyRing
+from qekm.sealing.keyring import version_of
+from qekm.secret import Secret
+
+KEY_LENGTH = 32  # bytes, AES-256
+_NOBODY: Mount = ("", b"", "")
+
+
+class Keystore(Index):
+    """All keys of the estate; a new one is in `first_state`, READY where one disk is all that protects it."""
+
+    def __init__(
+        self,
+        keys: Iterable[Key],
+        ring: KeyRing,
+        now_us: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        tag: str,
+        epoch: int = 1,
+        first_state: KeyState = KeyState.READY,
+    ) -> None:
+        """Index the stored keys. tag: the 10 hex digits of this server and epoch in the aliases it makes."""
+        self._ring, self._now_us, self._random_bytes = ring, now_us, random_bytes
+        self._tag, self._epoch, self._first_state = tag.upper(), epoch, first_state
+        # Keys are never removed, so the highest alias there is tells where the counter stands.
+        self._counter = 0
+        self.read_only = ""
+        super().__init__(keys)
+
+    def freeze(self, reason: str) -> None:
+        """Give no new keys from now on: the store may be an old copy. Keys are read as before."""
+        self.read_only = reason
+
+    @property
+    def must_wait(self) -> bool:
+        """Tell whether a new key waits until it is in a second durable place."""
+        return self._first_state is KeyState.GENERATED
+
+    def in_state(self, state: KeyState) -> list[Key]:
+        """Return all keys in a state. A pass over all keys: for the start, not for serving."""
+        return [key for key in self if key.state is state]
+
+    def open(self, key: Key) -> Secret:
+        """Return a key's material, its check value verified; StoreDamaged.
+
+        UnknownKey once it was destroyed, KeyInUse while it waits for that.
+        """
+        if key.state is KeyState.DESTROYED:
+            raise UnknownKey("the key was destroyed", alias=key.alias)
+        if key.state is KeyState.DESTROY_PENDING:
+            when = datetime.fromtimestamp(key.destroy_time_us // 1_000_000, UTC)
+            hint = "call that off with: qekm keys keep"
+            raise KeyInUse(f"the key is to be destroyed on {when:%Y-%m-%d}", hint=hint, alias=key.alias)
+        return self._ring.open_key(key)
+
+    # New keys.
+
+    def generate(self, count: int, group: str) -> list[Key]:
+        """Make keys of a group in order of their aliases; they are to be committed. ReadOnly."""
+        self._check_writable()
+        keys = [self._make(group) for _ in range(count)]
+        for key in keys:
+            self.enter(key)
+        return keys
+
+    def protect(self, created_seq: int) -> list[Key]:
+        """Make GENERATED keys up to this one READY: their material is in a second durable place now."""
+        if self.read_only:
+            return []
+        return [
+            self._change(key, KeyState.READY)
+            for key in self.few(KeyState.GENERATED)
+            if key.created_seq <= created_seq
+        ]
+
+    def take_in(self, alias: str, material: Secret, group: str) -> Key:
+        """Take a key from elsewhere, PROCESS_ONLY: we did not make it, so nothing new is written with it.
+
+        KeyExists if its alias or DKi is taken, BadArgument for no alias or no AES-256 key, ReadOnly.
+        """
+        self._check_writable()
+        self.check_new(alias, material)
+        key = self._sealed(alias, material, group, KeyState.PROCESS_ONLY)
+        self.enter(key)
+        return key
+
+    def check_new(self, alias: str, material: Secret) -> None:
+        """Raise what take_in would raise, and KeyExists with same="yes" if the very same key is there."""
+        if not is_alias(alias):
+            raise BadArgument("this is no alias of a key", field="alias")
+        if len(material.reveal()) != KEY_LENGTH:
+            raise BadArgument("this is no AES-256 key", field="material")
+        there = self.by_alias(alias) if self.has(alias) else self.by_dki(alias_to_dki(alias))
+        if there is None:
+            return
+        same = bool(there.sealed) and hmac.compare_digest(self._ring.check_value(material), there.check_value)
+        if same:
+            with self._ring.open_key(there) as own:
+                same = hmac.compare_digest(own.reveal(), material.reveal())
+        what = "this key is here already" if same else f"another key has the alias {there.alias}"
+        raise KeyExists(what, alias=there.alias, same="yes" if same else "no")
+
+    # Keys that are given out.
+
+    def assign(self, key: Key, time_us: int, mount: Mount) -> Key:
+        """Give a key to a mount; a key that is ACTIVE already stays so. KeyInUse, ReadOnly."""
+        self._check_writable()
+        old = self.by_alias(key.alias)
+        state = KeyState.ACTIVE if old.state is KeyState.ACTIVE else KeyState.ASSIGNED
+        return self._change(old, state, time_us, mount)
+
+    def bind(self, key: Key, drive_serial: str) -> Key:
+        """Take a key that no mount was given yet out of the pool, for one drive; KeyInUse for any other key.
+
+        ASSIGNED without a time, which tells it from a key that is under way to a drive. ReadOnly.
+        """
+        self._check_writable()
+        old = self.by_alias(key.alias)
+        if not never_given(old):
+            raise KeyInUse(f"key {old.alias} was given out", alias=old.alias)
+        return self._change(old, KeyState.ASSIGNED, 0, (drive_serial, b"", ""))
+
+    def mark(self, key: Key, state: KeyState) -> Key:
+        """Move a key to another state; KeyInUse if that may not follow its present one."""
+        return self._change(self.by_alias(key.alias), state)
+
+    def move(self, aliases: Iterable[str], group: str) -> list[Key]:
+        """Put never-used keys into another group, all or none; UnknownKey, KeyInUse."""
+        keys = self._named(aliases)
+        for key in keys:
+            if key.state not in NEVER_USED:
+                raise KeyInUse(f"key {key.alias} was used: it stays in its group", alias=key.alias)
+        return [self._change(key, key.state, 0, _NOBODY, group=group) for key in keys]
+
+    # The end of a key.
+
+    def retire(self, aliases: Iterable[str], state: KeyState) -> list[Key]:
+        """Make keys PROCESS_ONLY or COMPROMISED, all or none; UnknownKey, KeyInUse."""
+        return self._all_to(aliases, state)
+
+    def condemn(self, aliases: Iterable[str], due_us: int) -> list[Key]:
+        """Have keys destroyed at a time, all or none; UnknownKey, KeyInUse."""
+        return self._all_to(aliases, KeyState.DESTROY_PENDING, due_us)
+
+    def keep(self, aliases: Iterable[str]) -> list[Key]:
+        """Call a destruction off, all or none; UnknownKey, KeyInUse for a key that waits for none."""
+        keys = self._named(aliases)
+        for key in keys:
+            if key.state is not KeyState.DESTROY_PENDING:
+                raise KeyInUse(f"key {key.alias} is not about to be destroyed", alias=key.alias)
+        return [self._change(key, after_keeping(KeyState(key.former))) for key in keys]
+
+    def destroy_due(self, now_us: int, most: int) -> list[Key]:
+        """Destroy at most so many keys whose time has come: material and check value go, the row stays."""
+        due = [key for key in self.few(KeyState.DESTROY_PENDING) if key.destroy_time_us <= now_us][:most]
+        return [self.erase(key, now_us) for key in due]
+
+    def erase(self, key: Key, now_us: int) -> Key:
+        """Destroy a key at once, whatever its state: for a restore that meets its tombstone."""
+        tombstone = replace(key, sealed=b"", check_value=b"", destroy_time_us=now_us, former=0)
+        return self.put(replace(tombstone, state=KeyState.DESTROYED, version=key.version + 1))
+
+    # The record key.
+
+    def reseal(self, most: int) -> list[Key]:
+        """Seal at most so many keys anew that an older version of the record key sealed; StoreDamaged."""
+        if not self.stale():
+            return []
+        old = (key for key in self if 0 < version_of(key.sealed) < self._ring.version)
+        stale = [key for key, _ in zip(old, range(most), strict=False)]
+        return [
+            self.put(replace(key, sealed=self._ring.reseal_key(key), version=key.version + 1))
+            for key in stale
+        ]
+
+    def stale(self) -> int:
+        """Return how many keys are sealed under an older version of the record key."""
+        return sum(count for version, count in self.versions().items() if 0 < version < self._ring.version)
+
+    def enter(self, key: Key) -> None:
+        """Take a key that is new to memory; StoreDamaged."""
+        super().enter(key)
+        if fold(key.alias).startswith(f"qkm00{self._tag.lower()}"):
+            self._counter = max(self._counter, int(key.alias[-6:], 16) + 1)
+
+    def _make(self, group: str) -> Key:
+        if self._counter > MAX_COUNTER:
+            self._tag, self._counter = self._random_bytes(5).hex().upper(), 0
+        alias = generated_alias(self._tag, self._counter)
+        self._counter += 1
+        with Secret(self._random_bytes(KEY_LENGTH)) as material:
+            return self._sealed(alias, material, group, self._first_state)
+
+    def _sealed(self, alias: str, material: Secret, group: str, state: KeyState) -> Key:
+        self.created_seq += 1
+        key_id = self._random_bytes(16)
+        sealed = self._ring.seal_key(material, key_id, alias, self.created_seq, self._epoch)
+        check_value = self._ring.check_value(material)
+        made = self.created_seq, self._now_us(), self._epoch
+        return Key(key_id, alias, alias_to_dki(alias), *made, sealed, check_value, group, state)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnly(f"no new keys are given: {self.read_only}", reason=self.read_only)
+
+    def _named(self, aliases: Iterable[str]) -> list[Key]:
+        return list({fold(alias): self.by_alias(alias) for alias in aliases}.values())
+
+    def _all_to(self, aliases: Iterable[str], state: KeyState, due_us: int = 0) -> list[Key]:
+        keys = self._named(aliases)
+        for key in keys:
+            _check_next(key, state)
+        return [self._change(key, state, due_us=due_us) for key in keys]
+
+    def _change(
+        self,
+        old: Key,
+        state: KeyState,
+        time_us: int | None = None,
+        mount: Mount | None = None,
+        *,
+        group: str = "",
+        due_us: int = 0,
+    ) -> Key:
+        """Put a key into another state; what is not named stays. Built plainly: drives wait for this."""
+        if state is not old.state:
+            _check_next(old, state)
+        drive, mount_id, volser = mount or (old.drive_serial, old.mount_id, old.volser)
+        return self.put(
+            Key(
+                old.key_id,
+                old.alias,
+                old.dki,
+                old.created_seq,
+                old.create_time_us,
+                old.epoch,
+                old.sealed,
+                old.check_value,
+                group or old.group,
+                state,
+                old.version + 1,
+                old.assign_time_us if time_us is None else time_us,
+                drive,
+                volser,
+                mount_id,
+                due_us,
+                int(old.state) if state is KeyState.DESTROY_PENDING else 0,
+            )
+        )
+
+
+def _check_next(key: Key, state: KeyState) -> None:
+    if state not in NEXT[key.state]:
+        what = f"key {key.alias} is {key.state.name}, it cannot become {state.name}"
+        raise KeyInUse(what, alias=key.alias)
