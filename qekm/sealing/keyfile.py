@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from qekm.errors import BadConfiguration
-from qekm.sealing.slot import ROOT_LENGTH, Cost, Derive, RandomBytes, read_slot, write_slot
+from qekm.errors import BadConfiguration, BadFile
+from qekm.sealing.privatefile import read_private
+from qekm.sealing.slot import NO_COST, ROOT_LENGTH, RandomBytes, hkdf, read_slot, write_slot
 from qekm.secret import Secret
+
+
+class KeySealer:
+    """The 32 bytes of a key file, wherever they were read."""
+
+    kind = "key-file"
+
+    def __init__(self, content: Secret, *, random_bytes: RandomBytes = os.urandom) -> None:
+        """Take a key file's content; BadFile unless it has 32 bytes."""
+        if len(content.reveal()) != ROOT_LENGTH:
+            raise BadFile(f"a key file holds {ROOT_LENGTH} bytes", hint="give the file that init made")
+        self._derive = hkdf(content, self.kind)
+        self._random_bytes = random_bytes
+
+    def seal(self, root: Secret) -> bytes:
+        """Return a slot that this content opens."""
+        return write_slot(self.kind, NO_COST, root, self._derive, self._random_bytes)
+
+    def unseal(self, slot: bytes) -> Secret:
+        """Return the root key; BadPassword, StoreDamaged."""
+        return read_slot(self.kind, slot, self._derive, "key file")
 
 
 class KeyFileSealer:
@@ -19,8 +37,12 @@ class KeyFileSealer:
 
     kind = "key-file"
 
-    def __init__(self, path: Path, *, random_bytes: RandomBytes = os.urandom) -> None:
+    def __init__(
+        self, path: Path, *, credentials: Path | None = None, random_bytes: RandomBytes = os.urandom
+    ) -> None:
+        """Name the file, read when it is used; `credentials` is where systemd puts this service's."""
         self._path = path
+        self._credentials = credentials
         self._random_bytes = random_bytes
 
     def create(self) -> None:
@@ -43,33 +65,19 @@ class KeyFileSealer:
 
     def seal(self, root: Secret) -> bytes:
         """Return a slot that this file opens."""
-        return write_slot(self.kind, Cost(0, 0, 0), root, self._derive(), self._random_bytes)
+        return self._content().seal(root)
 
     def unseal(self, slot: bytes) -> Secret:
         """Return the root key; BadConfiguration if the file is missing, or not a key file of our own."""
-        return read_slot(self.kind, slot, self._derive())
+        return self._content().unseal(slot)
 
-    def _derive(self) -> Derive:
-        content = self._read()
-        return lambda salt, _: HKDF(SHA256(), ROOT_LENGTH, salt, b"QEKM SLOT 1 key-file").derive(content)
-
-    def _read(self) -> bytes:
+    def _content(self) -> KeySealer:
+        option = "--key-file or keystore.keyFile"
+        content = read_private(
+            self._path, ROOT_LENGTH, title="key file", option=option, credentials=self._credentials
+        )
         try:
-            handle = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise self._bad(f"cannot be read: {error.strerror}", "name it with --key-file") from None
-        try:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise self._bad("is not a regular file", "name the file itself, no link or device")
-            if status.st_mode & 0o077:
-                raise self._bad("can be read by others", f"make it private: chmod 600 {self._path}")
-            content = os.read(handle, ROOT_LENGTH + 1)
-        finally:
-            os.close(handle)
-        if len(content) != ROOT_LENGTH:
-            raise self._bad(f"does not hold {ROOT_LENGTH} bytes", "name the key file that init made")
-        return content
-
-    def _bad(self, what: str, hint: str) -> BadConfiguration:
-        return BadConfiguration(f"the key file {self._path} {what}", hint=hint, file=str(self._path))
+            return KeySealer(Secret(content), random_bytes=self._random_bytes)
+        except BadFile as error:
+            what = f"the key file {self._path} does not hold {ROOT_LENGTH} bytes"
+            raise BadConfiguration(what, hint=error.advice, file=str(self._path)) from None
