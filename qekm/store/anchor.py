@@ -91,8 +91,9 @@ def behind(own: Witness, anchored: bool, anchor: Witness | None, others: Iterabl
         return "its anchor is missing or is another store's"
     if anchor is not None and (anchor.epoch, anchor.sequence) > (own.epoch, own.sequence):
         return f"its anchor has seen commit {anchor.sequence:,}, it is at {own.sequence:,}"
-    if anchor is not None and (anchor.epoch, anchor.sequence) == (own.epoch, own.sequence):
-        return "" if anchor.root == own.root else "its anchor has seen another store at the same commit"
+    same = anchor is not None and (anchor.epoch, anchor.sequence) == (own.epoch, own.sequence)
+    if anchor is not None and same and anchor.root != own.root:
+        return "its anchor has seen another store at the same commit"
     latest = max(others, default=own)
     if (latest.epoch, latest.sequence) > (own.epoch, own.sequence):
         return f"a backup has seen commit {latest.sequence:,}, it is at {own.sequence:,}"

@@ -58,7 +58,7 @@ class Ledger:
         """Take over what was committed."""
         for (table, key), entry in draft.changed.items():
             if entry is None:
-                self.rows[table].pop(key, None)
+                self.rows.get(table, {}).pop(key, None)
             else:
                 self.rows.setdefault(table, {})[key] = entry
         self.root = draft.root
