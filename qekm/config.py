@@ -135,6 +135,9 @@ _TABLE = (
         "ours",
         "A drive that leaves it to us gets a new key (create) or writes in clear (clear).",
     ),
+    Property(
+        "store.scrubHours", _whole(1, 8_760), "24", "ours", "Hours between two checks of the store.", "h"
+    ),
     Property("symmetricKeySet", _text, "default", "original", "Key group of drives that name none."),
     Property(
         "keystore.protect",

@@ -126,6 +126,26 @@ def verify_audit(options: argparse.Namespace) -> int:
     return EXIT_VERDICT
 
 
+def check_store(options: argparse.Namespace) -> int:
+    """Check everything in the store of a stopped service and tell the verdict; 5 if something is wrong."""
+    harden()
+    from qekm.checking import check
+    from qekm.config import Settings
+    from qekm.unlocking import sealer_of
+
+    home = Home.find(options.home)
+    home.require()
+    found = check(home, sealer_of(home, Settings.load(home.config), _means(options)))
+    if found.behind:
+        print(f"the store may be an old copy: {found.behind}")
+    for flaw in found.flaws:
+        print(f"DAMAGED: {flaw}")
+    if not (found.behind or found.flaws):
+        print(f"the store is whole: {found.keys:,} keys, {found.records:,} audit records")
+        return 0
+    return EXIT_VERDICT
+
+
 def renew_certificate(options: argparse.Namespace) -> int:
     """Issue a certificate anew while the service is stopped."""
     harden()
@@ -166,6 +186,8 @@ def _parser() -> Parser:
         "--property", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable"
     )
     making.set_defaults(act=make_home)
+    looking = acts.add_parser("check", parents=[common, means], help="check the store of a stopped service")
+    looking.set_defaults(act=check_store)
     renewing = acts.add_parser(
         "renew", parents=[common, means], help="issue a certificate of a stopped service anew"
     )

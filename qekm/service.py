@@ -26,6 +26,7 @@ from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
+from qekm.scrubbing import Scrubber
 from qekm.sealing import Sealer
 from qekm.source import host_of
 from qekm.store import Store
@@ -58,6 +59,8 @@ class Service:
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self.upkeep = Upkeep(self.owners, self._refusals, store, self._publish, now_us)
+        scrubber = Scrubber(store, self.owners, settings, now_us)
+        self.upkeep.duties.append(scrubber.tick)
         servicers = Servicers(
             self.owners,
             store,

@@ -21,6 +21,9 @@ _DAY_US = 86_400 * 1_000_000
 _GROUPS = 10_000
 
 
+Duty = Callable[[], Coroutine[Any, Any, None]]
+
+
 class Upkeep:
     """Runs beside the servicers in the same event loop; nothing in it takes longer than a batch of keys."""
 
@@ -37,6 +40,7 @@ class Upkeep:
         self._certificates, self._refusals = owners.certificates, refusals
         self._store, self._publish, self._now_us = store, publish, now_us
         self._renewed_us = now_us()
+        self.duties: list[Duty] = []  # what other conversations do by themselves, each a look every second
 
     async def run(self) -> None:
         """Tick every second until cancelled, or until the store has failed."""
@@ -54,6 +58,8 @@ class Upkeep:
             await _tried(self._refill(group.name))
         if self._now_us() - self._renewed_us >= _DAY_US:
             await _tried(self.renew())
+        for duty in self.duties:
+            await _tried(duty())
 
     async def renew(self) -> None:
         """Renew the service's own certificate if it is time; to be called at the start, too."""

@@ -68,6 +68,8 @@ class ServerServicer(ServerServiceServicer):
     def _degraded(self) -> Iterator[str]:
         """Yield a line for each thing that is not as it should be."""
         yield UNPROTECTED
+        if self._keystore.read_only:
+            yield f"READ ONLY, no new keys are given: {self._keystore.read_only}"
         if not self._gateways:
             yield "no gateway is connected: no drive is served"
         if not self._registry.authorities():

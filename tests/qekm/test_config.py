@@ -37,6 +37,7 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "drive.acceptUnknownDrives": "true",
         "drive.creationsPerHour": 120,
         "drive.optionalEncryption": "create",
+        "store.scrubHours": 24,
         "symmetricKeySet": "default",
         "keystore.protect": "backup",
         "keystore.slot": "key-file",
