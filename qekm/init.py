@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qekm.audit import occurred
-from qekm.config import PROPERTIES, write_defaults
+from qekm.config import write_defaults
 from qekm.errors import BadArgument, BadConfiguration, HomeExists
 from qekm.estate import Estate
 from qekm.founding import Founding, found
@@ -20,6 +20,7 @@ from qekm.home import Home
 from qekm.keystore import Keystore
 from qekm.model import Change, Group, KeyState, OnExhaustion, Slot
 from qekm.pki import RandomBytes
+from qekm.properties import PROPERTIES
 from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer
 from qekm.secret import Secret
 from qekm.store import Store

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qekm.config import PROPERTIES, Settings, write_defaults
+from qekm.config import Settings, write_defaults
 from qekm.errors import BadConfiguration
+from qekm.properties import PROPERTIES
 
 ORIGINALS = ["TransportListener.tcp.port", "drive.acceptUnknownDrives", "symmetricKeySet"]
 
@@ -38,8 +39,10 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "drive.creationsPerHour": 120,
         "drive.optionalEncryption": "create",
         "store.scrubHours": 24,
+        "twoPerson": "on",
         "symmetricKeySet": "default",
         "keystore.protect": "backup",
+        "keystore.destroyDays": 7,
         "keystore.slot": "key-file",
         "keystore.keyFile": "root.key",
         "keystore.pkcs11.module": "",
