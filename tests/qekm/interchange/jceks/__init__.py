@@ -1,0 +1,1 @@
+"""Tests of qekm.interchange.jceks, Java's keystores."""
