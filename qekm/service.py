@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
 from urllib.parse import unquote
 
@@ -161,12 +162,25 @@ def _host(peer: str) -> str:
     return host_of(unquote(peer).partition(":")[2])
 
 
+class _Checking:
+    """Logs how far the check of a large store is, once a second."""
+
+    def __init__(self) -> None:
+        self._rows, self._since = 0, time.monotonic()
+
+    def __call__(self, rows: int) -> None:
+        self._rows += rows
+        if time.monotonic() - self._since >= 1.0:
+            self._since = time.monotonic()
+            _log.info("checking the store", extra={"fields": {"rows": self._rows}})
+
+
 async def serve(home: Home, settings: Settings, sealer: Sealer) -> None:
     """Run the key manager of a home until a signal or a call ends it; returns when all is written.
 
     BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
     """
-    store = Store.open(home.store, unlock(sealer), anchor=home.anchor)
+    store = Store.open(home.store, unlock(sealer), anchor=home.anchor, tell=_Checking())
     try:
         service = Service(home, settings, store)
         loop = asyncio.get_running_loop()
