@@ -1,4 +1,4 @@
-"""The machine's clock, as everything here wants it: whole microseconds, UTC."""
+"""The machine's clocks: the time of day in whole microseconds, UTC, and one that nobody sets."""
 
 from __future__ import annotations
 
@@ -8,3 +8,8 @@ import time
 def now_us() -> int:
     """Return the time in microseconds since 1970-01-01 UTC."""
     return time.time_ns() // 1_000
+
+
+def steady_s() -> float:
+    """Return seconds since some moment; the time in which the machine sleeps counts, a set clock does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qekm.config import Settings
-from qekm.errors import BadConfiguration, BadPassword
+from qekm.errors import BadConfiguration, BadPassword, UnknownSlot
 from qekm.home import Home
 from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer, TokenKey, TokenSealer, read_private
-from qekm.sealing.slot import kind_of
 from qekm.secret import Secret
+from qekm.slots import opened
 from qekm.store import Locked
 
 _LONGEST = 4_096 + 2  # bytes: 1,024 characters of UTF-8 and a line end
@@ -109,24 +109,16 @@ def unlock(sealer: Sealer) -> Callable[[Locked], KeyRing]:
     It raises BadConfiguration if the store has no slot of this kind, BadPassword, StoreDamaged.
     """
 
-    def opened(locked: Locked) -> KeyRing:
+    def open_(locked: Locked) -> KeyRing:
         with root_of(locked.slots, sealer) as root:
             return KeyRing(root, locked.estate_id, versions=locked.versions)
 
-    return opened
+    return open_
 
 
 def root_of(slots: Mapping[str, bytes], sealer: Sealer) -> Secret:
     """Return the root key from the first slot that a sealer opens; errors as `unlock`."""
-    failure: BadPassword | None = None
-    for sealed in slots.values():
-        if kind_of(sealed) != sealer.kind:
-            continue
-        try:
-            return sealer.unseal(sealed)
-        except BadPassword as error:
-            failure = error
-    if failure is not None:
-        raise failure
-    kinds = ", ".join(sorted({kind_of(sealed) for sealed in slots.values()}))
-    raise BadConfiguration(f"the store has no slot of kind {sealer.kind} (keystore.slot); it has {kinds}")
+    try:
+        return opened(slots, sealer)[1]
+    except UnknownSlot as error:
+        raise BadConfiguration(f"{error.message} (keystore.slot)") from None
