@@ -7,19 +7,20 @@ from then on nothing is issued in the old authority's name, which stays trusted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cryptography import x509
 
 from qekm import pki
+from qekm.denylist import DenyList
 from qekm.errors import BadArgument, LastAdministrator, RolloverState, StoreDamaged, UnknownCertificate
 from qekm.keypair import PublicKey, check_key
 from qekm.model import Certificate, Change, Role, Vault
 from qekm.pki import Issuer, RandomBytes
 from qekm.secret import Secret
-from qekm.subject import Subject, check_hosts, subject_of
+from qekm.subject import Subject, check_hosts, check_name, subject_of
 
 AUTHORITY, OLD, CROSS, SIGNER = "ca", "ca-old", "ca-cross", "eak"  # names of vaults
 _RENEW_SERVER_US = 30 * 86_400 * 1_000_000  # the service renews its own leaf this long before it ends
@@ -41,27 +42,6 @@ class Issued:
 
     record: Certificate
     pem: bytes
-
-
-class DenyList:
-    """Serials (lower-case hex) of certificates that are refused from now on, though they verify."""
-
-    def __init__(self, serials: Iterable[str]) -> None:
-        self._serials = set(serials)
-        self._watchers: list[Callable[[str], None]] = []
-
-    def __contains__(self, serial: object, /) -> bool:
-        return serial in self._serials
-
-    def watch(self, ended: Callable[[str], None], /) -> None:
-        """Call `ended` with each serial that is added from now on."""
-        self._watchers.append(ended)
-
-    def add(self, serial: str) -> None:
-        """Refuse a certificate from now on."""
-        self._serials.add(serial)
-        for ended in self._watchers:
-            ended(serial)
 
 
 class Certificates:
@@ -92,6 +72,9 @@ class Certificates:
             self._server = x509.load_pem_x509_certificate(server_pem)
         except (KeyError, ValueError) as error:
             raise StoreDamaged("the internal authority cannot be read") from error
+
+    def __iter__(self) -> Iterator[Certificate]:
+        return iter(self._records.values())
 
     # What is in force.
 
@@ -144,10 +127,13 @@ class Certificates:
         self, key: PublicKey, role: Role, name: str, hosts: Sequence[str], days: int
     ) -> tuple[Issued, list[Change]]:
         """Issue a certificate; days: 1 to 825, or 0 for the default. BadArgument names what cannot be."""
+        return self._issue(key, self.check(role, name, hosts, days), days or pki.LEAF_DAYS)
+
+    def check(self, role: Role, name: str, hosts: Sequence[str], days: int) -> Subject:
+        """Return whom a certificate would name, without issuing it; BadArgument as `issue`."""
         if not 0 <= days <= pki.LEAF_DAYS_MAX:
             raise BadArgument(f"a certificate is valid for 1 to {pki.LEAF_DAYS_MAX} days", field="days")
-        subject = Subject(self._estate, role, name, check_hosts(role, hosts))
-        return self._issue(key, subject, days or pki.LEAF_DAYS)
+        return Subject(self._estate, role, check_name(name), check_hosts(role, hosts))
 
     def renew(self, key: PublicKey, serial: str) -> tuple[Issued, list[Change]]:
         """Issue a certificate of the same role, name and hosts; the one before stays valid."""

@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qekm.allocator import Allocator
+from qekm.approvals import Approvals
 from qekm.certificates import Certificates
+from qekm.clock import steady_s
 from qekm.config import Settings
 from qekm.drives import Registry
 from qekm.estate import Estate
 from qekm.keystore import Keystore
 from qekm.model import KeyState
+from qekm.opened import Opened
 from qekm.pki import RandomBytes, der
 from qekm.serving import Serving
 from qekm.signing import FrameSigner
+from qekm.slots import Slots
 from qekm.store import Store
 
 
@@ -28,6 +32,9 @@ class Owners:
     allocator: Allocator
     registry: Registry
     certificates: Certificates
+    approvals: Approvals
+    slots: Slots
+    opened: Opened  # who proved a slot
     serving: Serving
     settings: dict[str, str]  # of the store: small durable facts
 
@@ -50,6 +57,7 @@ class Owners:
         certificates = Certificates(
             store.estate_id, found.vaults, found.certificates, server_pem, ring, now_us, random_bytes
         )
+        approvals = Approvals(found.approvals, now_us, random_bytes, settings["twoPerson"] == "on")
         serving = Serving(
             keystore,
             allocator,
@@ -62,5 +70,15 @@ class Owners:
             der(estate.diagnosis.certificate),
         )
         return cls(
-            store.estate_id, estate, keystore, allocator, registry, certificates, serving, found.settings
+            store.estate_id,
+            estate,
+            keystore,
+            allocator,
+            registry,
+            certificates,
+            approvals,
+            Slots(found.slots, now_us),
+            Opened(steady_s),
+            serving,
+            found.settings,
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from qekm.api.consent import Consent, Consents
 from qekm.api.fields import chosen, stamp
 from qekm.api.guard import caller
 from qekm.api.journal import Journal
 from qekm.api.paging import Paged, cut
+from qekm.approvals import DECIDERS, Act, people
 from qekm.audit import occurred
 from qekm.certificates import Certificates, Issued
 from qekm.errors import BadArgument, NotAllowed
@@ -23,14 +25,21 @@ _REASON_LENGTH = 200  # characters
 class CertificatesServicer(CertificatesServiceServicer):
     """Thin: the owner decides, the journal commits, files and credentials follow."""
 
-    def __init__(self, certificates: Certificates, journal: Journal, publish: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        certificates: Certificates,
+        journal: Journal,
+        consents: Consents,
+        now_us: Callable[[], int],
+        publish: Callable[[], None],
+    ) -> None:
         """Take the owner, the journal, and what brings a roll-over into force once it is committed.
 
         publish: writes pki/trust.pem and pki/server.pem (qekm.rpc.tls.publish) and hands the signer's new
         certificate to Serving.
         """
         self._certificates = certificates
-        self._journal = journal
+        self._journal, self._consents, self._now_us = journal, consents, now_us
         self._publish = publish
 
     async def ListCertificates(
@@ -45,17 +54,26 @@ class CertificatesServicer(CertificatesServiceServicer):
     async def IssueCertificate(
         self, request: pb.IssueCertificateRequest, context: Any
     ) -> pb.IssueCertificateResponse:
-        """Sign a request for a role and a name; BadArgument, BadCertificate."""
+        """Sign a request for a role and a name; BadArgument, BadCertificate, ApprovalNeeded."""
         role = chosen(Role, request.role, "role")
         key = read_request(request.csr)
+        self._certificates.check(role, request.name, request.hosts, request.days)  # before it is asked for
+        summary = f"issue a certificate of {role.name.lower()}/{request.name}"
+        # The key is no part of it: whoever approves cannot tell whose it is, only whom the certificate names.
+        act = Act.of("certificate", summary, role, request.name, list(request.hosts), request.days)
+        consent = await self._consent("IssueCertificate", role, act)
         issued, changes = self._certificates.issue(key, role, request.name, request.hosts, request.days)
-        await self._journal.commit("IssueCertificate", changes, message=_told(issued.record))
+        message = consent.told(_told(issued.record))
+        await self._journal.commit("IssueCertificate", [*consent.changes, *changes], message=message)
         return pb.IssueCertificateResponse(**self._handed(issued))
 
     async def RenewCertificate(
         self, request: pb.RenewCertificateRequest, context: Any
     ) -> pb.RenewCertificateResponse:
-        """Sign a request of the caller's own identity, or of a named one for an administrator."""
+        """Sign a request of the caller's own identity, or of a named one for an administrator.
+
+        ApprovalNeeded for who may approve himself, NotAllowed.
+        """
         own = caller()
         serial = request.serial.lower() or own.serial
         if serial != own.serial and own.role is not Role.ADMINISTRATOR:
@@ -63,9 +81,11 @@ class CertificatesServicer(CertificatesServiceServicer):
             raise NotAllowed(
                 f"the role {role} may renew its own certificate only", role=role, method="RenewCertificate"
             )
-        issued, changes = self._certificates.renew(read_request(request.csr), serial)
-        what = f"{_told(issued.record)} after {serial}"
-        await self._journal.commit("RenewCertificate", changes, message=what)
+        key = read_request(request.csr)
+        consent = Consent() if serial == own.serial else await self._consent_to_renew(serial)
+        issued, changes = self._certificates.renew(key, serial)
+        what = consent.told(f"{_told(issued.record)} after {serial}")
+        await self._journal.commit("RenewCertificate", [*consent.changes, *changes], message=what)
         return pb.RenewCertificateResponse(**self._handed(issued))
 
     async def RevokeCertificate(
@@ -106,6 +126,20 @@ class CertificatesServicer(CertificatesServiceServicer):
         await self._journal.commit("FinishRollover", changes, message="forced" if request.force else "")
         self._publish()
         return pb.FinishRolloverResponse(trust_pem=self._certificates.trust_pem)
+
+    async def _consent_to_renew(self, serial: str) -> Consent:
+        record = self._certificates.by_serial(serial)
+        summary = f"renew the certificate of {_told(record)}"
+        return await self._consent("RenewCertificate", record.role, Act.of("certificate", summary, serial))
+
+    async def _consent(self, method: str, role: Role, act: Act) -> Consent:
+        """Return the consent to a certificate of a role; ApprovalNeeded.
+
+        Once there are two who may approve, one of them must not make a third alone: it could be himself.
+        """
+        if role not in DECIDERS or len(people(self._certificates, self._now_us())) < 2:
+            return Consent()
+        return await self._consents.require(method, act)
 
     def _handed(self, issued: Issued) -> dict[str, Any]:
         """Return the fields of an answer that hands over a certificate."""

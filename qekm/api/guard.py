@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 
 class Deny(Protocol):
-    """The certificates that are refused although they verify (qekm.certificates.DenyList)."""
+    """The certificates that are refused although they verify (qekm.denylist.DenyList)."""
 
     def __contains__(self, serial: object, /) -> bool:
         """Tell whether the certificate of this serial (lower-case hex) is refused."""

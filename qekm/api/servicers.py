@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from grpc import aio
 
+from qekm.api.approvals import ApprovalsServicer
 from qekm.api.audit import AuditServicer
 from qekm.api.certificates import CertificatesServicer
+from qekm.api.consent import Consents
 from qekm.api.diagnosis import DiagnosisServicer
 from qekm.api.drives import DrivesServicer
 from qekm.api.gateways import Gateways
@@ -19,9 +21,11 @@ from qekm.api.requests import Orders
 from qekm.api.server import ServerServicer
 from qekm.api.serving import ServingServicer
 from qekm.owners import Owners
-from qekm.pki import RandomBytes
+from qekm.pki import SKEW_US, RandomBytes
 from qekm.store import Store
 from qekm.v1 import (
+    approvals_pb2,
+    approvals_pb2_grpc,
     audit_pb2,
     audit_pb2_grpc,
     certificates_pb2,
@@ -41,6 +45,7 @@ from qekm.v1 import (
 )
 
 _FILES = (
+    approvals_pb2,
     audit_pb2,
     certificates_pb2,
     diagnosis_pb2,
@@ -74,9 +79,12 @@ class Servicers:
         owners, store, gateways, now_us = self.owners, self.store, self.gateways, self.now_us
         journal = Journal(store, now_us)
         estate, anchor = owners.estate, owners.estate.anchor
+        consents = Consents(owners.approvals, journal)
+        approvals = ApprovalsServicer(owners.approvals, journal, self._issued_us)
+        approvals_pb2_grpc.add_ApprovalsServiceServicer_to_server(approvals, server)
         audit = AuditServicer(store, estate.audit_key.public_key())
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
-        certificates = CertificatesServicer(owners.certificates, journal, self.publish)
+        certificates = CertificatesServicer(owners.certificates, journal, consents, now_us, self.publish)
         certificates_pb2_grpc.add_CertificatesServiceServicer_to_server(certificates, server)
         diagnosis = DiagnosisServicer(gateways, estate.diagnosis, anchor, journal, now_us, self.random_bytes)
         diagnosis_pb2_grpc.add_DiagnosisServiceServicer_to_server(diagnosis, server)
@@ -91,3 +99,7 @@ class Servicers:
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
         serving = ServingServicer(owners.serving, store, gateways, now_us)
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
+
+    def _issued_us(self, serial: str) -> int:
+        """Return when a certificate of ours was made, to the second. UnknownCertificate."""
+        return self.owners.certificates.by_serial(serial).start_time_us + SKEW_US

@@ -15,7 +15,7 @@ from grpc import aio
 
 from qekm.api.authority import is_allowed
 from qekm.api.guard import interceptors
-from qekm.certificates import DenyList
+from qekm.denylist import DenyList
 from qekm.errors import QekmError
 from qekm.model import Role
 from qekm.rpc import channel, tls

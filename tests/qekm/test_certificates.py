@@ -11,7 +11,8 @@ from cryptography import x509
 
 from qekm import certificates as owner
 from qekm import keypair, pki
-from qekm.certificates import Certificates, DenyList
+from qekm.certificates import Certificates
+from qekm.denylist import DenyList
 from qekm.errors import (
     BadArgument,
     LastAdministrator,

@@ -16,7 +16,9 @@ from cryptography import x509
 from qekm import certificates as owner
 from qekm import keypair, pki
 from qekm.api.certificates import CertificatesServicer
+from qekm.api.consent import Consents
 from qekm.api.journal import Journal
+from qekm.approvals import Approvals
 from qekm.certificates import Certificates
 from qekm.client import AsyncClient, connect_async
 from qekm.errors import (
@@ -81,11 +83,14 @@ class Service:
             now_us,
             os.urandom,
         )
+        self.approvals = Approvals((), now_us, os.urandom, two_person=False)
         self.edge = Edge(self.pki, deny=self.owner.denied)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicer under test."""
-        servicer = CertificatesServicer(self.owner, Journal(self.store, now_us), self.publish)
+        journal = Journal(self.store, now_us)
+        consents = Consents(self.approvals, journal)
+        servicer = CertificatesServicer(self.owner, journal, consents, now_us, self.publish)
         add_CertificatesServiceServicer_to_server(servicer, server)
 
     def publish(self) -> None:

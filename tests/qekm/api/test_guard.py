@@ -23,7 +23,7 @@ from grpc_status import rpc_status
 
 from qekm.api import guard
 from qekm.api.guard import caller
-from qekm.certificates import DenyList
+from qekm.denylist import DenyList
 from qekm.errors import BadArgument, GatewayAway, RevokedIdentity, StoreFailed, UnknownKey
 from qekm.model import Role
 from qekm.rpc.identity import read_passport
