@@ -87,7 +87,14 @@ def descended(levels: int) -> bytes:
 
 def test_some_depth_is_no_bomb() -> None:
     assert read(nested(8)).fields
+    assert read(java_object(of_texts(1, java_class("A", {})), string("") * 64)).fields
     assert len([*read(java_object(descended(8))).type.lineage()]) == 9
+
+
+def of_texts(classes: int, parent: bytes) -> bytes:
+    for _ in range(classes):
+        parent = java_class("Texts", {f"a{number}": STRING for number in range(64)}, parent=parent)
+    return parent
 
 
 HOLDER = java_class("Holder", {"in": OBJECT})
@@ -140,6 +147,7 @@ BOMBS = {
         "more parts",
         java_object(java_class("A", {}, flags=ANNOTATED), string("") * 100_000, END),
     ),
+    "many texts": ("more parts", java_object(of_texts(2, java_class("A", {})), string("") * 128)),
     "much of its own": (
         "needs 4,294,967,295",
         java_object(java_class("A", {}, flags=ANNOTATED), b"\x7a\xff\xff\xff\xff"),
