@@ -8,6 +8,8 @@ from qekm.dkp.codes import Code, Fault
 
 _LONG = re.compile(r"[\x20-\x7e]{3}00[0-9A-Fa-f]{16}")
 _SHORT = re.compile(r"[\x21-\x7e]{4,12}")
+_LONG_DKI = re.compile(rb"[\x20-\x7e]{3}\x00[\x00-\xff]{8}", re.DOTALL)
+_SHORT_DKI = re.compile(rb"([\x21-\x7e]{4,12})\x00*")
 DKI_LENGTH = 12
 MAX_COUNTER = 0xFFFFFF
 
@@ -29,6 +31,16 @@ def alias_to_dki(alias: str) -> bytes:
     if _SHORT.fullmatch(alias):
         return alias.encode().ljust(DKI_LENGTH, b"\0")
     raise Fault(Code.EE31, "this is not a key alias")
+
+
+def dki_to_alias(dki: bytes) -> str:
+    """Return the alias, in its one spelling, that 12 bytes on a tape stand for; Fault EE31 for no DKi."""
+    if _LONG_DKI.fullmatch(dki):
+        return dki[:3].decode() + dki[3:].hex().upper()
+    short = _SHORT_DKI.fullmatch(dki)
+    if short is None or len(dki) != DKI_LENGTH:
+        raise Fault(Code.EE31, "no key alias gives this DKi")
+    return short[1].decode()
 
 
 def generated_alias(tag: str, counter: int) -> str:

@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
-from qekm.dkp.names import alias_to_dki, fold, is_alias
+from qekm.dkp.codes import Fault
+from qekm.dkp.names import alias_to_dki, dki_to_alias, fold, is_alias
 from qekm.errors import StoreDamaged, UnknownKey
 from qekm.keystore.states import OF_A_MOUNT
 from qekm.model import Key, KeyState
@@ -34,7 +35,6 @@ class Index:
     def __init__(self, keys: Iterable[Key]) -> None:
         """Take the stored keys; StoreDamaged for two of one alias, or a DKi that does not fit."""
         self._keys: dict[str, Key] = {}
-        self._dkis: dict[bytes, str] = {}
         self._mounts: dict[Mount, str] = {}
         self._shelves: dict[str, _Shelf] = {}
         self._few: dict[KeyState, dict[str, None]] = {
@@ -61,9 +61,14 @@ class Index:
         return key
 
     def by_dki(self, dki: bytes) -> Key | None:
-        """Return the key that these 12 bytes on a tape name, None if there is none."""
-        folded = self._dkis.get(dki)
-        return None if folded is None else self._keys[folded]
+        """Return the key that these 12 bytes on a tape name, in any case of its alias; None if there is none.
+
+        An alias that went through a Java keystore has lost its case, which the tape has kept.
+        """
+        try:
+            return self._keys.get(fold(dki_to_alias(dki)))
+        except Fault:
+            return None
 
     def by_mount(self, mount: Mount) -> Key | None:
         """Return the key that was given to this mount, as long as it may be given to it again."""
@@ -128,12 +133,11 @@ class Index:
     def enter(self, key: Key) -> None:
         """Take a key that is new to memory; StoreDamaged."""
         folded = fold(key.alias)
-        if folded in self._keys or key.dki in self._dkis:
+        if folded in self._keys:
             raise StoreDamaged(f"two keys have the alias {key.alias}", alias=key.alias)
         if not is_alias(key.alias) or alias_to_dki(key.alias) != key.dki:
             raise StoreDamaged(f"the DKi of key {key.alias} does not fit its alias", alias=key.alias)
         self._keys[folded] = key
-        self._dkis[key.dki] = folded
         self._order = None
         self.created_seq = max(self.created_seq, key.created_seq)
         self._shelve(folded, key)

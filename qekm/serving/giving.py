@@ -6,6 +6,7 @@ from qekm import audit
 from qekm.allocator import check_allowed
 from qekm.dkp.codes import Ask
 from qekm.dkp.frame import Frame
+from qekm.dkp.names import dki_to_alias
 from qekm.dkp.pages import build_label, build_t10_label, build_wrapped_page
 from qekm.dkp.signed import confirmation_key
 from qekm.errors import PoolEmpty, StoreDamaged, UnknownKey
@@ -57,12 +58,13 @@ def _serve(
     fresh = never_given(key)
     if fresh:
         desk.creations.take(session.claim.serial, now_us, desk.policy.creations_per_hour)
-    page = _wrap(desk, session, desk.keystore.open(key), key.dki, drive)
+    page = _wrap(desk, session, desk.keystore.open(key), dki, drive)
     changes.append(audit.key_given(now_us, session.subject, key.alias, created=False))
     if fresh:
         _put_aside(desk, session, key, now_us, changes)
     session.alias = key.alias
-    return replies.set_key(desk, session, key.alias, page)
+    # Named as the tape names it, should our alias differ from it in case: a drive compares bytes.
+    return replies.set_key(desk, session, dki_to_alias(dki), page)
 
 
 def _put_aside(desk: Desk, session: Session, key: Key, now_us: int, changes: Changes) -> None:

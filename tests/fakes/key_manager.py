@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from qekm.dkp.codes import Ask, Code, Fault, ask_of, sense_key_of
 from qekm.dkp.frame import Frame, MessageType, Reader, Tag, build, error_frame, parse, serialize
 from qekm.dkp.messages import check_flags, check_missing, named_dki
-from qekm.dkp.names import alias_to_dki
+from qekm.dkp.names import alias_to_dki, dki_to_alias
 from qekm.dkp.pages import build_label, build_wrapped_page, parse_public_key_page, parse_random_number_page
 from qekm.dkp.signed import (
     CLIENT,
@@ -34,7 +34,6 @@ from qekm.dkp.signed import (
     split_dsk_list,
 )
 from qekm_gateway.simulator.signatures import Signer, Verify, verifier
-from tests.fakes.names import dki_to_alias
 
 SHA256 = hashes.SHA256()
 

@@ -61,11 +61,17 @@ def test_after_the_last_number_another_tag_is_drawn() -> None:
     assert [key.alias[-6:] for key in following] == ["000000", "000001"]
 
 
-def test_a_key_is_found_by_alias_in_any_case_and_by_dki() -> None:
+def test_a_key_is_found_by_alias_and_by_dki_in_any_case() -> None:
     store = keystore()
     (key,) = store.generate(1, "default")
     assert store.by_alias(key.alias.lower()) is store.by_alias(key.alias) is store.by_dki(key.dki) is key
-    assert store.by_dki(b"qkm" + key.dki[3:]) is None
+    assert store.by_dki(b"qkm" + key.dki[3:]) is key
+    for other in (key.dki[:-1] + b"\xff", key.dki[:3] + b"\1" + key.dki[4:], key.dki[:-1], b"", bytes(12)):
+        assert store.by_dki(other) is None
+    with Secret(bytes(32)) as material:
+        short = store.take_in("ArchiveKey7", material, "default")
+    assert store.by_dki(b"archivekey7\0") is store.by_dki(b"ARCHIVEKEY7\0") is short
+    assert store.by_dki(b"archivekey7 ") is None
     with pytest.raises(UnknownKey):
         store.by_alias("QKM000000000000000000")
 

@@ -10,6 +10,7 @@ import pytest
 from qekm.dkp.fields import MessageType, Tag
 from qekm.dkp.pages import build_t10_label
 from qekm.model import AuditRecord, Drive, DriveState, Group, Key, KeyState, LabelMode, OnExhaustion
+from qekm.secret import Secret
 from tests.fakes.drive import ACQUIRE, CREATE, OPTIONAL, TRANSLATE, DriveSession
 from tests.fakes.estate import Estate, Refused
 
@@ -68,6 +69,20 @@ def test_a_t10_label_names_the_drive_only() -> None:
     entered(estate, label_mode=LabelMode.T10)
     session = estate.give(estate.drive().session())
     assert session.label == build_t10_label(session.drive.wwnn)
+
+
+@pytest.mark.parametrize(("stored", "on_tape"), [("key", b"KEY"), ("KEY", b"key"), ("kEy", b"KEy")])
+def test_a_key_is_given_under_the_very_name_that_the_tape_has(stored: str, on_tape: bytes) -> None:
+    """Java's keystores keep aliases in lower case; what the former key manager put on tape was not."""
+    estate = Estate()
+    with Secret(bytes(range(32))) as material:
+        key = estate.keystore.take_in(f"{stored}000000000000000A0B", material, "default")
+    dki = on_tape + key.dki[3:]
+    session = estate.give(estate.drive().session(ask=TRANSLATE, dki=dki))
+    assert session.page is not None
+    assert (session.page.dki, session.data_key) == (dki, bytes(range(32)))
+    assert session.alias == f"{on_tape.decode()}000000000000000A0B"
+    assert estate.disk.trail[-1].alias == key.alias
 
 
 def test_a_named_key_is_given_to_a_reader() -> None:
