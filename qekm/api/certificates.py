@@ -6,20 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from qekm.api.consent import Consent, Consents
-from qekm.api.fields import chosen, stamp
+from qekm.api.fields import chosen, one_line, stamp
 from qekm.api.guard import caller
 from qekm.api.journal import Journal
 from qekm.api.paging import Paged, cut
 from qekm.approvals import DECIDERS, Act, people
 from qekm.audit import occurred
 from qekm.certificates import Certificates, Issued
-from qekm.errors import BadArgument, NotAllowed
+from qekm.errors import NotAllowed
 from qekm.model import Certificate, Role
 from qekm.pki import read_request
 from qekm.v1 import certificates_pb2 as pb
 from qekm.v1.certificates_pb2_grpc import CertificatesServiceServicer
-
-_REASON_LENGTH = 200  # characters
 
 
 class CertificatesServicer(CertificatesServiceServicer):
@@ -92,15 +90,14 @@ class CertificatesServicer(CertificatesServiceServicer):
         self, request: pb.RevokeCertificateRequest, context: Any
     ) -> pb.RevokeCertificateResponse:
         """Refuse an identity's certificates from now on and end their calls under way, except this one."""
-        if len(request.reason) > _REASON_LENGTH or not request.reason.isprintable():
-            raise BadArgument(f"a reason is one line of at most {_REASON_LENGTH} characters", field="reason")
+        reason = one_line(request.reason, "reason")
         revoked, changes = self._certificates.revoke(request.serial, only_this=request.only_this)
         also = [each for each in changes if each.serial != revoked.serial]
         records = [
             occurred(each.revoke_time_us, "certificate.revoke", caller().actor, message=_told(each))
             for each in also
         ]
-        what = f"{_told(revoked)}: {request.reason}" if request.reason else _told(revoked)
+        what = f"{_told(revoked)}: {reason}" if reason else _told(revoked)
         await self._journal.commit("RevokeCertificate", [*changes, *records], message=what)
         return pb.RevokeCertificateResponse(certificate=to_proto(revoked), also_revoked=map(to_proto, also))
 

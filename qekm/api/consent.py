@@ -34,9 +34,9 @@ class Consents:
     async def require(self, method: str, act: Act) -> Consent:
         """Return the consent to an act of the caller; else file a request, and raise ApprovalNeeded.
 
-        To be called when nothing else can be wrong with the act, and before anything of it is changed; nothing
-        is awaited where a consent is returned. A request and its record are durable before the error leaves,
-        also when the very same was asked for before. TooMany, StoreFailed.
+        To be called when nothing else can be wrong with the act, and before anything of it is changed;
+        nothing is awaited where a consent is returned. A request and its record are durable before the error
+        leaves, also when the very same was asked for before. TooMany, StoreFailed.
         """
         if not self._approvals.two_person:
             return Consent(note=OFF)

@@ -1,32 +1,113 @@
-"""KeystoreService, the part that ends keys: deactivate, compromise, destroy, keep."""
+"""KeystoreService, the part that ends keys: deactivate, compromise, destroy, keep. All of a call or none."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
-from qekm.errors import Draining
+from qekm.api.consent import Consents
+from qekm.api.fields import one_line
+from qekm.api.guard import caller
+from qekm.api.journal import Journal
+from qekm.api.keys import to_proto
+from qekm.approvals import Act
+from qekm.audit import occurred
+from qekm.dkp.names import fold
+from qekm.errors import BadArgument
+from qekm.keystore import Keystore
+from qekm.model import AuditRecord, Backup, BackupState, Change, Key, KeyState
 from qekm.v1 import keystore_pb2 as pb
+
+MOST = 10_000  # aliases a call; they are changed in one transaction
+_DAY_US = 86_400 * 1_000_000
+_GONE = (BackupState.FAILED, BackupState.REMOVED)
+_NAMED = 5  # aliases that are told of many
+
+
+class Copies(Protocol):
+    """What is asked of the store, from a thread."""
+
+    def backups(self) -> list[Backup]:
+        """Return all backups that were made."""
 
 
 class Endings:
-    """Being built."""
+    """Thin: the owner decides, a second person consents, every key has its record."""
+
+    _keystore: Keystore
+    _copies: Copies
+    _journal: Journal
+    _consents: Consents
+    _destroy_days: int
+    _now_us: Callable[[], int]
 
     async def DeactivateKeys(
         self, request: pb.DeactivateKeysRequest, context: Any
     ) -> pb.DeactivateKeysResponse:
-        """Being built."""
-        raise Draining("being built")
+        """Make keys PROCESS_ONLY; UnknownKey, KeyInUse, BadArgument."""
+        keys = self._keystore.retire(_checked(request.aliases), KeyState.PROCESS_ONLY)
+        await self._record("DeactivateKeys", "key.deactivate", keys)
+        return pb.DeactivateKeysResponse(keys=map(to_proto, keys))
 
     async def CompromiseKeys(
         self, request: pb.CompromiseKeysRequest, context: Any
     ) -> pb.CompromiseKeysResponse:
-        """Being built."""
-        raise Draining("being built")
+        """Make keys COMPROMISED; UnknownKey, KeyInUse, BadArgument."""
+        reason = one_line(request.reason, "reason")
+        keys = self._keystore.retire(_checked(request.aliases), KeyState.COMPROMISED)
+        await self._record("CompromiseKeys", "key.compromise", keys, reason)
+        return pb.CompromiseKeysResponse(keys=map(to_proto, keys))
 
     async def DestroyKeys(self, request: pb.DestroyKeysRequest, context: Any) -> pb.DestroyKeysResponse:
-        """Being built."""
-        raise Draining("being built")
+        """Have keys destroyed after the waiting time; ApprovalNeeded, UnknownKey, KeyInUse, BadArgument."""
+        aliases, days = _checked(request.aliases), self._destroy_days
+        backups = await asyncio.to_thread(self._copies.backups)
+        wanted = self._keystore.check(aliases, KeyState.DESTROY_PENDING)
+        summary = f"destroy {_told(wanted)} in {days} days"
+        act = Act.of("destroy", summary, sorted(fold(key.alias) for key in wanted), days)
+        consent = await self._consents.require("DestroyKeys", act)
+        due_us = self._now_us() + days * _DAY_US
+        keys = self._keystore.condemn(aliases, due_us)
+        when = f"to be destroyed on {datetime.fromtimestamp(due_us // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
+        await self._record("DestroyKeys", "key.condemn", keys, consent.told(when), consent.changes)
+        return pb.DestroyKeysResponse(keys=map(to_proto, keys), backups=_holding(backups, keys))
 
     async def KeepKeys(self, request: pb.KeepKeysRequest, context: Any) -> pb.KeepKeysResponse:
-        """Being built."""
-        raise Draining("being built")
+        """Call a destruction off; UnknownKey, KeyInUse, BadArgument."""
+        keys = self._keystore.keep(_checked(request.aliases))
+        await self._record("KeepKeys", "key.keep", keys)
+        return pb.KeepKeysResponse(keys=map(to_proto, keys))
+
+    async def _record(
+        self, method: str, event: str, keys: Sequence[Key], message: str = "", also: Iterable[Change] = ()
+    ) -> None:
+        """Commit keys with a record of each and one of the call, and what else belongs to the same unit."""
+        now_us, who = self._now_us(), caller().actor
+        records: list[AuditRecord] = [
+            occurred(now_us, event, who, alias=key.alias, message=message) for key in keys
+        ]
+        what = f"{_told(keys)}: {message}" if message else _told(keys)
+        await self._journal.commit(method, [*also, *keys, *records], alias=keys[0].alias, message=what)
+
+
+def _checked(aliases: Sequence[str]) -> Sequence[str]:
+    if not 1 <= len(aliases) <= MOST:
+        raise BadArgument(f"{len(aliases)} aliases; a call takes 1 to {MOST:,}", field="aliases")
+    return aliases
+
+
+def _told(keys: Sequence[Key]) -> str:
+    """Return how many keys and which: all of a few, else the first and the last."""
+    if len(keys) <= _NAMED:
+        named = ", ".join(key.alias for key in keys)
+    else:
+        named = f"{keys[0].alias} to {keys[-1].alias}"
+    return f"{len(keys)} key{'s' * (len(keys) != 1)}: {named}"
+
+
+def _holding(backups: Iterable[Backup], keys: Sequence[Key]) -> list[str]:
+    """Return the names of the backups that hold at least one of the keys: each holds all up to one."""
+    oldest = min(key.created_seq for key in keys)
+    return [each.name for each in backups if each.state not in _GONE and each.created_seq >= oldest]

@@ -50,6 +50,13 @@ def chosen(kind: type[E], value: int, field: str, default: E | None = None) -> E
         raise BadArgument(f"{field} is {value}, which is none of {names}", field=field) from None
 
 
+def one_line(value: str, field: str, most: int = 200) -> str:
+    """Return text that fits one line of the audit trail; BadArgument else."""
+    if len(value) > most or not value.isprintable():
+        raise BadArgument(f"a {field} is one line of at most {most} characters", field=field)
+    return value
+
+
 def sized(value: bytes, lengths: Collection[int], field: str) -> bytes:
     """Return bytes of one of the lengths; BadArgument else."""
     if len(value) not in lengths:
