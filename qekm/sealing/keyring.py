@@ -31,12 +31,14 @@ from qekm.secret import Secret
 _BOX = Struct(">BH12s")  # format, version of the key, nonce
 _FORMAT = 1
 _ONLY = 1  # version of the vault and backup keys, which are not rotated
+_PURPOSES = (b"VAULT", b"CHECK", b"BACKUP", b"ROW", b"ELEMENT", b"STORE ROOT")  # of keys without versions
+_RECORD = Struct(">H32s")  # version of a record key, and it
 
 
 class KeyRing:
     """Everything that is sealed under one root key, for one estate."""
 
-    __slots__ = ("_backup", "_check", "_estate_id", "_random_bytes", "_records", "_vault", "seals")
+    __slots__ = ("_estate_id", "_keys", "_random_bytes", "_records", "seals")
 
     def __init__(
         self,
@@ -50,9 +52,29 @@ class KeyRing:
         self._estate_id = estate_id
         self._random_bytes = random_bytes
         self._records = {version: self._derive(root, b"RECORD", version) for version in versions}
-        self._vault, self._check = self._derive(root, b"VAULT"), self._derive(root, b"CHECK")
-        self._backup = self._derive(root, b"BACKUP")
-        self.seals = Seals(lambda purpose: self._derive(root, purpose))
+        self._keys = {purpose: self._derive(root, purpose) for purpose in _PURPOSES}
+        self.seals = Seals(self._keys.__getitem__)
+
+    @classmethod
+    def parse(cls, content: Secret) -> KeyRing:
+        """Return the ring that `serialize` gave; ValueError, struct.error. For handing.py."""
+        raw = content.reveal()
+        own, place = cls.__new__(cls), 1 + raw[0]
+        own._estate_id, own._random_bytes = raw[1:place], os.urandom
+        rest = place + 32 * len(_PURPOSES)
+        keys = [raw[start : start + 32] for start in range(place, rest, 32)]
+        own._keys = dict(zip(_PURPOSES, keys, strict=True))
+        own._records = dict(_RECORD.iter_unpack(raw[rest:]))
+        if not own._records:
+            raise ValueError("a key ring has a record key")
+        own.seals = Seals(own._keys.__getitem__)
+        return own
+
+    def serialize(self) -> Secret:
+        """Return every derived key, for a process of ours that proves a backup; for handing.py."""
+        records = b"".join(_RECORD.pack(version, key) for version, key in self._records.items())
+        head = bytes([len(self._estate_id)]) + self._estate_id
+        return Secret(head + b"".join(self._keys[purpose] for purpose in _PURPOSES) + records)
 
     @property
     def version(self) -> int:
@@ -61,7 +83,7 @@ class KeyRing:
 
     def rotate(self, root: Secret) -> int:
         """Add a version of the record key for new boxes and return it; StoreDamaged for another root key."""
-        if not hmac.compare_digest(self._derive(root, b"CHECK"), self._check):
+        if not hmac.compare_digest(self._derive(root, b"CHECK"), self._keys[b"CHECK"]):
             raise StoreDamaged("this is not the root key of the store")
         version = self.version + 1
         self._records[version] = self._derive(root, b"RECORD", version)
@@ -99,23 +121,23 @@ class KeyRing:
 
     def seal_vault(self, name: str, value: bytes) -> bytes:
         """Return a secret of the service sealed under its name."""
-        return self._seal(self._vault, _ONLY, name.encode(), value, self._vault_aad(name))
+        return self._seal(self._keys[b"VAULT"], _ONLY, name.encode(), value, self._vault_aad(name))
 
     def open_vault(self, vault: Vault) -> Secret:
         """Return the secret of a vault; StoreDamaged unless it verifies under the vault's name."""
         aad = self._vault_aad(vault.name)
-        value = self._open({_ONLY: self._vault}, vault.name.encode(), vault.sealed, aad)
+        value = self._open({_ONLY: self._keys[b"VAULT"]}, vault.name.encode(), vault.sealed, aad)
         if value is None:
             raise StoreDamaged(f"vault {vault.name} does not verify", vault=vault.name)
         return Secret(value)
 
     def wrap_backup(self, key: Secret, about: bytes) -> bytes:
         """Return the key of one backup, bound to what the backup says of itself."""
-        return self._seal(self._backup, _ONLY, about[:32], key.reveal(), self._backup_aad(about))
+        return self._seal(self._keys[b"BACKUP"], _ONLY, about[:32], key.reveal(), self._backup_aad(about))
 
     def unwrap_backup(self, wrapped: bytes, about: bytes) -> Secret | None:
         """Return the key of a backup of this estate; None if it is another's, or was altered."""
-        key = self._open({_ONLY: self._backup}, about[:32], wrapped, self._backup_aad(about))
+        key = self._open({_ONLY: self._keys[b"BACKUP"]}, about[:32], wrapped, self._backup_aad(about))
         return None if key is None else Secret(key)
 
     def _derive(self, root: Secret, purpose: bytes, version: int = 1) -> bytes:
@@ -139,7 +161,7 @@ class KeyRing:
             return None
 
     def _tell(self, material: bytes) -> bytes:
-        return hmac.digest(self._check, material, "sha256")[:4]
+        return hmac.digest(self._keys[b"CHECK"], material, "sha256")[:4]
 
     def _key_aad(self, key_id: bytes, alias: str, created_seq: int, epoch: int) -> bytes:
         numbers = created_seq.to_bytes(8, "big"), epoch.to_bytes(8, "big")

@@ -58,7 +58,7 @@ def test_every_flipped_bit_is_refused() -> None:
 class Careless(Reader):
     """A build that forgets the tag of a chunk, the digest and the signature."""
 
-    class decryptor(Decryptor):
+    class decryptor(Decryptor):  # noqa: N801
         """Takes what the cipher gives."""
 
         def opened(self, cipher: AESGCM, nonce: bytes, chunk: bytes) -> bytes:
