@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qekm.audit import verify_trail
+from qekm.config import Settings
 from qekm.errors import StoreDamaged
 from qekm.estate import Estate
 from qekm.home import Home
@@ -24,13 +25,14 @@ class Checked:
     behind: str
 
 
-def check(home: Home, sealer: Sealer, tell: Callable[[int], None] = lambda done: None) -> Checked:
+def check(home: Home, settings: Settings, sealer: Sealer, tell: Callable[[int], None]) -> Checked:
     """Look at everything; nothing is written but what opening a store mends by itself.
 
     tell: called with how many rows more are verified. StoreInUse, StoreNewer, BadPassword, BadConfiguration.
     """
     try:
-        store = Store.open(home.store, unlock(sealer), anchor=home.anchor, tell=tell)
+        anchor = home.path / settings["keystore.anchor"]
+        store = Store.open(home.store, unlock(sealer), anchor=anchor, tell=tell)
     except StoreDamaged as error:
         return Checked(0, 0, (error.message,), "")
     try:

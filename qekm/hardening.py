@@ -9,7 +9,7 @@ _ALL_ONCE_TOUCHED = 1 | 2 | 4  # MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT: bits/mman
 
 
 def harden() -> None:
-    """Leave no memory of this process on a disk: no core file, no look into it, no swap where that is allowed.
+    """Leave no memory of this process on a disk: no core file, no look into it, no swap where allowed.
 
     Memory is locked only where RLIMIT_MEMLOCK is unlimited: below that, an allocation would fail one day.
     """

@@ -154,6 +154,13 @@ _TABLE = (
         "What opens the keystore.",
     ),
     Property(
+        "keystore.anchor",
+        _text,
+        "anchor",
+        "ours",
+        "File that says how far the store has been, best on another disk; relative to the home directory.",
+    ),
+    Property(
         "keystore.keyFile",
         _text,
         "root.key",

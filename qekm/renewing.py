@@ -40,7 +40,7 @@ def renew(
     files = Files(home.certificate(name), home.key(name), home.trust)
     serial, key = _read(files, name)
     try:
-        store = Store.open(home.store, unlock(sealer), anchor=home.anchor)
+        store = Store.open(home.store, unlock(sealer))
     except StoreInUse as error:
         hint = "while the service runs: qekm certificates renew; else stop it first: qekm server stop"
         raise StoreInUse(error.message, hint=hint, **error.details) from None

@@ -135,7 +135,18 @@ def check_store(options: argparse.Namespace) -> int:
 
     home = Home.find(options.home)
     home.require()
-    found = check(home, sealer_of(home, Settings.load(home.config), _means(options)))
+    settings = Settings.load(home.config)
+    checked = 0
+
+    def tell(rows: int) -> None:
+        nonlocal checked
+        checked += rows
+        if sys.stderr.isatty():
+            print(f"\rchecking the store: {checked:,} rows", end="", file=sys.stderr, flush=True)
+
+    found = check(home, settings, sealer_of(home, settings, _means(options)), tell)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     if found.behind:
         print(f"the store may be an old copy: {found.behind}")
     for flaw in found.flaws:

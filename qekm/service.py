@@ -13,13 +13,14 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from qekm import __version__, clock
+from qekm.api.consent import OFF
 from qekm.api.gateways import Gateways
 from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import SERVICE, Strangers, occurred, stranger
 from qekm.config import Settings
 from qekm.errors import Draining, QekmError, StoreFailed
-from qekm.estate import BEHIND, UNPROTECTED
+from qekm.estate import BEHIND, ONE_PERSON, UNPROTECTED
 from qekm.home import Home
 from qekm.listeners import Listeners
 from qekm.model import Change, Outcome, Setting
@@ -66,7 +67,8 @@ class Service:
             self.owners,
             store,
             self.gateways,
-            settings["keystore.slot"],
+            settings,
+            self._refusals,
             self.end,
             self._publish,
             now_us,
@@ -80,13 +82,17 @@ class Service:
     async def start(self) -> dict[str, int]:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
         self._store.start(self.owners.estate.audit_key.sign, self._fail)
-        record = occurred(self._now_us(), "server.start", SERVICE, message=f"version {__version__}")
+        two_person = self.owners.approvals.two_person
+        what = f"version {__version__}" if two_person else f"version {__version__}; {OFF}"
+        record = occurred(self._now_us(), "server.start", SERVICE, message=what)
         await self._store.commit([*self._behind(), *self.owners.serving.recover(), record])
         await self.upkeep.renew()
         ports = await self.listeners.start()
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
         _log.warning("DEGRADED: %s", UNPROTECTED)
+        if not two_person:
+            _log.warning("DEGRADED: %s", ONE_PERSON)
         return ports
 
     def _behind(self) -> list[Change]:
@@ -180,7 +186,8 @@ async def serve(home: Home, settings: Settings, sealer: Sealer) -> None:
 
     BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
     """
-    store = Store.open(home.store, unlock(sealer), anchor=home.anchor, tell=_Checking())
+    anchor = home.path / settings["keystore.anchor"]
+    store = Store.open(home.store, unlock(sealer), anchor=anchor, tell=_Checking())
     try:
         service = Service(home, settings, store)
         loop = asyncio.get_running_loop()

@@ -1,14 +1,15 @@
 """The anchor: a small file, best on another file system, that says how far the store has been.
 
 A store that is behind its anchor is an old copy. Each commit overwrites one of two records in place, so that
-a torn write leaves the other; they are synced now and then, and written only after the commit that they tell
-of. An anchor may be behind its store (power was cut), never ahead.
+a torn write leaves the other; they are synced once a second at most, and written only after the commit that
+they tell of. An anchor may be behind its store (power was cut), never ahead.
 """
 
 from __future__ import annotations
 
 import hmac
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from qekm.sealing.seals import Seals
 
 _MAGIC = b"QEKMANC1"
 _RECORD = Struct(">8sQQ32s32s")  # magic, epoch, sequence, store root, MAC
+_SYNC_EVERY_S = 1.0  # a kill loses nothing that was written; a power cut may lose this much of the anchor
 _STRIDE = 512  # bytes: a sector, so that the two records never share one
 
 
@@ -37,6 +39,7 @@ class Anchor:
     def __init__(self, path: Path, seals: Seals, estate_id: bytes) -> None:
         """Open the file, made if it is not there; StoreFailed."""
         self._path, self._seals, self._estate_id = path, seals, estate_id
+        self._synced_s = 0.0
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._handle = os.open(path, flags, 0o600)
@@ -53,13 +56,17 @@ class Anchor:
         place = witness.sequence % 2 * _STRIDE
         if os.pwrite(self._handle, head + mac, place) != _RECORD.size:
             raise OSError(f"{self._path} was not written whole")
+        if time.monotonic() - self._synced_s > _SYNC_EVERY_S:
+            self.sync()
 
     def sync(self) -> None:
-        """Make what was said last through a power cut; OSError."""
+        """Make what was said last outlive a power cut; OSError."""
         os.fdatasync(self._handle)
+        self._synced_s = time.monotonic()
 
     def close(self) -> None:
-        """Close the file."""
+        """Sync and close the file; OSError."""
+        self.sync()
         os.close(self._handle)
 
 

@@ -75,7 +75,6 @@ class Writer:
             return False
         self._connection.close()
         if self._anchor is not None:
-            self._anchor.sync()
             self._anchor.close()
         return True
 
@@ -135,8 +134,6 @@ class Writer:
             try:
                 failpoint("checkpoint.before")
                 checkpoint(self._connection)
-                if self._anchor is not None:
-                    self._anchor.sync()
                 failpoint("checkpoint.after")
                 self._unmoved = 0
             except BaseException as error:

@@ -44,6 +44,7 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "keystore.protect": "backup",
         "keystore.destroyDays": 7,
         "keystore.slot": "key-file",
+        "keystore.anchor": "anchor",
         "keystore.keyFile": "root.key",
         "keystore.pkcs11.module": "",
         "keystore.pkcs11.token": "qekm",

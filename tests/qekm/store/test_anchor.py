@@ -44,7 +44,6 @@ def test_an_anchor_says_what_was_put_last_and_a_torn_record_leaves_the_one_befor
     anchor = Anchor(path, SEALS, ESTATE)
     for sequence in (1, 2, 3):
         anchor.put(Witness(1, sequence, bytes(32)))
-    anchor.sync()
     anchor.close()
     assert read_anchor(path, SEALS, ESTATE) == Witness(1, 3, bytes(32))
     content = path.read_bytes()
