@@ -125,3 +125,5 @@ def translated() -> Iterator[None]:
         raise StoreFailed(f"the store cannot be used: {error}") from error
     except exc.DBAPIError as error:
         raise StoreDamaged(f"the store cannot be read: {error.orig}") from error
+    except UnicodeError as error:  # text that is none, in a row or in what SQLite says of its schema
+        raise StoreDamaged("the store cannot be read: it holds text that is none") from error

@@ -138,8 +138,13 @@ class Store(Reader):
         """
         anchor = None
         if self._anchor is not None and not self.behind:
-            anchor = Anchor(self._anchor, self.ring.seals, self.estate_id)
-            schema.fsync_directory(self._anchor.parent)
+            with database.translated():
+                anchor = Anchor(self._anchor, self.ring.seals, self.estate_id)
+                # Durable before any commit says that there is one: else a power cut takes it, and the store
+                # is taken for an old copy of itself.
+                anchor.put(self.witness)
+                anchor.sync()
+                schema.fsync_directory(self._anchor.parent)
         self._writer = Writer(self._engine.connect(), self._ledger, sign_head, on_failure, anchor)
 
     @property
