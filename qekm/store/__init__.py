@@ -9,19 +9,23 @@ store.close()
 
 from qekm.store.chain import GENESIS, Head, Link, Sign, canonical, head_message, link
 from qekm.store.locked import Locked
+from qekm.store.picture import Picture, picture_of
 from qekm.store.snapshot import Snapshot
-from qekm.store.store import Store, Unlock
+from qekm.store.store import Store, Unlock, Witnesses
 
 __all__ = [
     "GENESIS",
     "Head",
     "Link",
     "Locked",
+    "Picture",
     "Sign",
     "Snapshot",
     "Store",
     "Unlock",
+    "Witnesses",
     "canonical",
     "head_message",
     "link",
+    "picture_of",
 ]

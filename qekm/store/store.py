@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from qekm.store.writer import Results, Writer, witness_of
 _PART = 10_000  # changes of a new store that are in memory at a time
 
 Unlock = Callable[[Locked], KeyRing]
+Witnesses = Callable[[KeyRing], Iterable[Witness]]  # what others have seen of a store, once it is unlocked
 
 
 class Store(Reader):
@@ -88,7 +90,7 @@ class Store(Reader):
         unlock: Unlock,
         *,
         anchor: Path | None = None,
-        witnesses: Iterable[Witness] = (),
+        witnesses: Witnesses = lambda _ring: (),
         tell: integrity.Tell | None = None,
         present: schema.Schema = schema.PRESENT,
     ) -> Store:
@@ -114,7 +116,7 @@ class Store(Reader):
             with engine.connect() as connection:
                 found = integrity.examine(connection, ring.seals, locked.estate_id, tell or integrity.mute)
             store = cls(lock, engine, ring, found.require(), anchor)
-            store.behind = _behind(store._ledger, anchor, witnesses)
+            store.behind = _behind(store._ledger, anchor, witnesses(ring))
             schema.fsync_directory(path.parent)  # the log's name: it exists since the first read
             undo.pop_all()
             return store
@@ -159,6 +161,16 @@ class Store(Reader):
         """
         with database.translated(), self._engine.connect() as connection:
             return integrity.examine(connection, self.ring.seals, self.estate_id, tell)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Have the next commit be the first of a higher epoch; before `start`. It is what the store is then.
+
+        What other copies of the store have seen counts no more: `behind` is empty from now on.
+        """
+        assert self._writer is None
+        assert epoch > self._ledger.root.epoch
+        self._ledger.root = replace(self._ledger.root, epoch=epoch)
+        self.behind = ""
 
     def copy_to(self, path: Path) -> None:
         """Write the store as of its last commit into a new file; from a thread of its own. StoreFailed."""
