@@ -64,8 +64,8 @@ class Slots:
         self._slots[slot.name] = slot
         return slot
 
-    def remove(self, name: str) -> Removal:
-        """Take a slot away; UnknownSlot, LastSlot.
+    def check_removal(self, name: str) -> None:
+        """Raise what `remove` would raise: UnknownSlot, LastSlot.
 
         Shares open the keystore, but no service starts with them: something else must be left, too.
         """
@@ -75,6 +75,10 @@ class Slots:
             raise LastSlot(f"slot {name} is the last one: nothing could open the keystore", slot=name)
         if kind != SharesSealer.kind and all(slot.kind == SharesSealer.kind for slot in left):
             raise LastSlot(f"slot {name} is the last one that the service can start with", slot=name)
+
+    def remove(self, name: str) -> Removal:
+        """Take a slot away; errors as `check_removal`."""
+        self.check_removal(name)
         del self._slots[name]
         return Removal(Slot, name)
 

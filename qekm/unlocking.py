@@ -69,10 +69,13 @@ def sealer_of(
         return KeyFileSealer(path, credentials=credentials)
     if means.key_file is not None:
         raise BadConfiguration(f"the keystore is opened by {what} (keystore.slot), not by a key file")
-    place = TokenKey(*(settings[f"keystore.pkcs11.{part}"] for part in ("module", "token", "key")))
-    return TokenSealer(
-        place, _pin(_located(settings["keystore.pkcs11.pinFile"], home, credentials), credentials)
-    )
+    pin = _pin(_located(settings["keystore.pkcs11.pinFile"], home, credentials), credentials)
+    return TokenSealer(token_key(settings), pin)
+
+
+def token_key(settings: Settings) -> TokenKey:
+    """Return where the key of a token is that the settings name."""
+    return TokenKey(*(settings[f"keystore.pkcs11.{part}"] for part in ("module", "token", "key")))
 
 
 def _credentials(environ: Mapping[str, str]) -> Path | None:

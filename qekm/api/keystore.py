@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
-from qekm.api.endings import Endings
+from qekm.api.consent import Consents
+from qekm.api.endings import Copies, Endings
 from qekm.api.fields import chosen, sized, stamp
+from qekm.api.guard import caller
 from qekm.api.journal import Journal
+from qekm.api.keys import to_proto
 from qekm.api.openings import Openings
 from qekm.api.paging import Paged, cut
+from qekm.api.proofs import Proofs
 from qekm.api.requests import Order, Orders
+from qekm.config import Settings
 from qekm.errors import BadArgument, UnknownKey
-from qekm.model import Cartridge, Change, Key, KeyState
+from qekm.model import Cartridge, Change, KeyState
 from qekm.owners import Owners
 from qekm.v1 import keystore_pb2 as pb
 from qekm.v1.keystore_pb2_grpc import KeystoreServiceServicer
@@ -22,7 +27,7 @@ MOST_KEYS = 100_000  # a call
 BATCH = 64  # keys a commit: 1 ms in which no drive is served
 
 
-class Uses(Protocol):
+class Uses(Copies, Protocol):
     """What is asked of the store, from a thread."""
 
     def cartridges_page(
@@ -34,11 +39,24 @@ class Uses(Protocol):
 class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
     """Thin: questions to the owner, and the batches of GenerateKeys."""
 
-    def __init__(self, owners: Owners, uses: Uses, journal: Journal, orders: Orders, slot: str) -> None:
-        """Take the owners, the store, and the kind of slot that opened it."""
-        self._owners = owners
+    def __init__(
+        self,
+        owners: Owners,
+        uses: Uses,
+        journal: Journal,
+        orders: Orders,
+        settings: Settings,
+        proofs: Proofs,
+        consents: Consents,
+        now_us: Callable[[], int],
+    ) -> None:
+        """Take the owners, the store, and what opens slots for people and asks a second one."""
+        self._owners, self._opened = owners, owners.opened
         self._keystore, self._allocator = owners.keystore, owners.allocator
-        self._uses, self._journal, self._orders, self._slot = uses, journal, orders, slot
+        self._proofs, self._now_us = proofs, now_us
+        self._uses = self._copies = uses
+        self._journal, self._orders, self._consents = journal, orders, consents
+        self._slot, self._destroy_days = settings["keystore.slot"], settings["keystore.destroyDays"]
         self._making = asyncio.Lock()  # so that the same request twice at once makes one batch
 
     async def GetKeystore(self, request: pb.GetKeystoreRequest, context: Any) -> pb.GetKeystoreResponse:
@@ -47,13 +65,17 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
         return pb.GetKeystoreResponse(
             estate_id=self._owners.estate_id,
             epoch=self._owners.estate.epoch,
-            protection=pb.PROTECTION_NONE,
+            protection=pb.PROTECTION_BACKUP if self._keystore.must_wait else pb.PROTECTION_NONE,
             slot=self._slot,
             counts=[
                 pb.KeyCount(state=pb.KeyState.ValueType(state), count=counts[state])
                 for state in KeyState
                 if counts[state]
             ],
+            two_person=self._owners.approvals.two_person,
+            read_only=self._keystore.read_only,
+            record_version=self._keystore.record_version,
+            rotating_count=self._keystore.stale(),
         )
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: Any) -> pb.ListKeysResponse:
@@ -64,7 +86,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
             self._allocator.find(request.group)
         found = self._keystore.page(page.text, page.size + 1, request.group, state)
         rows, token = cut(page, found, lambda key: key.alias)
-        return pb.ListKeysResponse(keys=map(_to_proto, rows), next_page_token=token)
+        return pb.ListKeysResponse(keys=map(to_proto, rows), next_page_token=token)
 
     async def GetKey(self, request: pb.GetKeyRequest, context: Any) -> pb.GetKeyResponse:
         """Return one key by alias or DKi; UnknownKey, BadArgument."""
@@ -74,7 +96,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
                 raise UnknownKey("no key has this DKi", dki=request.dki.hex())
         else:
             key = self._keystore.by_alias(request.alias)
-        return pb.GetKeyResponse(key=_to_proto(key))
+        return pb.GetKeyResponse(key=to_proto(key))
 
     async def ListCartridges(
         self, request: pb.ListCartridgesRequest, context: Any
@@ -91,7 +113,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
     async def GenerateKeys(
         self, request: pb.GenerateKeysRequest, context: Any
     ) -> AsyncIterator[pb.GenerateKeysResponse]:
-        """Make keys in small commits; what an answer counts is on disk. UnknownGroup, BadArgument.
+        """Make keys in small commits; what an answer counts is on disk. KeystoreLocked, UnknownGroup, …
 
         With a request id, a call that was cut off goes on where it stopped; one that was done is only told.
         """
@@ -99,6 +121,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
             raise BadArgument(
                 f"count is {request.count}; a call makes 1 to {MOST_KEYS:,} keys", field="count"
             )
+        self._opened.check(caller().actor, "GenerateKeys")
         async with self._making:  # a group that is found below cannot go before it has keys
             group = self._allocator.find(request.group) if request.group else self._allocator.default()
             order = self._orders.take(request.request_id, request.count, group.name)
@@ -118,21 +141,6 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
         what = f"{count} keys for group {order.group}: {keys[0].alias} to {keys[-1].alias}"
         await self._journal.commit("GenerateKeys", changes, alias=keys[0].alias, message=what)
         return order
-
-
-def _to_proto(key: Key) -> pb.Key:
-    return pb.Key(
-        alias=key.alias,
-        dki=key.dki,
-        state=pb.KeyState.ValueType(key.state),
-        group=key.group,
-        algorithm="AES-256",
-        create_time=stamp(key.create_time_us),
-        assign_time=stamp(key.assign_time_us),
-        drive_serial=key.drive_serial,
-        volser=key.volser,
-        check_value=key.check_value,
-    )
 
 
 def _used(use: Cartridge) -> pb.Cartridge:

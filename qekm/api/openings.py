@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from qekm.api.fields import stamp
+from qekm.api.guard import caller
+from qekm.api.journal import Journal
+from qekm.api.proofs import Proofs
 from qekm.errors import Draining
+from qekm.opened import OPEN_S, Opened
 from qekm.v1 import keystore_pb2 as pb
 
 
 class Openings:
-    """Being built."""
+    """Opens the keystore for a person, or the root key for one act."""
+
+    _opened: Opened
+    _proofs: Proofs
+    _journal: Journal
+    _now_us: Callable[[], int]
 
     async def UnlockKeystore(
         self, request: pb.UnlockKeystoreRequest, context: Any
     ) -> pb.UnlockKeystoreResponse:
-        """Being built."""
-        raise Draining("being built")
+        """Open the keystore for the caller for ten minutes; errors as Proofs.open."""
+        slot, root = await self._proofs.open("UnlockKeystore", request.proof)
+        root.wipe()
+        await self._journal.commit("UnlockKeystore", (), message=f"slot {slot.name}")
+        self._opened.open(caller().actor)
+        end_us = self._now_us() + int(OPEN_S * 1_000_000)
+        return pb.UnlockKeystoreResponse(slot=slot.name, expire_time=stamp(end_us))
 
     async def LockKeystore(self, request: pb.LockKeystoreRequest, context: Any) -> pb.LockKeystoreResponse:
-        """Being built."""
-        raise Draining("being built")
+        """Close the keystore for the caller."""
+        self._opened.close(caller().actor)
+        await self._journal.commit("LockKeystore", ())
+        return pb.LockKeystoreResponse()
 
     async def RotateKeystore(
         self, request: pb.RotateKeystoreRequest, context: Any

@@ -17,12 +17,17 @@ from qekm.api.gateways import Gateways
 from qekm.api.groups import GroupsServicer
 from qekm.api.journal import Journal
 from qekm.api.keystore import KeystoreServicer
+from qekm.api.proofs import Proofs
 from qekm.api.requests import Orders
 from qekm.api.server import ServerServicer
 from qekm.api.serving import ServingServicer
+from qekm.api.slots import SlotsServicer
+from qekm.audit import Strangers
+from qekm.config import Settings
 from qekm.owners import Owners
 from qekm.pki import SKEW_US, RandomBytes
 from qekm.store import Store
+from qekm.unlocking import token_key
 from qekm.v1 import (
     approvals_pb2,
     approvals_pb2_grpc,
@@ -42,6 +47,8 @@ from qekm.v1 import (
     server_pb2_grpc,
     serving_pb2,
     serving_pb2_grpc,
+    slots_pb2,
+    slots_pb2_grpc,
 )
 
 _FILES = (
@@ -54,6 +61,7 @@ _FILES = (
     keystore_pb2,
     server_pb2,
     serving_pb2,
+    slots_pb2,
 )
 NAMES: tuple[str, ...] = tuple(
     service.full_name for file in _FILES for service in file.DESCRIPTOR.services_by_name.values()
@@ -68,7 +76,8 @@ class Servicers:
     owners: Owners
     store: Store
     gateways: Gateways
-    slot: str  # kind of what opened the store
+    settings: Settings
+    refusals: Strangers  # of callers; whoever keeps the service up flushes it
     stop: Callable[[], None]
     publish: Callable[[], None]  # puts renewed certificates in force
     now_us: Callable[[], int]
@@ -92,13 +101,21 @@ class Servicers:
         drives_pb2_grpc.add_DrivesServiceServicer_to_server(drives, server)
         groups = GroupsServicer(owners.allocator, owners.registry, journal)
         groups_pb2_grpc.add_GroupsServiceServicer_to_server(groups, server)
-        orders = Orders(owners.settings, now_us)
-        keystore = KeystoreServicer(owners, store, journal, orders, self.slot)
-        keystore_pb2_grpc.add_KeystoreServiceServicer_to_server(keystore, server)
+        self._add_keystore(server, journal, consents)
         own = ServerServicer(owners, gateways, journal, self.stop, now_us)
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
         serving = ServingServicer(owners.serving, store, gateways, now_us)
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
+
+    def _add_keystore(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
+        """Put what opens slots of the keystore for people on a server."""
+        owners, store, settings, now_us = self.owners, self.store, self.settings, self.now_us
+        proofs = Proofs(owners.slots, token_key(settings), store, self.refusals, now_us)
+        orders = Orders(owners.settings, now_us)
+        keystore = KeystoreServicer(owners, store, journal, orders, settings, proofs, consents, now_us)
+        keystore_pb2_grpc.add_KeystoreServiceServicer_to_server(keystore, server)
+        slots = SlotsServicer(owners.slots, owners.opened, proofs, journal)
+        slots_pb2_grpc.add_SlotsServiceServicer_to_server(slots, server)
 
     def _issued_us(self, serial: str) -> int:
         """Return when a certificate of ours was made, to the second. UnknownCertificate."""

@@ -148,6 +148,13 @@ class Keystore(Index):
 
     # The end of a key.
 
+    def check(self, aliases: Iterable[str], state: KeyState) -> list[Key]:
+        """Return the keys of aliases, each once, if all may become so; UnknownKey, KeyInUse."""
+        keys = self._named(aliases)
+        for key in keys:
+            _check_next(key, state)
+        return keys
+
     def retire(self, aliases: Iterable[str], state: KeyState) -> list[Key]:
         """Make keys PROCESS_ONLY or COMPROMISED, all or none; UnknownKey, KeyInUse."""
         return self._all_to(aliases, state)
@@ -165,7 +172,12 @@ class Keystore(Index):
         return [self._change(key, after_keeping(KeyState(key.former))) for key in keys]
 
     def destroy_due(self, now_us: int, most: int) -> list[Key]:
-        """Destroy at most so many keys whose time has come: material and check value go, the row stays."""
+        """Destroy at most so many keys whose time has come: material and check value go, the row stays.
+
+        None in a store that may be an old copy: their destruction may have been called off since.
+        """
+        if self.read_only:
+            return []
         due = [key for key in self.few(KeyState.DESTROY_PENDING) if key.destroy_time_us <= now_us][:most]
         return [self.erase(key, now_us) for key in due]
 
@@ -186,6 +198,11 @@ class Keystore(Index):
             self.put(replace(key, sealed=self._ring.reseal_key(key), version=key.version + 1))
             for key in stale
         ]
+
+    @property
+    def record_version(self) -> int:
+        """Return the version of the record key under which new keys are sealed."""
+        return self._ring.version
 
     def stale(self) -> int:
         """Return how many keys are sealed under an older version of the record key."""
@@ -221,10 +238,7 @@ class Keystore(Index):
         return list({fold(alias): self.by_alias(alias) for alias in aliases}.values())
 
     def _all_to(self, aliases: Iterable[str], state: KeyState, due_us: int = 0) -> list[Key]:
-        keys = self._named(aliases)
-        for key in keys:
-            _check_next(key, state)
-        return [self._change(key, state, due_us=due_us) for key in keys]
+        return [self._change(key, state, due_us=due_us) for key in self.check(aliases, state)]
 
     def _change(
         self,

@@ -155,6 +155,7 @@ def test_an_empty_pool_is_ee34_for_writing_and_nothing_for_reading_until_there_a
         library.request(site.drives[0].serial, mount(100))
     assert len(library.tickets) == 1, "a key manager without keys is not asked again"
     with site.estate.client() as client:
+        site.estate.unlock(client)
         list(client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=2)))
     fresh = ask(site, mount(100))
     assert fresh.confirmed

@@ -184,6 +184,14 @@ class Estate:
 
         return connect(home=self.home.path, identity=identity)
 
+    def unlock(self, client: Any) -> None:
+        """Open the keystore with the key file for whom a client shows."""
+        from qekm.v1.keystore_pb2 import UnlockKeystoreRequest
+        from qekm.v1.slots_pb2 import Proof
+
+        proof = Proof(key_file=self.home.root_key.read_bytes())
+        client.keystore.UnlockKeystore(UnlockKeystoreRequest(proof=proof))
+
     def client_async(self, identity: str = "administrator") -> AbstractAsyncContextManager[Any]:
         """Return an asynchronous client of the service (a context manager)."""
         from qekm.client import connect_async

@@ -67,6 +67,7 @@ class Stage:
         for name in (SPENT, ELSEWHERE):
             group = groups_pb2.Group(name=name, on_exhaustion=groups_pb2.ON_EXHAUSTION_REFUSE)
             self.client.groups.CreateGroup(groups_pb2.CreateGroupRequest(group=group))
+        self.estate.unlock(self.client)
         list(self.client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=1, group=SPENT)))
         answer, conversation = self.play(self.drive(group=SPENT))
         assert answer[5] == MessageType.COMPLETE

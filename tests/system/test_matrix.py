@@ -63,10 +63,18 @@ MAY = {
     "KeystoreService/GetKeystore": "A U C",
     "KeystoreService/ListCartridges": "A O U C",
     "KeystoreService/ListKeys": "A O U C",
+    "KeystoreService/LockKeystore": "A C",
+    "KeystoreService/RotateKeystore": "A C",
+    "KeystoreService/UnlockKeystore": "A C",
     "ServerService/GetStatus": "A O U",
     "ServerService/GetVersion": "A O U C G",
     "ServerService/StopServer": "A",
     "ServingService/Serve": "G",
+    "SlotsService/CreateSlot": "A C",
+    "SlotsService/DeleteSlot": "A C",
+    "SlotsService/ListSlots": "A U C",
+    "SlotsService/TestSlot": "A C",
+    "SlotsService/UpdatePassword": "A C",
 }
 
 

@@ -50,6 +50,7 @@ def test_an_interrupt_from_the_keyboard_drains_like_a_termination(started: Estat
 def test_calls_under_way_when_the_service_is_asked_to_stop_are_answered(started: Estate) -> None:
     assert started.server is not None
     with started.client() as client:
+        started.unlock(client)
         stream = client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=20_000))
         next(iter(stream))
         os.kill(started.server.pid, signal.SIGTERM)
@@ -87,6 +88,7 @@ def test_a_second_service_on_the_same_port_is_refused_and_the_port_named(
 
 def test_a_killed_service_keeps_every_key_it_has_told_of(started: Estate) -> None:
     with started.client() as client:
+        started.unlock(client)
         stream = client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=50_000))
         done = 0
         for answer in stream:
@@ -106,18 +108,19 @@ def test_a_killed_service_keeps_every_key_it_has_told_of(started: Estate) -> Non
 
 def test_a_trail_that_a_killed_service_left_is_checked_with_its_log(started: Estate) -> None:
     with started.client() as client:
+        started.unlock(client)
         list(client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=64)))
     started.kill()
     assert (started.home.store_directory / "qekm.db-wal").exists()
     checked = run_server("audit-verify", started.home.path)
     assert checked.returncode == 0, checked.stdout
-    assert "6 records" in checked.stdout
+    assert "7 records" in checked.stdout
 
 
 def test_a_wrong_missing_or_public_key_file_is_named(estate: Estate, tmp_path: Path) -> None:
     other = tmp_path / "other.key"
     other.write_bytes(bytes(32))
-    for mode, words in ((0o600, "the key-file does not open this store"), (0o644, "can be read by others")):
+    for mode, words in ((0o600, "the key file does not open this store"), (0o644, "can be read by others")):
         other.chmod(mode)
         done = run_server("run", "--home", estate.home.path, "--key-file", other)
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr
@@ -174,6 +177,8 @@ def test_a_full_disk_ends_the_service_at_once_and_it_recovers_at_the_next_start(
     # What the kernel does when a file may not grow: the write fails, as it does on a full disk.
     import resource
 
+    with started.client() as client:
+        started.unlock(client)
     resource.prlimit(started.server.pid, resource.RLIMIT_FSIZE, (4_096, 4_096))
     with started.client() as client, pytest.raises(Exception):  # noqa: B017
         list(client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=10_000)))

@@ -26,8 +26,10 @@ from qekm.sealing import KeyFileSealer
 from qekm.service import Service
 from qekm.store import Store
 from qekm.unlocking import unlock
+from qekm.v1.keystore_pb2 import UnlockKeystoreRequest
 from qekm.v1.serving_pb2 import GatewayHello, ServeRequest, ServeResponse, Step
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
+from qekm.v1.slots_pb2 import Proof
 
 FREE_PORTS = {"grpc.port": "0", "health.port": "0", "keystore.protect": "none"}
 
@@ -57,6 +59,11 @@ class Running:
     async def records(self) -> list[AuditRecord]:
         """Return the whole trail."""
         return [link.record for link in await asyncio.to_thread(lambda: list(self.store.iterate_audit()))]
+
+    async def unlock(self) -> None:
+        """Open the keystore for the administrator with the key file."""
+        proof = Proof(key_file=self.home.root_key.read_bytes())
+        await self.client.keystore.UnlockKeystore(UnlockKeystoreRequest(proof=proof))
 
     @asynccontextmanager
     async def gateway(self, first: ServeRequest | None = None) -> AsyncIterator[Gateway]:

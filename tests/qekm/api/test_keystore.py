@@ -92,6 +92,7 @@ async def test_uses_of_keys_are_listed_oldest_first_and_filtered(run: Running) -
 
 
 async def test_keys_are_made_in_durable_batches_with_progress(run: Running) -> None:
+    await run.unlock()
     answers = await collect(run.client.keystore.GenerateKeys(pb.GenerateKeysRequest(count=150)))
     assert [(answer.done, answer.total) for answer in answers] == [(64, 150), (128, 150), (150, 150)]
     assert answers[-1].first_alias < answers[-1].last_alias
@@ -110,6 +111,7 @@ async def test_a_count_out_of_range_is_refused(run: Running, count: int) -> None
 
 
 async def test_the_same_request_id_makes_no_second_batch_even_at_once(run: Running) -> None:
+    await run.unlock()
     request = pb.GenerateKeysRequest(count=70, request_id=str(uuid.uuid4()))
     calls = [collect(run.client.keystore.GenerateKeys(request)) for _ in range(3)]
     ends = [answers[-1] for answers in await asyncio.gather(*calls)]
@@ -121,8 +123,10 @@ async def test_the_same_request_id_makes_no_second_batch_even_at_once(run: Runni
 async def test_a_request_id_is_remembered_over_a_restart_and_forgotten_after_a_day(tmp_path: Path) -> None:
     request = pb.GenerateKeysRequest(count=10, request_id=str(uuid.uuid4()))
     async with running(tmp_path / "home", keys=0) as run:
+        await run.unlock()
         await collect(run.client.keystore.GenerateKeys(request))
     async with running(tmp_path / "home") as run:
+        await run.unlock()
         await collect(run.client.keystore.GenerateKeys(request))
         assert len(run.store.load().keys) == 10
         run.clock.ahead_us += 24 * 3_600 * 1_000_000
@@ -132,6 +136,7 @@ async def test_a_request_id_is_remembered_over_a_restart_and_forgotten_after_a_d
 
 
 async def test_a_request_that_was_cut_off_goes_on_where_it_stopped(run: Running) -> None:
+    await run.unlock()
     request = pb.GenerateKeysRequest(count=2_000, request_id=str(uuid.uuid4()))
     stream = run.client.keystore.GenerateKeys(request)
     async for answer in stream:
@@ -144,6 +149,7 @@ async def test_a_request_that_was_cut_off_goes_on_where_it_stopped(run: Running)
 
 
 async def test_a_request_id_of_another_request_or_that_is_no_uuid_is_refused(run: Running) -> None:
+    await run.unlock()
     request = pb.GenerateKeysRequest(count=1, request_id=str(uuid.uuid4()))
     await collect(run.client.keystore.GenerateKeys(request))
     request.count = 2
