@@ -1,4 +1,4 @@
-"""Keep secrets out of what a message prints: protobuf for Python ignores `debug_redact`, its classes are told.
+"""Keep secrets out of what messages print: protobuf for Python ignores `debug_redact`, its classes are told.
 
 Every generated module calls `redact` at its end (hatch_build.py), so that no class is forgotten.
 """
