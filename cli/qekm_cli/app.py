@@ -31,6 +31,7 @@ NOUNS = {
     "init": ("init", "Make a key manager: keys, certificates, settings."),
     "server": ("server", "Start, stop and watch the service and the gateway."),
     "keys": ("keys", "Data keys."),
+    "keystore": ("keystore", "What opens the keystore: slots, passwords, rotation."),
     "groups": ("groups", "Key groups, from which keys are given out."),
     "drives": ("drives", "Tape drives and the authorities that name them."),
     "audit": ("audit", "The audit trail."),

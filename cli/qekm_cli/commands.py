@@ -77,6 +77,8 @@ class Noun(typer.Typer):
             **more,
         )
 
-    def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:
+    def command(
+        self, name: str | None = None, *, kind: type[Verb] = Verb, **more: Any
+    ) -> Callable[[Any], Any]:
         """Register a verb; the function's docstring is its help."""
-        return super().command(name, cls=Verb, context_settings=SETTINGS, **more)
+        return super().command(name, cls=kind, context_settings=SETTINGS, **more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import typer
@@ -37,6 +37,7 @@ class Invocation:
     target: str | None = None
     identity: str | None = None
     json: bool = False
+    means: dict[str, Any] = field(default_factory=dict)  # what the keystore is opened with (proofs.py)
 
 
 def invocation_of(context: typer.Context) -> Invocation:

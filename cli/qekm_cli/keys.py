@@ -9,6 +9,7 @@ import typer
 
 from qekm_cli.commands import Noun, whole_number
 from qekm_cli.connection import client_of
+from qekm_cli.proofs import Proving, begun, opened
 from qekm_cli.render import Column, Plain, done, listing, pages, plain, progress, record, table, wants_json
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _cartridges(client: Client, volser: str = "", alias: str = "") -> Iterator[P
     return map(plain, pages(client.keystore.ListCartridges, request, "cartridges"))
 
 
-@app.command("generate")
+@app.command("generate", kind=Proving)
 def generate_keys(
     context: typer.Context,
     count: Annotated[
@@ -154,7 +155,7 @@ def generate_keys(
         ),
     ] = "",
 ) -> None:
-    """Make new AES-256 keys."""
+    """Make new AES-256 keys; the keystore is opened first if it is locked."""
     from uuid import uuid4
 
     from qekm.errors import QekmError
@@ -163,10 +164,13 @@ def generate_keys(
     request = pb.GenerateKeysRequest(count=count, group=group, request_id=request_id or str(uuid4()))
     last = pb.GenerateKeysResponse(total=count)
     try:
-        with client_of(context) as client, progress("making keys", count) as bar:
-            for answer in client.keystore.GenerateKeys(request, timeout=GENERATE_SECONDS):
-                bar.update(answer.done - last.done)
-                last = answer
+        with client_of(context) as client:
+            call = client.keystore.GenerateKeys
+            answers = opened(context, client, lambda: begun(call(request, timeout=GENERATE_SECONDS)))
+            with progress("making keys", count) as bar:
+                for answer in answers:
+                    bar.update(answer.done - last.done)
+                    last = answer
     except QekmError as error:
         if last.done:
             error.advice = (

@@ -17,6 +17,8 @@ from qekm.errors import BadPassword
 from qekm_cli.commands import whole_number
 
 SHORTEST, LONGEST = 8, 1024  # characters
+OPTIONS = ("--password-file", "--password-fd")
+NEW_OPTIONS = ("--new-password-file", "--new-password-fd")
 MOST_BYTES = 4 * LONGEST + 2  # UTF-8 and a line end; less than any pipe holds
 
 FileOption = Annotated[
@@ -33,18 +35,49 @@ DescriptorOption = Annotated[
 ]
 
 
-def read_password(file: Path | None, descriptor: int | None, *, confirm: bool) -> str:
-    """Return the password from the source that was named, else ask for it; raises BadPassword."""
+NewFileOption = Annotated[
+    Path | None,
+    typer.Option("--new-password-file", help="Read the new password from this file.", metavar="FILE"),
+]
+NewDescriptorOption = Annotated[
+    int | None,
+    typer.Option(
+        "--new-password-fd",
+        help="Read the new password from this open descriptor.",
+        metavar="N",
+        parser=whole_number(0, 2**20),
+    ),
+]
+
+
+def read_new_password(file: Path | None, descriptor: int | None) -> str:
+    """Return a new password for the keystore, asked for twice if no source was named; raises BadPassword."""
+    title = "New keystore password"
+    return read_password(file, descriptor, confirm=True, title=title, options=NEW_OPTIONS)
+
+
+def read_password(
+    file: Path | None,
+    descriptor: int | None,
+    *,
+    confirm: bool,
+    title: str = "Keystore password",
+    options: tuple[str, str] = OPTIONS,
+) -> str:
+    """Return the password from the source that was named, else ask for it; raises BadPassword.
+
+    title: what is asked for on a terminal; options: those that name file and descriptor.
+    """
     if file is not None and descriptor is not None:
-        raise typer.BadParameter("give either --password-file or --password-fd")
+        raise typer.BadParameter(f"give either {options[0]} or {options[1]}")
     if file is not None:
         with file.open("rb") as source:
             return parse_password(source.read(MOST_BYTES + 1))
     if descriptor is not None:
         return parse_password(_read_all(descriptor))
     if not sys.stdin.isatty():
-        raise BadPassword("there is no terminal to ask on", hint="use --password-file or --password-fd")
-    password = parse_password(getpass("Keystore password: ").encode())
+        raise BadPassword("there is no terminal to ask on", hint=f"use {options[0]} or {options[1]}")
+    password = parse_password(getpass(f"{title}: ").encode())
     if confirm and getpass("The same again: ").encode() != password.encode():
         raise BadPassword("the two passwords differ")
     return password

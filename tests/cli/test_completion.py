@@ -21,7 +21,9 @@ def test_the_bash_script_is_valid_and_completes(installed: Installation, tmp_pat
     script.write_text(installed.run("completion", "bash").stdout)
     subprocess.run(["bash", "-n", str(script)], check=True)
     for words, expected in (
-        (("qekm", "ke"), ["keys"]),
+        (("qekm", "ke"), ["keys", "keystore"]),
+        (("qekm", "keystore", "slots", "add", "p"), ["password", "pkcs11"]),
+        (("qekm", "keystore", "unlock", "--sh"), ["--shares", "--shares-file"]),
         (("qekm", "drives", "a"), ["add", "accept", "authorities"]),
         (("qekm", "drives", "authorities", "l"), ["list"]),
         (("qekm", "keys", "list", "--state", "a"), ["assigned", "active"]),

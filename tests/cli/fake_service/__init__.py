@@ -18,6 +18,7 @@ from .groups import FakeGroups
 from .keystore import FakeKeystore
 from .parts import ALIAS, NOW, key
 from .server import FakeServer
+from .slots import FakeSlots
 
 __all__ = ["ALIAS", "NOW", "FakeService", "key"]
 
@@ -32,6 +33,7 @@ class FakeService:
         self.audit = FakeAudit()
         self.server = FakeServer()
         self.certificates = FakeCertificates()
+        self.slots = FakeSlots()
         self.diagnosis = FakeDiagnosis()
         self.connections: list[tuple[str | None, str | None, str]] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from qekm.errors import QekmError, UnknownKey
+from qekm.errors import KeystoreLocked, QekmError, UnknownKey
 from qekm.v1 import keystore_pb2
 
 from .parts import key, moment, page_of
@@ -31,6 +31,8 @@ class FakeKeystore:
             )
         ]
         self.fail_after: QekmError | None = None
+        self.locked = False
+        self.proofs: list[Any] = []
         self.requests: list[Any] = []
 
     def ListKeys(self, request: Any) -> Any:
@@ -61,6 +63,8 @@ class FakeKeystore:
     def GenerateKeys(self, request: Any, timeout: float | None = None) -> Iterator[Any]:
         """Make keys in two steps; a planned error comes after the first."""
         assert timeout and timeout > 30, "a long call needs a deadline of its own"
+        if self.locked:
+            raise KeystoreLocked("GenerateKeys needs a slot of the keystore opened first", act="GenerateKeys")
         self.requests.append(request)
         yield keystore_pb2.GenerateKeysResponse(done=request.count // 2, total=request.count)
         if self.fail_after:
@@ -70,3 +74,35 @@ class FakeKeystore:
         yield keystore_pb2.GenerateKeysResponse(
             done=request.count, total=request.count, first_alias=made[0].alias, last_alias=made[-1].alias
         )
+
+    def GetKeystore(self, request: Any) -> Any:
+        """Tell the summary."""
+        ready = keystore_pb2.KeyCount(state=keystore_pb2.KEY_STATE_READY, count=1024)
+        return keystore_pb2.GetKeystoreResponse(
+            estate_id=bytes(16),
+            epoch=1,
+            protection=keystore_pb2.PROTECTION_NONE,
+            slot="key-file",
+            counts=[ready],
+            two_person=True,
+            record_version=2,
+            rotating_count=1000,
+        )
+
+    def UnlockKeystore(self, request: Any) -> Any:
+        """Open, whatever is given."""
+        self.proofs.append(request.proof)
+        self.locked = False
+        return keystore_pb2.UnlockKeystoreResponse(slot="password", expire_time=moment(600))
+
+    def LockKeystore(self, request: Any) -> Any:
+        """Close."""
+        self.locked = True
+        return keystore_pb2.LockKeystoreResponse()
+
+    def RotateKeystore(self, request: Any, timeout: float | None = None) -> Iterator[Any]:
+        """Seal in two steps."""
+        assert timeout and timeout > 30, "a long call needs a deadline of its own"
+        self.proofs.append(request.proof)
+        for done in (500, 1024):
+            yield keystore_pb2.RotateKeystoreResponse(version=2, done=done, total=1024)
