@@ -37,6 +37,10 @@ def check(home: Home, settings: Settings, sealer: Sealer, tell: Callable[[int], 
         return Checked(0, 0, (error.message,), "")
     try:
         found, flaws = store.load(), []
+        try:
+            store.check_file()
+        except StoreDamaged as error:
+            flaws.append(error.message)
         for key in found.keys:
             try:
                 if key.sealed:

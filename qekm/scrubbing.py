@@ -77,6 +77,7 @@ class Scrubber:
             verdict = verify_trail(self._store.iterate_audit(), public_key, progress=pause)
             if not verdict.intact:
                 yield f"audit record {verdict.broken_at:,}: {verdict.reason}"
+            self._store.check_file()
         except QekmError as error:  # a page that cannot even be read
             yield error.message
 

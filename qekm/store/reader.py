@@ -82,7 +82,11 @@ class Reader:
         if failed:
             query = query.where(columns.outcome == int(Outcome.FAILURE))
         with translated(), self._engine.connect() as connection:
-            return [link_of(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        try:
+            return [link_of(row) for row in rows]
+        except (ValueError, TypeError) as error:
+            raise StoreDamaged("table audit holds a row that cannot be", table="audit") from error
 
     def iterate_audit(self) -> Iterator[Link]:
         """Yield every link in order, those too that are written meanwhile."""
