@@ -96,9 +96,13 @@ class Approvals:
 
     # Who asks.
 
+    def approved(self, act: Act, requester: str) -> Approval | None:
+        """Return the approval of an act, if its requester has one."""
+        return self._like(act, requester, ApprovalState.APPROVED)
+
     def use(self, act: Act, requester: str) -> Approval | None:
         """Use the approval of an act up, if its requester has one; to be committed with the act itself."""
-        approved = self._like(act, requester, ApprovalState.APPROVED)
+        approved = self.approved(act, requester)
         return None if approved is None else self._put(replace(approved, state=ApprovalState.USED))
 
     def ask(self, act: Act, requester: str) -> Approval:

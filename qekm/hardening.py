@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import signal
 
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_DUMPABLE = 4
 _ALL_ONCE_TOUCHED = 1 | 2 | 4  # MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT: bits/mman-linux.h
 
 
@@ -20,3 +22,10 @@ def harden() -> None:
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
         libc.mlockall(_ALL_ONCE_TOUCHED)
+
+
+def end_with_parent() -> None:
+    """Have this process killed when the thread that started it ends, however that comes about."""
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

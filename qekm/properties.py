@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -46,6 +47,15 @@ def _text(text: str) -> str:
 
 def _text_or_none(text: str) -> str:
     return _text(text) if text else ""
+
+
+def _command(text: str) -> str:
+    """Read words in a shell's quoting (shlex); nothing of a shell's is done with them."""
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"words ({error})") from None
+    return _text_or_none(text)
 
 
 def _hosts(text: str) -> tuple[str, ...]:
@@ -138,6 +148,28 @@ _TABLE = (
         "ours",
         "Where else a key is kept before it is used; none: nowhere, shown as DEGRADED.",
     ),
+    Property(
+        "backup.target",
+        _text_or_none,
+        "",
+        "ours",
+        "Directory for backups, best on another file system; relative to the home directory.",
+    ),
+    Property(
+        "backup.sameDisk",
+        _flag,
+        "false",
+        "ours",
+        "Whether backups on the store's own file system count, too; shown as DEGRADED.",
+    ),
+    Property(
+        "backup.command",
+        _command,
+        "",
+        "ours",
+        "Copies a backup away: words, to which the file's path is added; no shell. 0: it is elsewhere, too.",
+    ),
+    Property("backup.commandTimeout", _SECONDS, "3600", "ours", "For backup.command to end.", "s"),
     Property(
         "keystore.destroyDays",
         _whole(1, 365),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from qekm.api.guard import caller
 from qekm.api.journal import Journal
@@ -44,6 +45,23 @@ class Consents:
         used = self._approvals.use(act, who)
         if used is not None:
             return Consent((used,), f"approved by {used.decider}, request {used.approval_id}")
+        return await self._ask(method, act, who)
+
+    async def ready(self, method: str, act: Act) -> str:
+        """Return the id of the approval that the caller has of an act, not used up; as `require` else.
+
+        Empty where nobody has to consent. For an act that is done, and uses it up, with the service stopped.
+        """
+        if not self._approvals.two_person:
+            return ""
+        who = caller().actor
+        approved = self._approvals.approved(act, who)
+        if approved is not None:
+            return approved.approval_id
+        return await self._ask(method, act, who)
+
+    async def _ask(self, method: str, act: Act, who: str) -> NoReturn:
+        """File a request, unless there is one, and raise ApprovalNeeded."""
         asked = self._approvals.ask(act, who)
         told = f"request {asked.approval_id} waits for a second person: {asked.summary}"
         await self._journal.commit(method, [asked], outcome=Outcome.INTENT, message=told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from qekm import clock
@@ -73,6 +73,15 @@ class Proofs:
         if name:
             sealed = {name: self._slots.find(name).sealed}
         return await asyncio.shield(asyncio.create_task(self._open(method, proof, sealed)))
+
+    async def tried(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what another try of a proof comes to, made elsewhere; a wrong one is counted. TooMany."""
+        self._tries.check()
+        try:
+            return await work()
+        except (BadPassword, TokenAway):
+            self._tries.fail()
+            raise
 
     async def work(self, part: Callable[[], T]) -> T:
         """Return what a part that may take long (Argon2id, a token) makes; in a thread, one at a time."""

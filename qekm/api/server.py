@@ -11,7 +11,7 @@ from qekm.allocator import LOW_WATER, POOL
 from qekm.api.fields import stamp
 from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
-from qekm.estate import ONE_PERSON, UNPROTECTED
+from qekm.estate import ONE_PERSON
 from qekm.model import DriveState, KeyState, OnExhaustion, Role
 from qekm.owners import Owners
 from qekm.v1 import server_pb2 as pb
@@ -31,15 +31,16 @@ class ServerServicer(ServerServiceServicer):
         owners: Owners,
         gateways: Gateways,
         journal: Journal,
+        backups: Callable[[], list[str]],
         stop: Callable[[], None],
         now_us: Callable[[], int],
     ) -> None:
-        """Take the owners, the links, and what stops the service."""
+        """Take the owners, the links, what a status says of the backups, and what stops the service."""
         self._keystore, self._allocator = owners.keystore, owners.allocator
         self._registry, self._certificates = owners.registry, owners.certificates
         self._approvals = owners.approvals
         self._anchor = owners.estate.anchor
-        self._gateways, self._journal, self._stop = gateways, journal, stop
+        self._gateways, self._journal, self._backups, self._stop = gateways, journal, backups, stop
         self._now_us, self._start_us = now_us, now_us()
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
@@ -68,7 +69,7 @@ class ServerServicer(ServerServiceServicer):
 
     def _degraded(self) -> Iterator[str]:
         """Yield a line for each thing that is not as it should be."""
-        yield UNPROTECTED
+        yield from self._backups()
         if not self._approvals.two_person:
             yield ONE_PERSON
         if self._keystore.read_only:

@@ -14,6 +14,7 @@ from qekm.errors import BackupDamaged
 
 LONGEST = 4_096  # bytes; one has about 600
 _MOST = 1 << 63
+_MOST_VERSIONS = 65_535  # of the record key: two bytes in each box
 _SIZES = {"estate": 16, "root": 32, "audit_head": 32, "audit_key": 32}  # bytes
 _PROGRAM_LENGTH = 64
 
@@ -55,6 +56,8 @@ class Header:
             if found.keys() != {each.name for each in fields(cls)}:
                 raise ValueError("not the fields of a header")
             values: dict[str, Any] = {name: _value(name, value) for name, value in found.items()}
+            if not 1 <= values["oldest"] <= values["current"] <= _MOST_VERSIONS:
+                raise ValueError("versions of the record key")
             return cls(**values)
         except (ValueError, RecursionError) as error:
             raise BackupDamaged("the backup's header cannot be read") from error

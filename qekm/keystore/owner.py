@@ -77,15 +77,15 @@ class Keystore(Index):
             self.enter(key)
         return keys
 
-    def protect(self, created_seq: int) -> list[Key]:
-        """Make GENERATED keys up to this one READY: their material is in a second durable place now."""
+    def protect(self, created_seq: int, most: int | None = None) -> list[Key]:
+        """Make GENERATED keys up to this one READY: their material is in a second durable place now.
+
+        most: how many at a time; the others at the next call.
+        """
         if self.read_only:
             return []
-        return [
-            self._change(key, KeyState.READY)
-            for key in self.few(KeyState.GENERATED)
-            if key.created_seq <= created_seq
-        ]
+        due = [key for key in self.few(KeyState.GENERATED) if key.created_seq <= created_seq]
+        return [self._change(key, KeyState.READY) for key in due[:most]]
 
     def take_in(self, alias: str, material: Secret, group: str) -> Key:
         """Take a key from elsewhere, PROCESS_ONLY: we did not make it, so nothing new is written with it.

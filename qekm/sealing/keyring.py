@@ -77,6 +77,11 @@ class KeyRing:
         return Secret(head + b"".join(self._keys[purpose] for purpose in _PURPOSES) + records)
 
     @property
+    def estate_id(self) -> bytes:
+        """Return the estate whose boxes it opens."""
+        return self._estate_id
+
+    @property
     def version(self) -> int:
         """Return the version of the record key that new boxes get."""
         return max(self._records)

@@ -1,0 +1,94 @@
+"""Where backups go: a directory, and perhaps a command that copies them away. From the configuration only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from qekm.config import Settings
+from qekm.errors import BackupFailed, NoBackupTarget
+
+_SAID = 500  # bytes of what a command says last that are told
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A directory for backups.
+
+    same_disk: backups on the store's own file system count, too. command: words; the file's path is added.
+    """
+
+    directory: Path
+    same_disk: bool = False
+    command: tuple[str, ...] = ()
+    timeout_s: float = 3_600.0
+
+    @classmethod
+    def of(cls, settings: Settings, home: Path) -> Target | None:
+        """Return what the properties backup.* name; None if nothing. BadConfiguration is theirs to raise."""
+        directory = settings["backup.target"]
+        if not directory:
+            return None
+        command = tuple(shlex.split(settings["backup.command"]))
+        same_disk, timeout_s = settings["backup.sameDisk"], settings["backup.commandTimeout"]
+        return cls(home / directory, same_disk, command, timeout_s)
+
+    def check(self) -> None:
+        """Raise NoBackupTarget unless the directory is there; it is never made: it could be a mount point."""
+        try:
+            there = self.directory.is_dir()
+        except OSError:
+            there = False
+        if not there:
+            raise NoBackupTarget(f"the directory {self.directory} (backup.target) is not there")
+
+    def is_elsewhere(self, store: Path) -> bool:
+        """Tell whether the directory is on another file system than the store; OSError."""
+        return self.directory.stat().st_dev != store.stat().st_dev
+
+    async def copy_away(self, path: Path) -> None:
+        """Have the command copy a backup away; BackupFailed if it says no, or says nothing in time.
+
+        It runs without a shell and with the service's rights; what it prints last is told when it fails.
+        """
+        name = self.command[0]
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *self.command,
+                str(path),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BackupFailed(f"backup.command {name} cannot be run: {error.strerror}") from None
+        said = b""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                assert child.stdout is not None
+                while part := await child.stdout.read(_SAID):
+                    said = (said + part)[-_SAID:]
+                await child.wait()
+        except TimeoutError:
+            what = f"backup.command {name} did not end within {self.timeout_s:,.0f} s"
+            raise BackupFailed(what, backup=path.name) from None
+        finally:
+            await end(child)
+        if child.returncode:
+            last = said.decode(errors="replace").strip()
+            what = f"backup.command {name} ended with {child.returncode}"
+            raise BackupFailed(f"{what}: {last}" if last else what, backup=path.name)
+
+
+async def end(child: asyncio.subprocess.Process) -> None:
+    """Kill a process of ours, and what it started in its session, unless it has ended; wait for its end."""
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    await child.wait()
