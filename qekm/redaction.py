@@ -12,7 +12,7 @@ from typing import Any
 def redact(names: Mapping[str, Any]) -> None:
     """Have every message class among a module's names that can hold a secret print its name only."""
     for value in list(names.values()):
-        descriptor = getattr(value, "DESCRIPTOR", None)
+        descriptor: Any = getattr(value, "DESCRIPTOR", None)
         if isinstance(value, type) and hasattr(descriptor, "fields") and holds_secret(descriptor):
             shown = f"{descriptor.name}(…)"
             value.__repr__ = value.__str__ = lambda _self, shown=shown: shown  # type: ignore[assignment,misc]
