@@ -52,10 +52,7 @@ class Allocator:
 
     def create(self, name: str, on_exhaustion: OnExhaustion, is_default: bool = False) -> list[Change]:
         """Make an empty group, first in what is returned; GroupExists, BadArgument."""
-        if not (1 <= len(name) <= MAX_NAME and name.isascii() and name.isprintable() and " " not in name):
-            raise BadArgument(
-                f"a group's name has 1 to {MAX_NAME} printable ASCII characters without spaces", field="name"
-            )
+        check_name(name)
         if name in self._groups:
             raise GroupExists(f"there is a group {name!r} already", group=name)
         group = Group(name, on_exhaustion, is_default or not self._groups, self._now_us())
@@ -172,6 +169,14 @@ class Allocator:
                 changes.append(self._groups[self._default])
             self._default = group.name
         return changes
+
+
+def check_name(name: str) -> None:
+    """Raise BadArgument unless a group can have this name."""
+    if not (1 <= len(name) <= MAX_NAME and name.isascii() and name.isprintable() and " " not in name):
+        raise BadArgument(
+            f"a group's name has 1 to {MAX_NAME} printable ASCII characters without spaces", field="name"
+        )
 
 
 def check_allowed(drive: Drive | None, group: str) -> None:

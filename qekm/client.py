@@ -136,7 +136,11 @@ async def connect_async(
     from qekm.rpc import calls, channel, tls
 
     address, files = _locate(home, target, identity)
-    interceptors = [calls.AsyncCalls(address, deadline_s), calls.AsyncStreams(address)]
+    interceptors = [
+        calls.AsyncCalls(address, deadline_s),
+        calls.AsyncStreams(address),
+        calls.AsyncUploads(address),
+    ]
     async with channel.open_async_channel(address, tls.client_credentials(files), interceptors) as opened:
         yield AsyncClient(opened)
 

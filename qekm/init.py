@@ -23,6 +23,7 @@ from qekm.pki import RandomBytes
 from qekm.properties import PROPERTIES
 from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer
 from qekm.secret import Secret
+from qekm.sharing import Pairs
 from qekm.store import Store
 from qekm.unlocking import Means
 
@@ -93,7 +94,8 @@ def make(
         unprotected = wanted.properties.get("keystore.protect") == "none"
         first_state = KeyState.READY if unprotected else KeyState.GENERATED
         keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
-        first = _first([slot, *estate.dump(ring, founding)], founding, wanted, now_us())
+        pairs = Pairs.make(founding.issuer, now_us(), random_bytes)
+        first = _first([slot, *estate.dump(ring, founding), *pairs.dump(ring)], founding, wanted, now_us())
         changes = _followed(first, keystore, wanted, tell)
         Store.create(new.store, estate_id, ring.seals, changes, sign_head=estate.audit_key.sign)
     return Made(estate_id, estate.anchor, key_file)

@@ -15,8 +15,10 @@ from qekm.estate import Estate
 from qekm.keystore import Keystore
 from qekm.model import KeyState
 from qekm.opened import Opened
+from qekm.partners import Partners
 from qekm.pki import RandomBytes, der
 from qekm.serving import Serving
+from qekm.sharing import Exporting, Importing, Pairs
 from qekm.signing import FrameSigner
 from qekm.slots import Slots
 from qekm.store import Store
@@ -35,6 +37,10 @@ class Owners:
     approvals: Approvals
     slots: Slots
     opened: Opened  # who proved a slot
+    partners: Partners
+    pairs: Pairs | None  # that partners know us by; None in a store of 0.1.0
+    exporting: Exporting
+    importing: Importing
     serving: Serving
     settings: dict[str, str]  # of the store: small durable facts
 
@@ -58,6 +64,8 @@ class Owners:
             store.estate_id, found.vaults, found.certificates, server_pem, ring, now_us, random_bytes
         )
         approvals = Approvals(found.approvals, now_us, random_bytes, settings["twoPerson"] == "on")
+        partners = Partners(found.partners, now_us)
+        exporting = Exporting(store.estate_id, keystore, allocator, partners, now_us, random_bytes)
         serving = Serving(
             keystore,
             allocator,
@@ -79,6 +87,10 @@ class Owners:
             approvals,
             Slots(found.slots, now_us),
             Opened(steady_s),
+            partners,
+            Pairs.load(found.vaults, ring),
+            exporting,
+            Importing(keystore, allocator, partners, now_us),
             serving,
             found.settings,
         )

@@ -31,6 +31,19 @@ _REQUEST_LENGTH = 16_384  # bytes; an RSA-8192 request has 2 KiB
 RandomBytes = Callable[[int], bytes]
 
 _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
+_MAIL = ExtendedKeyUsageOID.EMAIL_PROTECTION
+_SIGNS, _ENCRYPTS = "digital_signature", "key_encipherment"
+_USES = (
+    _SIGNS,
+    "content_commitment",
+    _ENCRYPTS,
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 _USAGES = {Role.SERVER: [_SERVER], Role.GATEWAY: [_CLIENT, _SERVER]}  # a gateway answers TLS on 3801, too
 
 
@@ -85,6 +98,22 @@ class Issuer:
         name = x509.Name([x509.NameAttribute(NameOID.SERIAL_NUMBER, serial)])
         return self._sign(self._leaf(name, public_key, [_CLIENT], now_us, days, random_bytes))
 
+    def issue_sharing(
+        self, public_key: PublicKey, now_us: int, random_bytes: RandomBytes, *, encrypts: bool
+    ) -> x509.Certificate:
+        """Sign a certificate for partners: of the key that they encrypt to, or of the key that we sign with.
+
+        It names the estate; with no SAN it is no identity on our own links. Its extended usage is the one that
+        CMS tools ask of a signer.
+        """
+        common = "Q-EKM keys for this estate" if encrypts else "Q-EKM keys from this estate"
+        estate = self.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        name = x509.Name([*estate, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+        leaf = self._leaf(
+            name, public_key, [_MAIL], now_us, AUTHORITY_DAYS, random_bytes, _ENCRYPTS if encrypts else _SIGNS
+        )
+        return self._sign(leaf)
+
     def cross_sign(self, new: x509.Certificate, random_bytes: RandomBytes) -> x509.Certificate:
         """Sign a newer authority's key: who trusts only this one then accepts what the newer one issues."""
         key = new.public_key()
@@ -101,13 +130,14 @@ class Issuer:
         now_us: int,
         days: int,
         random_bytes: RandomBytes,
+        use: str = _SIGNS,
     ) -> x509.CertificateBuilder:
         start = _time(now_us)
         end = min(start + timedelta(days=days), self.certificate.not_valid_after_utc)
         return (
             _begun(name, public_key, start - _SKEW, end, random_bytes)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(_key_usage(use), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
@@ -204,20 +234,10 @@ def _authority_extensions(
 ) -> x509.CertificateBuilder:
     return (
         begun.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
+def _key_usage(*uses: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{each: each in uses for each in _USES})

@@ -17,10 +17,12 @@ from qekm.api.gateways import Gateways
 from qekm.api.groups import GroupsServicer
 from qekm.api.journal import Journal
 from qekm.api.keystore import KeystoreServicer
+from qekm.api.pairs import OwnPairs
 from qekm.api.proofs import Proofs
 from qekm.api.requests import Orders
 from qekm.api.server import ServerServicer
 from qekm.api.serving import ServingServicer
+from qekm.api.sharing import SharingServicer
 from qekm.api.slots import SlotsServicer
 from qekm.audit import Strangers
 from qekm.config import Settings
@@ -47,6 +49,8 @@ from qekm.v1 import (
     server_pb2_grpc,
     serving_pb2,
     serving_pb2_grpc,
+    sharing_pb2,
+    sharing_pb2_grpc,
     slots_pb2,
     slots_pb2_grpc,
 )
@@ -61,6 +65,7 @@ _FILES = (
     keystore_pb2,
     server_pb2,
     serving_pb2,
+    sharing_pb2,
     slots_pb2,
 )
 NAMES: tuple[str, ...] = tuple(
@@ -106,6 +111,7 @@ class Servicers:
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
         serving = ServingServicer(owners.serving, store, gateways, now_us)
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
+        self._add_sharing(server, journal, consents)
 
     def _add_keystore(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
         """Put what opens slots of the keystore for people on a server."""
@@ -116,6 +122,15 @@ class Servicers:
         keystore_pb2_grpc.add_KeystoreServiceServicer_to_server(keystore, server)
         slots = SlotsServicer(owners.slots, owners.opened, proofs, journal)
         slots_pb2_grpc.add_SlotsServiceServicer_to_server(slots, server)
+
+    def _add_sharing(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
+        """Put what gives keys to other sites, and takes keys from them, on a server."""
+        owners, store = self.owners, self.store
+        pairs = OwnPairs(
+            owners.pairs, owners.certificates, store.ring, journal, self.now_us, self.random_bytes
+        )
+        sharing = SharingServicer(owners, store, journal, consents, pairs)
+        sharing_pb2_grpc.add_SharingServiceServicer_to_server(sharing, server)
 
     def _issued_us(self, serial: str) -> int:
         """Return when a certificate of ours was made, to the second. UnknownCertificate."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.verification import (
@@ -56,6 +56,27 @@ def check_partner(
     return chain[0]
 
 
+def find_signer(data: bytes, now_us: int) -> x509.Certificate | None:
+    """Return the certificate that verifies what a partner sends, from the file that check_partner accepted.
+
+    The second one, unless that is an authority; else the first, if it may sign; None for who only receives. A
+    person confirmed the first one alone, so the second must be of the very authority that issued the first,
+    which is in the file too. BadCertificate says what is wrong with it.
+    """
+    first, *others = _load(data)
+    if others and not _is_ca(others[0]):
+        signer, *authorities = others
+        if not any(_issued(each, first) and _issued(each, signer) for each in authorities):
+            raise BadCertificate(
+                "the certificate that signs is not of the authority that issued the first one",
+                hint="give the file as the partner exported it: its authority comes last",
+            )
+        check_sender([signer], now_us, (), (signer.fingerprint(hashes.SHA256()),))
+        return signer
+    usage = _usage(first)
+    return first if usage is None or usage.digital_signature else None
+
+
 def check_sender(
     chain: Sequence[x509.Certificate],
     now_us: int,
@@ -74,6 +95,14 @@ def check_sender(
     _check_validity(chain[0], now_us)
     if chain[0].fingerprint(hashes.SHA256()) not in confirmed:
         _check_chain(chain, now_us, authorities)
+
+
+def holder_of(certificate: x509.Certificate) -> str:
+    """Return whom a certificate names, for people (RFC 4514); BadCertificate if that cannot be read."""
+    try:
+        return certificate.subject.rfc4514_string()
+    except _UNREADABLE:
+        raise BadCertificate("the certificate's subject cannot be read") from None
 
 
 def _load(data: bytes) -> list[x509.Certificate]:
@@ -125,6 +154,29 @@ def _check_chain(
             f"none of the {len(authorities)} authorities trusted for partners issued the certificate",
             hint=f"trust its authority, or let a person confirm its SHA-256 fingerprint: {_text(chain[0])}",
         ) from None
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+    except _UNREADABLE:
+        raise BadCertificate("the certificate's extensions cannot be read") from None
+
+
+def _issued(authority: x509.Certificate, leaf: x509.Certificate) -> bool:
+    """Tell whether an authority issued a certificate, by its key and not by a signature alone.
+
+    For another's RSA signature a key may be made that verifies it; its SHA-1 is in what was signed.
+    """
+    try:
+        named = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        own = x509.SubjectKeyIdentifier.from_public_key(check_key(_key(authority))).digest
+        leaf.verify_directly_issued_by(authority)
+    except (*_UNREADABLE, x509.ExtensionNotFound, InvalidSignature, TypeError):
+        return False
+    return _is_ca(authority) and named == own
 
 
 def _time(now_us: int) -> datetime:

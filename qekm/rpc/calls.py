@@ -5,7 +5,7 @@ from __future__ import annotations
 import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
 # isort: split
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,10 @@ class _Details(grpc.ClientCallDetails):
     compression: Any
 
 
-class Calls(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """For a blocking channel. A call with many answers has no deadline but its caller's."""
+class Calls(
+    grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamUnaryClientInterceptor
+):
+    """For a blocking channel. A call with many questions or answers has no deadline but its caller's."""
 
     def __init__(self, target: str, deadline_s: float) -> None:
         self._target, self._deadline_s = target, deadline_s
@@ -64,6 +66,19 @@ class Calls(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor)
     ) -> Any:
         """Make the call; its answers raise what it fails with."""
         return _Answers(continuation(client_call_details, request), self._target)
+
+    def intercept_stream_unary(
+        self,
+        continuation: Callable[..., Any],
+        client_call_details: grpc.ClientCallDetails,
+        request_iterator: Iterator[Any],
+    ) -> Any:
+        """Make the call, wait for its answer and raise what it failed with."""
+        outcome = continuation(client_call_details, request_iterator)
+        error = outcome.exception()
+        if isinstance(error, grpc.RpcError):
+            raise _ours(error, self._target) from error
+        return outcome
 
 
 class _Answers:
@@ -105,6 +120,41 @@ class AsyncCalls(aio.UnaryUnaryClientInterceptor):
             return await (await continuation(details, request))
         except aio.AioRpcError as error:
             raise _ours(error, self._target) from error
+
+
+class AsyncUploads(aio.StreamUnaryClientInterceptor):
+    """For the calls of an asyncio channel with many questions and one answer."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+
+    async def intercept_stream_unary(
+        self,
+        continuation: Callable[..., Awaitable[Any]],
+        client_call_details: aio.ClientCallDetails,
+        request_iterator: Any,
+    ) -> Any:
+        """Make the call; its answer raises what it failed with. Unlike elsewhere, grpc takes only a call."""
+        return _Answer(await continuation(client_call_details, request_iterator), self._target)
+
+
+class _Answer:
+    """The one answer of a call, to be awaited; everything else is the call's own."""
+
+    def __init__(self, call: Any, target: str) -> None:
+        self._call, self._target = call, target
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._translated().__await__()
+
+    async def _translated(self) -> Any:
+        try:
+            return await self._call
+        except aio.AioRpcError as error:
+            raise _ours(error, self._target) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
 
 
 class AsyncStreams(aio.UnaryStreamClientInterceptor):

@@ -22,7 +22,7 @@ from qekm.rpc import channel, tls
 from qekm.rpc.identity import Identity
 from tests.fakes.pki import Pki, now_us
 
-NOUNS = ("audit", "certificates", "diagnosis", "drives", "groups", "keystore", "server", "serving")
+NOUNS = ("audit", "certificates", "diagnosis", "drives", "groups", "keystore", "server", "serving", "sharing")
 Refusal = tuple[Identity | None, str, QekmError, str]
 
 

@@ -1,0 +1,118 @@
+"""SharingService, the part that takes keys in: batches that are on disk before the next is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from qekm.api.fields import one_line
+from qekm.api.guard import caller
+from qekm.api.journal import Commits, Journal
+from qekm.api.pairs import OwnPairs
+from qekm.errors import BadArgument, BadFile, TooMany
+from qekm.failpoints import failpoint
+from qekm.interchange.cms import MAX_FILE
+from qekm.interchange.parcel import MAX_KEYS
+from qekm.opened import Opened
+from qekm.secret import Secret
+from qekm.sharing import BATCH, GROUP, Fate, Importing, Offer
+from qekm.v1 import sharing_pb2 as pb
+
+_MOST_TEXT = 524_288  # characters of reasons in a report: after these, what became of a key must do
+
+
+class Imports:
+    """Thin: the conversation decides, and what was cut off is done by doing it again."""
+
+    _importing: Importing
+    _opened: Opened
+    _pairs: OwnPairs
+    _store: Commits
+    _journal: Journal
+
+    async def ImportKeys(
+        self, request_iterator: AsyncIterator[pb.ImportKeysRequest], context: Any
+    ) -> pb.ImportKeysResponse:
+        """Take keys in; KeystoreLocked, ReadOnly, BadArgument, BadFile, BadCertificate, TooMany.
+
+        A call has its client's deadline, or the guard's: many keys take minutes.
+        """
+        actor = caller().actor
+        self._opened.check(actor, "ImportKeys")
+        first = await anext(request_iterator, None)
+        if first is None:
+            raise BadArgument("nothing was sent", field="keys")
+        group, source = first.group or GROUP, one_line(first.source, "source") or "no file named"
+        self._importing.check(group)
+        sender, fates = "", list[Fate]()
+        if first.data:
+            data = await _joined(first, request_iterator)
+            offers, partner = await asyncio.to_thread(
+                self._importing.unseal, data, await self._pairs.get("ImportKeys")
+            )
+            sender, source = partner.name, f"{source}, signed by partner {partner.name}"
+            fates += await self._take(offers, group, actor, source)
+        else:
+            async for offers in _offered(first, request_iterator):
+                if len(fates) + len(offers) > MAX_KEYS:
+                    raise TooMany(f"an import has at most {MAX_KEYS:,} keys", limit=str(MAX_KEYS))
+                fates += await self._take(offers, group, actor, source)
+        counts = Counter(fate.outcome.name for fate in fates)
+        told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+        await self._journal.commit(
+            "ImportKeys", (), message=f"{source}, to group {group}: {told or 'no keys'}"
+        )
+        return pb.ImportKeysResponse(keys=_reported(fates), sender=sender)
+
+    async def _take(self, offers: Sequence[Offer], group: str, actor: str, source: str) -> list[Fate]:
+        """Take offers in small commits, between which drives are served."""
+        fates: list[Fate] = []
+        for start in range(0, len(offers), BATCH):
+            batch = offers[start : start + BATCH]
+            failpoint("import.before")
+            changes, told = self._importing.take_in(batch, group, actor, source)
+            for offer in batch:
+                offer.material.wipe()
+            if changes:
+                await self._store.commit(changes)
+            fates += told
+        return fates
+
+
+async def _joined(first: pb.ImportKeysRequest, rest: AsyncIterator[pb.ImportKeysRequest]) -> bytes:
+    """Return the file that comes in parts; BadFile if it is larger than any of ours."""
+    data = bytearray(first.data)
+    async for part in rest:
+        if part.keys or first.keys:
+            raise BadArgument("a file and keys in clear do not come in one call", field="keys")
+        data += part.data
+        if len(data) > MAX_FILE:
+            raise BadFile(f"the file has over {MAX_FILE:,} bytes, more than any of ours")
+    return bytes(data)
+
+
+async def _offered(
+    first: pb.ImportKeysRequest, rest: AsyncIterator[pb.ImportKeysRequest]
+) -> AsyncIterator[list[Offer]]:
+    """Yield what comes in clear, message by message."""
+    yield [_offer(key) for key in first.keys]
+    async for part in rest:
+        if part.data:
+            raise BadArgument("a file and keys in clear do not come in one call", field="data")
+        yield [_offer(key) for key in part.keys]
+
+
+def _offer(key: pb.ClearKey) -> Offer:
+    return Offer(key.alias, Secret(key.material), key.dki)
+
+
+def _reported(fates: Sequence[Fate]) -> list[pb.ImportedKey]:
+    told, left = [], _MOST_TEXT
+    for fate in fates:
+        left -= len(fate.message)
+        message = fate.message if left > 0 else ""
+        outcome = pb.ImportOutcome.ValueType(fate.outcome)
+        told.append(pb.ImportedKey(alias=fate.alias, outcome=outcome, message=message))
+    return told
