@@ -9,8 +9,9 @@ CODE := qekm gateway cli tests demo bench
 RELEASED := $(shell ls proto/released/*.binpb 2>/dev/null | sort -V | tail -n 1)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' qekm/__init__.py)
 RUNS ?= 3000000
+JCEKS_RUNS ?= 300000
 
-.PHONY: install demo test check bench faults fuzz release-image golden clean
+.PHONY: install demo test check bench faults soak fuzz release-image golden clean
 
 install: $(VENV)/.installed
 
@@ -19,7 +20,6 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --ignore=tests/faults tests
-	$(BIN)/python -m pytest tests/faults
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
@@ -38,9 +38,14 @@ bench: $(VENV)/.installed-dev
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/faults
 
+soak: $(VENV)/.installed-dev
+	QEKM_SIZE=soak $(BIN)/python -m pytest --timeout 86400 tests/faults
+
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/fuzz/fuzz_frame.py --runs $(RUNS)
 	$(BIN)/python tests/fuzz/fuzz_frame.py --seeded --runs $(RUNS); test $$? -eq 77 # the finding, and no other failure
+	$(BIN)/python tests/fuzz/fuzz_jceks.py --runs $(JCEKS_RUNS)
+	$(BIN)/python tests/fuzz/fuzz_jceks.py --seeded --runs $(JCEKS_RUNS); test $$? -eq 77
 
 # Steps of a release (CONTRIBUTING.md); a released file never changes.
 release-image: $(VENV)/.installed-dev
