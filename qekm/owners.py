@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from qekm.allocator import Allocator
 from qekm.approvals import Approvals
+from qekm.backup.records import Backups
 from qekm.certificates import Certificates
 from qekm.clock import steady_s
 from qekm.config import Settings
@@ -35,6 +36,7 @@ class Owners:
     registry: Registry
     certificates: Certificates
     approvals: Approvals
+    backups: Backups
     slots: Slots
     opened: Opened  # who proved a slot
     partners: Partners
@@ -85,6 +87,7 @@ class Owners:
             registry,
             certificates,
             approvals,
+            Backups(found.backups, found.settings, now_us),
             Slots(found.slots, now_us),
             Opened(steady_s),
             partners,

@@ -18,9 +18,15 @@ from qekm.api.gateways import Gateways
 from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import SERVICE, Strangers, occurred, stranger
+from qekm.backup.keeping import Keeper
+from qekm.backup.making import Workshop
+from qekm.backup.reading import seen
+from qekm.backup.routine import Routine
+from qekm.backup.target import Target
+from qekm.backup.writing import Sealing
 from qekm.config import Settings
 from qekm.errors import Draining, QekmError, StoreFailed
-from qekm.estate import BEHIND, ONE_PERSON, UNPROTECTED
+from qekm.estate import BEHIND, ONE_PERSON
 from qekm.home import Home
 from qekm.listeners import Listeners
 from qekm.model import Change, Outcome, Setting
@@ -61,6 +67,12 @@ class Service:
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self.upkeep = Upkeep(self.owners, self._refusals, store, self._publish, now_us)
+        owners, target = self.owners, Target.of(settings, home.path)
+        sealing = Sealing(store.ring, owners.estate.audit_key, now_us, random_bytes)
+        workshop = Workshop(home, store, sealing, target)
+        self.keeper = Keeper(workshop, owners.backups, owners.keystore, store, now_us)
+        self._routine = Routine(self.keeper, owners.keystore, now_us)
+        self.upkeep.duties.append(self._routine.tick)
         scrubber = Scrubber(store, self.owners, settings, now_us)
         self.upkeep.duties.append(scrubber.tick)
         servicers = Servicers(
@@ -69,6 +81,8 @@ class Service:
             self.gateways,
             settings,
             self._refusals,
+            self.keeper,
+            self._routine.lines,
             self.end,
             self._publish,
             now_us,
@@ -86,11 +100,13 @@ class Service:
         what = f"version {__version__}" if two_person else f"version {__version__}; {OFF}"
         record = occurred(self._now_us(), "server.start", SERVICE, message=what)
         await self._store.commit([*self._behind(), *self.owners.serving.recover(), record])
+        await self.keeper.start()
         await self.upkeep.renew()
         ports = await self.listeners.start()
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
-        _log.warning("DEGRADED: %s", UNPROTECTED)
+        for line in self._routine.lines():
+            _log.warning("DEGRADED: %s", line)
         if not two_person:
             _log.warning("DEGRADED: %s", ONE_PERSON)
         return ports
@@ -124,6 +140,7 @@ class Service:
         await self.listeners.leave()
         for link in self.gateways:
             link.end(Draining("the service is stopping"))
+        await self.keeper.close()
         await self.listeners.stop(GRACE_S)
         await self._rest()
         await self.upkeep.close()
@@ -131,6 +148,7 @@ class Service:
 
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""
+        await self.keeper.close()
         await self.listeners.stop(0)
         await self._rest()
 
@@ -187,7 +205,15 @@ async def serve(home: Home, settings: Settings, sealer: Sealer) -> None:
     BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
     """
     anchor = home.path / settings["keystore.anchor"]
-    store = Store.open(home.store, unlock(sealer), anchor=anchor, tell=_Checking())
+    target = Target.of(settings, home.path)
+    directory = None if target is None else target.directory
+    store = Store.open(
+        home.store,
+        unlock(sealer),
+        anchor=anchor,
+        witnesses=lambda ring: seen(directory, ring),
+        tell=_Checking(),
+    )
     try:
         service = Service(home, settings, store)
         loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from grpc import aio
 
 from qekm.api.approvals import ApprovalsServicer
 from qekm.api.audit import AuditServicer
+from qekm.api.backups import BackupsServicer
 from qekm.api.certificates import CertificatesServicer
 from qekm.api.consent import Consents
 from qekm.api.diagnosis import DiagnosisServicer
@@ -25,6 +26,7 @@ from qekm.api.serving import ServingServicer
 from qekm.api.sharing import SharingServicer
 from qekm.api.slots import SlotsServicer
 from qekm.audit import Strangers
+from qekm.backup.keeping import Keeper
 from qekm.config import Settings
 from qekm.owners import Owners
 from qekm.pki import SKEW_US, RandomBytes
@@ -35,6 +37,8 @@ from qekm.v1 import (
     approvals_pb2_grpc,
     audit_pb2,
     audit_pb2_grpc,
+    backups_pb2,
+    backups_pb2_grpc,
     certificates_pb2,
     certificates_pb2_grpc,
     diagnosis_pb2,
@@ -58,6 +62,7 @@ from qekm.v1 import (
 _FILES = (
     approvals_pb2,
     audit_pb2,
+    backups_pb2,
     certificates_pb2,
     diagnosis_pb2,
     drives_pb2,
@@ -83,6 +88,8 @@ class Servicers:
     gateways: Gateways
     settings: Settings
     refusals: Strangers  # of callers; whoever keeps the service up flushes it
+    keeper: Keeper
+    lines: Callable[[], list[str]]  # what a status says of the backups
     stop: Callable[[], None]
     publish: Callable[[], None]  # puts renewed certificates in force
     now_us: Callable[[], int]
@@ -107,7 +114,7 @@ class Servicers:
         groups = GroupsServicer(owners.allocator, owners.registry, journal)
         groups_pb2_grpc.add_GroupsServiceServicer_to_server(groups, server)
         self._add_keystore(server, journal, consents)
-        own = ServerServicer(owners, gateways, journal, self.stop, now_us)
+        own = ServerServicer(owners, gateways, journal, self.lines, self.stop, now_us)
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
         serving = ServingServicer(owners.serving, store, gateways, now_us)
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
@@ -122,6 +129,8 @@ class Servicers:
         keystore_pb2_grpc.add_KeystoreServiceServicer_to_server(keystore, server)
         slots = SlotsServicer(owners.slots, owners.opened, proofs, journal)
         slots_pb2_grpc.add_SlotsServiceServicer_to_server(slots, server)
+        backups = BackupsServicer(self.keeper, proofs, consents, journal)
+        backups_pb2_grpc.add_BackupsServiceServicer_to_server(backups, server)
 
     def _add_sharing(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
         """Put what gives keys to other sites, and takes keys from them, on a server."""

@@ -55,5 +55,4 @@ class Condition:
         since_us = backups.drill_us or backups.first_us
         days = (self.now_us - since_us) // _DAY_US
         if since_us and days > DRILL_DAYS:
-            done = "was last opened by a person" if backups.drill_us else "was never opened by a person, in"
-            yield f"a backup {done} {days} days{' ago' if backups.drill_us else ''}: qekm backup drill"
+            yield f"nobody has opened a backup with shares or a password for {days} days: qekm backup drill"
