@@ -115,8 +115,8 @@ def checkpoint(connection: Connection) -> None:
 def rewrite(connection: Connection) -> bool:
     """Write the whole file anew, rows as they are; False, and nothing is changed, where there is no room.
 
-    SQLite overwrites a row's own bytes, but not the copies that it leaves behind where it moves rows to another
-    page. In memory first, so that no temporary file holds a copy, then through the log: 5 s for a million keys.
+    SQLite overwrites a row's own bytes, but not the copies that it leaves behind where it moves rows to
+    another page. In memory first, so that no temporary file holds a copy, then through the log.
     """
     driver: Any = connection.connection.driver_connection
     ((_, _, path),) = driver.execute("PRAGMA database_list").fetchall()

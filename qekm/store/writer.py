@@ -15,7 +15,9 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from sqlalchemy import Connection, exc
 
@@ -31,12 +33,21 @@ _log = logging.getLogger(__name__)
 
 Results = list[QekmError | None]
 Waiting = tuple["asyncio.Future[Results]", Sequence[Unit]]
+Work = Callable[[Connection], bool]  # on the file as a whole; tells whether it was done
 
 # What a unit's own values can do to a statement. Everything else is the database's or the disk's.
 _OWN_FAULT = (exc.IntegrityError, exc.DataError, OverflowError, UnicodeError, UnplannableError, struct.error)
 
 # Rows (and 4 per commit) after which the log is moved into the file: about SQLite's own 1,000 pages.
 _CHECKPOINT_AFTER = 1_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Errand:
+    """Work between two transactions, and the future of whoever waits for it."""
+
+    future: asyncio.Future[bool | QekmError]
+    work: Work
 
 
 class Writer:
@@ -56,7 +67,7 @@ class Writer:
         self._sign = sign
         self._on_failure = on_failure
         self._statements = Statements.compile(connection.dialect)
-        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[Waiting | Errand | None] = SimpleQueue()
         self._failure: BaseException | None = None
         self._told = False
         self._unmoved = 0
@@ -66,6 +77,10 @@ class Writer:
     def put(self, future: asyncio.Future[Results], units: Sequence[Unit]) -> None:
         """Hand units over; the future gets one result per unit, in order, after their commit."""
         self._queue.put((future, units))
+
+    def send(self, errand: Errand) -> None:
+        """Have work done between two transactions, after what was put before."""
+        self._queue.put(errand)
 
     def stop(self) -> bool:
         """Commit what waits and end the thread; tell whether every write went well."""
@@ -81,22 +96,28 @@ class Writer:
     def _run(self) -> None:
         ended = False
         while not ended:
-            batch, ended = self._take()
+            batch, errands, ended = self._take()
             if batch:
                 results = self._settle([unit for _, units in batch for unit in units])
-                self._tell(batch)  # before the answers: who hears of a failure finds the service stopping
-                _post(batch, _deliver, batch, results)
+                first = batch[0][0]
+                self._tell(first)  # before the answers: who hears of a failure finds the service stopping
+                _post(first, _deliver, batch, results)
                 self._checkpoint()
-                self._tell(batch)
+                self._tell(first)
+            for errand in errands:
+                result = self._run_errand(errand.work)
+                self._tell(errand.future)
+                _post(errand.future, _answer, errand.future, result)
 
-    def _take(self) -> tuple[list[Waiting], bool]:
+    def _take(self) -> tuple[list[Waiting], list[Errand], bool]:
         """Wait for one item, then take all that came meanwhile; tell whether stop() was among them."""
         items = [self._queue.get()]
         while True:
             try:
                 items.append(self._queue.get_nowait())
             except Empty:
-                return [item for item in items if item], None in items
+                errands = [item for item in items if isinstance(item, Errand)]
+                return [item for item in items if isinstance(item, tuple)], errands, None in items
 
     def _settle(self, units: list[Unit]) -> Results:
         """Commit units together; on a fault of one of them halve, until the bad one stands alone."""
@@ -139,11 +160,20 @@ class Writer:
             except BaseException as error:
                 self._poison(error)
 
-    def _tell(self, batch: list[Waiting]) -> None:
-        """Tell of a failure, once."""
+    def _run_errand(self, work: Work) -> bool | QekmError:
+        """Do work on the file; a failure of it is one of the store."""
+        if self._failure is None:
+            try:
+                return work(self._connection)
+            except BaseException as error:
+                self._poison(error)
+        return StoreFailed("a write to the store failed; nothing more is written")
+
+    def _tell(self, waiting: asyncio.Future[Any]) -> None:
+        """Tell of a failure, once, in the event loop of somebody who waits."""
         if self._failure is not None and not self._told:
             self._told = True
-            _post(batch, self._on_failure, self._failure)
+            _post(waiting, self._on_failure, self._failure)
 
     def _poison(self, error: BaseException) -> None:
         self._failure = error
@@ -159,10 +189,15 @@ def witness_of(ledger: Ledger) -> Witness:
     return Witness(root.epoch, root.sequence, root.mac(ledger.seals, ledger.estate_id))
 
 
-def _post(batch: list[Waiting], call: Callable[..., None], *arguments: object) -> None:
-    """Run a call in the event loop of those who wait; a loop that was closed has nobody waiting."""
+def _post(waiting: asyncio.Future[Any], call: Callable[..., None], *arguments: object) -> None:
+    """Run a call in the event loop of who waits; a loop that was closed has nobody waiting."""
     with suppress(RuntimeError):
-        batch[0][0].get_loop().call_soon_threadsafe(call, *arguments)
+        waiting.get_loop().call_soon_threadsafe(call, *arguments)
+
+
+def _answer(future: asyncio.Future[bool | QekmError], result: bool | QekmError) -> None:
+    if not future.done():
+        future.set_result(result)
 
 
 def _deliver(batch: list[Waiting], results: Results) -> None:
