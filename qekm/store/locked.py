@@ -32,11 +32,13 @@ def look(engine: Engine) -> Locked:
         sealed = {row.name: row.sealed for row in connection.execute(select(slots.name, slots.sealed))}
         named = select(settings.name, settings.value).where(settings.name.in_((OLDEST, CURRENT)))
         values = {row.name: row.value for row in connection.execute(named)}
-    if len(estates) != 1:
+    if len(estates) != 1 or not isinstance(estates[0], bytes):
         raise StoreDamaged("the store does not tell its estate")
+    if not all(isinstance(name, str) and isinstance(box, bytes) for name, box in sealed.items()):
+        raise StoreDamaged("the store's slots hold what cannot be")
     try:
         oldest, current = int(values.get(OLDEST, 1)), int(values.get(CURRENT, 1))
-    except ValueError:
+    except (ValueError, TypeError):
         oldest, current = 0, 0
     if not 1 <= oldest <= current <= _MOST_VERSIONS:
         raise StoreDamaged("the store does not tell the versions of its record key")

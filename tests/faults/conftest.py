@@ -1,7 +1,9 @@
-"""Disks whose power can be cut, where the machine can have them."""
+"""Disks whose power can be cut, system calls that fail, where the machine can have them; and the report."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -9,6 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.faults.powercut.rig import UnavailableError, VolatileDisk
+from tests.faults.report import (  # noqa: F401  hooks and a fixture
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    report,
+)
 
 
 @pytest.fixture
@@ -21,3 +32,17 @@ def make_disk(tmp_path: Path) -> Callable[[], VolatileDisk]:
     except UnavailableError as error:
         pytest.skip(f"no volatile disk here: {error}")
     return lambda: VolatileDisk(tmp_path / f"disk{next(numbers)}")
+
+
+@pytest.fixture(scope="session")
+def strace() -> str:
+    """Return the path of a strace that works here; skips where none does."""
+    found = shutil.which("strace")
+    if found is None:
+        pytest.skip("strace is not installed")
+    done = subprocess.run(
+        [found, "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"strace cannot trace here: {done.stderr}")
+    return found

@@ -5,8 +5,6 @@ strace answers the n-th write or sync of the store's files with an error in the 
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,19 +13,6 @@ from tests.faults.store_evidence import Worker, lost
 from tests.qekm.store.material import create
 
 SYNCS, WRITES = "fsync,fdatasync", "pwrite64"
-
-
-@pytest.fixture(scope="session")
-def strace() -> str:
-    found = shutil.which("strace")
-    if found is None:
-        pytest.skip("strace is not installed")
-    done = subprocess.run(
-        [found, "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"strace cannot trace here: {done.stderr}")
-    return found
 
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])

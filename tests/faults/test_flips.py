@@ -1,0 +1,87 @@
+"""Damage to what lasts: every flipped bit is noticed, or changes nothing that anybody can read."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from qekm.home import Home
+from tests.faults.flipping import Tally, cut, damage, flip, pick
+from tests.faults.forging import forge
+from tests.faults.reading import look
+from tests.faults.report import Report
+from tests.faults.sizes import SEED, SIZES
+from tests.faults.small import make_small
+
+RIG, FORGED = "bit flips", "forgeries"
+CONTROL = 300  # flips that show a broken build
+STORE = "store/qekm.db"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Have a small key manager that does not run; `earlier.db` beside it is its store of another time."""
+    return asyncio.run(make_small(tmp_path_factory.mktemp("small") / "home"))
+
+
+def bits_of(path: Path, most: int) -> Sequence[int]:
+    """Return which bits are flipped: every one, or at random nine of ten where something is written."""
+    content = path.read_bytes()
+    every = range(8 * len(content))
+    if not 0 < most < len(every):
+        return every
+    written = [8 * place + bit for place, byte in enumerate(content) if byte for bit in range(8)]
+    dice = random.Random(SEED)
+    return sorted({*dice.sample(written, min(len(written), most * 9 // 10)), *dice.sample(every, most // 10)})
+
+
+def told(report: Report, rig: str, what: str, tried: int, tally: Tally) -> Tally:
+    """Print and record what came of attempts."""
+    print(f"{what}: {tried:,} times; {tally}")
+    counts = {"detected": tally.detected, "benign": tally.benign, "lost": len(tally.missed)}
+    report.tried(rig, what, tried, **counts)
+    return tally
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", [STORE, "anchor", "root.key"])
+def test_a_flipped_bit_is_noticed_or_changes_nothing(home: Home, file: str, report: Report) -> None:
+    bits = bits_of(home.path / file, SIZES.flips)
+    what = f"bits of {file}, which has {8 * (home.path / file).stat().st_size:,}"
+    assert told(report, RIG, what, len(bits), damage(home.path, file, look, flip, bits)).missed == []
+
+
+def test_a_build_that_believes_its_rows_is_caught(home: Home, report: Report) -> None:
+    tally = damage(home.path, STORE, look, flip, bits_of(home.store, CONTROL), "unverified")
+    print(f"{CONTROL} bits, unverified: {tally}")
+    report.control(RIG, "no MACs, no root", caught=bool(tally.missed))
+    assert tally.missed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", [STORE, "anchor", "root.key"])
+def test_a_file_that_is_cut_off_is_noticed_or_tells_the_same(home: Home, file: str, report: Report) -> None:
+    size = (home.path / file).stat().st_size
+    sizes = sorted({*range(0, size, 4_096), *random.Random(SEED).sample(range(size), min(size, 60))})
+    what = f"{file} cut off: at every page, and at random"
+    assert told(report, FORGED, what, len(sizes), damage(home.path, file, look, cut, sizes)).missed == []
+
+
+@pytest.mark.slow
+def test_rows_and_pages_of_another_place_or_time_are_noticed(
+    home: Home, tmp_path: Path, report: Report
+) -> None:
+    count = forge(home.store, home.path.with_name("earlier.db"), tmp_path, random.Random(SEED))
+    numbers = range(count)
+    tally = damage(home.path, STORE, look, partial(pick, tmp_path), numbers)
+    told(report, FORGED, "rows and pages swapped, put back, taken away; the old store", count, tally)
+    blind = damage(home.path, STORE, look, partial(pick, tmp_path), numbers, "rootless")
+    print("rootless:", blind)
+    report.control(FORGED, "no root", caught=bool(blind.missed))
+    assert tally.missed == []
+    assert blind.missed
