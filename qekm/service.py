@@ -25,6 +25,7 @@ from qekm.backup.routine import Routine
 from qekm.backup.target import Target
 from qekm.backup.writing import Sealing
 from qekm.config import Settings
+from qekm.destroying import Destroyer
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import BEHIND, ONE_PERSON
 from qekm.home import Home
@@ -38,6 +39,7 @@ from qekm.scrubbing import Scrubber
 from qekm.sealing import Sealer
 from qekm.source import host_of
 from qekm.store import Store
+from qekm.tombstones import NAME as TOMBSTONES
 from qekm.unlocking import unlock
 from qekm.upkeep import Upkeep
 
@@ -75,6 +77,11 @@ class Service:
         self.upkeep.duties.append(self._routine.tick)
         scrubber = Scrubber(store, self.owners, settings, now_us)
         self.upkeep.duties.append(scrubber.tick)
+        anchor = home.path / settings["keystore.anchor"]
+        places = [anchor.parent, *([target.directory] if target else [])]
+        graves = [place / TOMBSTONES for place in places]
+        self._destroyer = Destroyer(store, owners.keystore, owners.settings, graves, now_us)
+        self.upkeep.duties.append(self._destroyer.tick)
         servicers = Servicers(
             self.owners,
             store,
@@ -100,6 +107,7 @@ class Service:
         what = f"version {__version__}" if two_person else f"version {__version__}; {OFF}"
         record = occurred(self._now_us(), "server.start", SERVICE, message=what)
         await self._store.commit([*self._behind(), *self.owners.serving.recover(), record])
+        await self._destroyer.start()
         await self.keeper.start()
         await self.upkeep.renew()
         ports = await self.listeners.start()
@@ -143,6 +151,7 @@ class Service:
         await self.keeper.close()
         await self.listeners.stop(GRACE_S)
         await self._rest()
+        await self._destroyer.close()
         await self.upkeep.close()
         await self._store.commit([occurred(self._now_us(), "server.stop", SERVICE)])
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from qekm.api.consent import Consents
 from qekm.api.fields import one_line
@@ -14,30 +13,23 @@ from qekm.api.journal import Journal
 from qekm.api.keys import to_proto
 from qekm.approvals import Act
 from qekm.audit import occurred
+from qekm.backup.records import Backups
 from qekm.dkp.names import fold
 from qekm.errors import BadArgument
 from qekm.keystore import Keystore
-from qekm.model import AuditRecord, Backup, BackupState, Change, Key, KeyState
+from qekm.model import AuditRecord, Change, Key, KeyState
 from qekm.v1 import keystore_pb2 as pb
 
 MOST = 10_000  # aliases a call; they are changed in one transaction
 _DAY_US = 86_400 * 1_000_000
-_GONE = (BackupState.FAILED, BackupState.REMOVED)
 _NAMED = 5  # aliases that are told of many
-
-
-class Copies(Protocol):
-    """What is asked of the store, from a thread."""
-
-    def backups(self) -> list[Backup]:
-        """Return all backups that were made."""
 
 
 class Endings:
     """Thin: the owner decides, a second person consents, every key has its record."""
 
     _keystore: Keystore
-    _copies: Copies
+    _backups: Backups
     _journal: Journal
     _consents: Consents
     _destroy_days: int
@@ -63,7 +55,6 @@ class Endings:
     async def DestroyKeys(self, request: pb.DestroyKeysRequest, context: Any) -> pb.DestroyKeysResponse:
         """Have keys destroyed after the waiting time; ApprovalNeeded, UnknownKey, KeyInUse, BadArgument."""
         aliases, days = _checked(request.aliases), self._destroy_days
-        backups = await asyncio.to_thread(self._copies.backups)
         wanted = self._keystore.check(aliases, KeyState.DESTROY_PENDING)
         summary = f"destroy {_told(wanted)} in {days} days"
         act = Act.of("destroy", summary, sorted(fold(key.alias) for key in wanted), days)
@@ -72,7 +63,8 @@ class Endings:
         keys = self._keystore.condemn(aliases, due_us)
         when = f"to be destroyed on {datetime.fromtimestamp(due_us // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
         await self._record("DestroyKeys", "key.condemn", keys, consent.told(when), consent.changes)
-        return pb.DestroyKeysResponse(keys=map(to_proto, keys), backups=_holding(backups, keys))
+        oldest = min(key.created_seq for key in keys)  # a backup holds all keys up to one
+        return pb.DestroyKeysResponse(keys=map(to_proto, keys), backups=self._backups.holding(oldest))
 
     async def KeepKeys(self, request: pb.KeepKeysRequest, context: Any) -> pb.KeepKeysResponse:
         """Call a destruction off; UnknownKey, KeyInUse, BadArgument."""
@@ -105,9 +97,3 @@ def _told(keys: Sequence[Key]) -> str:
     else:
         named = f"{keys[0].alias} to {keys[-1].alias}"
     return f"{len(keys)} key{'s' * (len(keys) != 1)}: {named}"
-
-
-def _holding(backups: Iterable[Backup], keys: Sequence[Key]) -> list[str]:
-    """Return the names of the backups that hold at least one of the keys: each holds all up to one."""
-    oldest = min(key.created_seq for key in keys)
-    return [each.name for each in backups if each.state not in _GONE and each.created_seq >= oldest]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from qekm.api.consent import Consents
-from qekm.api.endings import Copies, Endings
+from qekm.api.endings import Endings
 from qekm.api.fields import chosen, sized, stamp
 from qekm.api.guard import caller
 from qekm.api.journal import Journal
@@ -27,7 +27,7 @@ MOST_KEYS = 100_000  # a call
 BATCH = 64  # keys a commit: 1 ms in which no drive is served
 
 
-class Uses(Copies, Protocol):
+class Uses(Protocol):
     """What is asked of the store, from a thread."""
 
     def cartridges_page(
@@ -54,7 +54,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
         self._owners, self._opened = owners, owners.opened
         self._keystore, self._allocator = owners.keystore, owners.allocator
         self._proofs, self._now_us = proofs, now_us
-        self._uses = self._copies = uses
+        self._uses, self._backups = uses, owners.backups
         self._journal, self._orders, self._consents = journal, orders, consents
         self._slot, self._destroy_days = settings["keystore.slot"], settings["keystore.destroyDays"]
         self._making = asyncio.Lock()  # so that the same request twice at once makes one batch

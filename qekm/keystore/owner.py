@@ -171,15 +171,18 @@ class Keystore(Index):
                 raise KeyInUse(f"key {key.alias} is not about to be destroyed", alias=key.alias)
         return [self._change(key, after_keeping(KeyState(key.former))) for key in keys]
 
-    def destroy_due(self, now_us: int, most: int) -> list[Key]:
-        """Destroy at most so many keys whose time has come: material and check value go, the row stays.
+    def due(self, now_us: int) -> list[Key]:
+        """Return the keys whose time has come.
 
         None in a store that may be an old copy: their destruction may have been called off since.
         """
         if self.read_only:
             return []
-        due = [key for key in self.few(KeyState.DESTROY_PENDING) if key.destroy_time_us <= now_us][:most]
-        return [self.erase(key, now_us) for key in due]
+        return [key for key in self.few(KeyState.DESTROY_PENDING) if key.destroy_time_us <= now_us]
+
+    def destroy_due(self, now_us: int, most: int) -> list[Key]:
+        """Destroy at most so many keys whose time has come: material and check value go, the row stays."""
+        return [self.erase(key, now_us) for key in self.due(now_us)[:most]]
 
     def erase(self, key: Key, now_us: int) -> Key:
         """Destroy a key at once, whatever its state: for a restore that meets its tombstone."""

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from sqlalchemy import Engine, func, select
 
 from qekm.errors import StoreDamaged
-from qekm.model import Backup, Cartridge, Outcome
+from qekm.model import Cartridge, Outcome
 from qekm.store import snapshot, tables
 from qekm.store.chain import Head, Link
 from qekm.store.engine import translated
 from qekm.store.locked import Locked, look
-from qekm.store.rows import backup_of, link_of
+from qekm.store.rows import link_of
 
 _CHUNK = 1_000
 
@@ -94,12 +94,6 @@ class Reader:
         while page := self.audit_page(last, _CHUNK):
             yield from page
             last = page[-1].sequence
-
-    def backups(self) -> list[Backup]:
-        """Return all backups that were made, oldest first."""
-        query = select(tables.backups).order_by(tables.backups.c.sequence)
-        with translated(), self._engine.connect() as connection:
-            return [backup_of(row) for row in connection.execute(query)]
 
     def cartridges_page(
         self, after_id: int, limit: int, *, volser: str = "", alias: str = ""
