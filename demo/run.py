@@ -79,7 +79,13 @@ class Demonstration:
     def make_key_manager(self) -> None:
         """Initialise the key manager and start its two processes."""
         act(2, "A key manager from nothing: 1,024 AES-256 keys, and no password that anyone could know")
-        self.stage.run_visibly("qekm", "init", "--keys", "1024")
+        alone = (
+            "--no-password",
+            "--no-shares",
+            "--protect",
+            "none",
+        )  # a demo has one disk, and nobody to ask
+        self.stage.run_visibly("qekm", "init", "--keys", "1024", *alone)
         self.start()
 
     def start(self) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qekm.audit import occurred
-from qekm.config import write_defaults
-from qekm.errors import BadArgument, BadConfiguration, HomeExists
+from qekm.backup.target import Target
+from qekm.config import Settings, write_defaults
+from qekm.errors import BadArgument, BadConfiguration, HomeExists, NoBackupTarget
 from qekm.estate import Estate
 from qekm.founding import Founding, found
 from qekm.home import Home
@@ -21,7 +22,15 @@ from qekm.keystore import Keystore
 from qekm.model import Change, Group, KeyState, OnExhaustion, Slot
 from qekm.pki import RandomBytes
 from qekm.properties import PROPERTIES
-from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer
+from qekm.sealing import (
+    KeyFileSealer,
+    KeyRing,
+    PasswordSealer,
+    Sealer,
+    SharesSealer,
+    check_password,
+    split,
+)
 from qekm.secret import Secret
 from qekm.sharing import Pairs
 from qekm.store import Store
@@ -49,7 +58,11 @@ class Wanted:
 
     hosts: tuple[str, ...] = ()
     keys: int = DEFAULT_KEYS
-    means: Means = field(default_factory=Means)
+    means: Means = field(
+        default_factory=Means
+    )  # where the key file is to be, and the password if one is to be
+    key_file: bool = True  # whether one opens the store, and every start
+    shares: tuple[int, int] | None = None  # how many recovery shares open it, and of how many
     properties: Mapping[str, str] = field(default_factory=dict)  # by name
 
     @property
@@ -64,7 +77,8 @@ class Made:
 
     estate_id: bytes
     anchor: bytes  # SHA-256 of the key that signs for drives
-    key_file: Path | None  # None: a password opens the store
+    key_file: Path | None
+    mnemonics: tuple[str, ...] = field(repr=False)  # the recovery shares; nobody else has them
 
 
 def make(
@@ -76,29 +90,32 @@ def make(
 ) -> Made:
     """Make a key manager in `home`; what fails on the way leaves nothing that looks like one.
 
-    tell: called with how many keys more are made. HomeExists, BadArgument, BadConfiguration, BadPassword.
+    tell: called with how many keys more are made. Raises HomeExists, BadArgument, BadConfiguration,
+    BadPassword, and NoBackupTarget if new keys shall wait for backups that cannot be made or do not count.
     """
     if not 0 <= wanted.keys <= MOST_KEYS:
         raise BadArgument(f"init makes 0 to {MOST_KEYS:,} keys, not {wanted.keys}", field="keys")
     with _built(home) as new:
-        sealer, key_file = _sealer(home, new, wanted.means)
-        write_defaults(new.config, _properties(home, wanted, sealer, key_file))
+        key_file = _key_file(home, wanted)
+        write_defaults(new.config, _properties(home, wanted, key_file))
+        _check_backups(home, Settings.load(new.config, {}))
+        sealers, mnemonics = _sealers(home, new, wanted, key_file)
         estate_id = random_bytes(16)
         estate = Estate.make(estate_id, now_us(), random_bytes)
         founding = found(estate_id, wanted.hosts, estate.signer.public_key(), now_us(), random_bytes)
         for name, content in {**founding.files, new.audit_key.name: estate.audit_public_pem}.items():
             _write(new.pki / name, content)
         with Secret(random_bytes(_ROOT_LENGTH)) as root:
-            slot = Slot(sealer.kind, sealer.seal(root), sealer.kind, now_us())
+            slots = [Slot(sealer.kind, sealer.seal(root), sealer.kind, now_us()) for sealer in sealers]
             ring = KeyRing(root, estate_id, random_bytes=random_bytes)
         unprotected = wanted.properties.get("keystore.protect") == "none"
         first_state = KeyState.READY if unprotected else KeyState.GENERATED
         keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
         pairs = Pairs.make(founding.issuer, now_us(), random_bytes)
-        first = _first([slot, *estate.dump(ring, founding), *pairs.dump(ring)], founding, wanted, now_us())
+        first = _first([*slots, *estate.dump(ring, founding), *pairs.dump(ring)], founding, wanted, now_us())
         changes = _followed(first, keystore, wanted, tell)
         Store.create(new.store, estate_id, ring.seals, changes, sign_head=estate.audit_key.sign)
-    return Made(estate_id, estate.anchor, key_file)
+    return Made(estate_id, estate.anchor, key_file, tuple(mnemonics))
 
 
 def _first(secrets: list[Change], founding: Founding, wanted: Wanted, now_us: int) -> Iterator[Change]:
@@ -123,25 +140,58 @@ def _followed(
         tell(len(keys))
 
 
-def _sealer(home: Home, new: Home, means: Means) -> tuple[Sealer, Path | None]:
-    """Return what opens the new store, and where its key file will be, made if there is none yet."""
-    if means.password_named:
-        if means.key_file is not None:
-            raise BadConfiguration("a keystore opens with a key file or with a password, not both")
-        return PasswordSealer(means.password()), None
-    place = (means.key_file or home.root_key).absolute()
-    sealer = KeyFileSealer(new.root_key if place == home.root_key else place)
-    if place == home.root_key or not place.exists():
-        sealer.create()
-    return sealer, place
+def _key_file(home: Home, wanted: Wanted) -> Path | None:
+    """Return where the key file will be; BadConfiguration if no service could start with what is wanted."""
+    if not (wanted.key_file or wanted.means.password_named):
+        raise BadConfiguration("the service starts with a key file or a password: it needs one of them")
+    if wanted.means.key_file is not None and not wanted.key_file:
+        raise BadConfiguration("a key file was named and is not wanted")
+    return (wanted.means.key_file or home.root_key).absolute() if wanted.key_file else None
 
 
-def _properties(home: Home, wanted: Wanted, sealer: Sealer, key_file: Path | None) -> dict[str, str]:
+def _sealers(home: Home, new: Home, wanted: Wanted, place: Path | None) -> tuple[list[Sealer], list[str]]:
+    """Return what opens the new store, its key file made if there is none yet, and its recovery shares."""
+    sealers, mnemonics = list[Sealer](), list[str]()
+    if wanted.means.password_named:
+        password = wanted.means.password()
+        check_password(password)  # before a key file is made
+        sealers.append(PasswordSealer(password))
+    if wanted.shares is not None:
+        mnemonics = split(*wanted.shares)
+        sealers.append(SharesSealer(mnemonics))
+    if place is not None:
+        key_file = KeyFileSealer(new.root_key if place == home.root_key else place)
+        if place == home.root_key or not place.exists():
+            key_file.create()
+        sealers.append(key_file)
+    return sealers, mnemonics
+
+
+def _properties(home: Home, wanted: Wanted, key_file: Path | None) -> dict[str, str]:
     """Return what the settings say beside the defaults."""
-    properties = dict(wanted.properties) | {"keystore.slot": sealer.kind}
+    kind = PasswordSealer.kind if key_file is None else KeyFileSealer.kind
+    properties = dict(wanted.properties) | {"keystore.slot": kind}
     if key_file is not None and key_file != home.root_key:
         properties["keystore.keyFile"] = str(key_file)
     return properties
+
+
+def _check_backups(home: Home, settings: Settings) -> None:
+    """Raise NoBackupTarget unless backups can be made and count, or nothing waits for them."""
+    if settings["keystore.protect"] == "none":
+        return
+    target = Target.of(settings, home.path)
+    if target is None:
+        hint = (
+            "name a directory on another file system with --backup-to (backup.target), "
+            "or have every key on one disk only: --protect none (keystore.protect=none)"
+        )
+        raise NoBackupTarget("new keys wait for a backup, and there is nowhere to put one", hint=hint)
+    target.check()
+    if not (target.same_disk or target.command or target.is_elsewhere(home.path)):
+        what = f"the directory {target.directory} (backup.target) is on the key manager's own file system"
+        hint = "name one on another, or say that this one will do: --same-disk (backup.sameDisk=true)"
+        raise NoBackupTarget(what, hint=hint)
 
 
 @contextmanager

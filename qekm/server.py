@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from qekm import __version__
-from qekm.errors import EXIT_VERDICT, BadArgument, QekmError, exit_code
+from qekm import __version__, initialising, recovery
+from qekm.errors import EXIT_VERDICT, QekmError, exit_code
 from qekm.hardening import harden
 from qekm.home import Home
 
@@ -82,33 +82,6 @@ def run_service(options: argparse.Namespace) -> int:
     except Exception:
         logging.getLogger(__name__).critical("the service ended", exc_info=True)
         return 1
-    return 0
-
-
-def make_home(options: argparse.Namespace) -> int:
-    """Make a key manager and tell what it is."""
-    harden()
-    from qekm.clock import now_us
-    from qekm.estate import UNPROTECTED
-    from qekm.init import Wanted, make
-    from qekm.progress import Progress
-
-    home = Home.find(options.home)
-    wanted = Wanted(tuple(options.host), options.keys, _means(options), _properties(options.property))
-    progress = Progress("making keys", wanted.keys, sys.stderr)
-    made = make(home, wanted, now_us, tell=progress.advance)
-    opened = f"the key file {made.key_file}" if made.key_file else "the password"
-    print(
-        f"made a key manager in {home.path}",
-        f"  estate         {made.estate_id.hex()}",
-        f"  keys           {wanted.keys:,} in group {wanted.group}",
-        f"  opened by      {opened}; without it every key is lost",
-        f"  certificates   server, gateway, administrator in {home.pki}",
-        f"  server anchor  {made.anchor.hex()} (give it to your drives)",
-        "  start it with  qekm server start",
-        f"DEGRADED {UNPROTECTED}",
-        sep="\n",
-    )
     return 0
 
 
@@ -190,13 +163,7 @@ def _parser() -> Parser:
     serving = acts.add_parser("run", parents=[common, means], help="serve until asked to stop")
     serving.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     serving.set_defaults(act=run_service)
-    making = acts.add_parser("init", parents=[common, means], help="make a key manager")
-    making.add_argument("--host", action="append", default=[], help="name for certificates; repeatable")
-    making.add_argument("--keys", type=int, default=1024, metavar="N", help="keys to make (1024)")
-    making.add_argument(
-        "--property", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable"
-    )
-    making.set_defaults(act=make_home)
+    initialising.add_to(acts, common)
     looking = acts.add_parser("check", parents=[common, means], help="check the store of a stopped service")
     looking.set_defaults(act=check_store)
     renewing = acts.add_parser(
@@ -208,6 +175,7 @@ def _parser() -> Parser:
     checking.add_argument("directory", type=Path, nargs="?", metavar="HOME", help="as --home")
     checking.add_argument("--public-key", type=Path, metavar="FILE", help="PEM, if not pki/audit.pem")
     checking.set_defaults(act=verify_audit)
+    recovery.add_to(acts, common)
     return parser
 
 
@@ -215,14 +183,6 @@ def _means(options: argparse.Namespace) -> Means:
     from qekm.unlocking import Means
 
     return Means(options.key_file, options.password_file, options.password_fd)
-
-
-def _properties(texts: Sequence[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in texts]
-    for name, sign, _ in pairs:
-        if not sign:
-            raise BadArgument(f"--property takes NAME=VALUE, not {name!r}", field="property")
-    return {name: value for name, _, value in pairs}
 
 
 def _say(message: str, hint: str = "") -> None:

@@ -45,6 +45,22 @@ def global_options(*, hidden: bool) -> list[TyperOption]:
     ]
 
 
+def kept(name: str, help_text: str, **more: Any) -> TyperOption:
+    """Return an option whose value goes into the run's Invocation.given, where any function finds it.
+
+    For what many verbs take alike, or one verb takes so much of that no function should.
+    """
+    return TyperOption(
+        param_decls=[name], help=help_text, expose_value=False, callback=_give, default=None, **more
+    )
+
+
+def _give(context: Any, parameter: Any, value: Any) -> None:
+    told = context.find_root().obj
+    if not (value is None or value is False or value == ()) and isinstance(told, Invocation):
+        told.given[parameter.name] = value
+
+
 def whole_number(least: int, most: int) -> Callable[[Any], int]:
     """Return a parser of whole numbers from `least` to `most`, both included."""
 

@@ -37,7 +37,7 @@ class Invocation:
     target: str | None = None
     identity: str | None = None
     json: bool = False
-    means: dict[str, Any] = field(default_factory=dict)  # what the keystore is opened with (proofs.py)
+    given: dict[str, Any] = field(default_factory=dict)  # options that no function takes (commands.kept)
 
 
 def invocation_of(context: typer.Context) -> Invocation:

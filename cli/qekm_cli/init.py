@@ -1,20 +1,20 @@
-"""`qekm init`: hands over to `qekm-server init`, which alone touches a store."""
+"""`qekm init`: asks for what was not given; `qekm-server init`, which alone touches a store, makes it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from qekm_cli.choices import Choices, Making, choose
 from qekm_cli.commands import Noun, whole_number
-from qekm_cli.connection import home_of
-from qekm_cli.passwords import DescriptorOption, FileOption, hand_over, read_password
+from qekm_cli.connection import home_of, invocation_of
+from qekm_cli.passwords import hand_over
 from qekm_cli.processes import program
 from qekm_cli.render import document, wants_json
+from qekm_cli.shares import hand_out
 
 app = Noun()
 
@@ -28,7 +28,7 @@ def _assignment(text: str) -> str:
     return text
 
 
-@app.command("init")
+@app.command("init", kind=Making)
 def init(
     context: typer.Context,
     host: Annotated[
@@ -38,15 +38,6 @@ def init(
     keys: Annotated[
         int, typer.Option(help="Keys to make.", metavar="N", parser=whole_number(0, MOST_KEYS))
     ] = 1024,
-    slot: Annotated[
-        Literal["key-file", "password"] | None,
-        typer.Option(
-            help="What opens the keystore: a key file (default), or a password.", show_default=False
-        ),
-    ] = None,
-    key_file: Annotated[
-        Path | None, typer.Option(help="Key file, if not root.key in the home.", metavar="FILE")
-    ] = None,
     properties: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,33 +47,43 @@ def init(
             parser=_assignment,
         ),
     ] = None,
-    password_file: FileOption = None,
-    password_fd: DescriptorOption = None,
 ) -> None:
     """Make a key manager: keys, certificates, settings.
 
-    With a password it must be given again at every start.
+    A key file opens the keystore at every start, a password for people, and recovery shares when all else is
+    lost. New keys are given out once they are in a backup on another file system.
     """
-    wanted = slot == "password" or password_file is not None or password_fd is not None
-    if wanted and (slot == "key-file" or key_file is not None):
-        raise typer.BadParameter("a keystore opens with a key file or with a password, not both", ctx=context)
-    words = [program("qekm-server"), "init", "--home", str(home_of(context).path), "--keys", str(keys)]
+    choices = choose(invocation_of(context).given, properties or [], json=wants_json(context))
+    home = str(home_of(context).path)
+    words = [program("qekm-server"), "init", "--home", home, "--keys", str(keys), *choices.words()]
     for name in host or []:
         words += ["--host", name]
-    for assignment in properties or []:
-        words += ["--property", assignment]
-    if key_file is not None:
-        words += ["--key-file", str(key_file.absolute())]
-    handed: list[int] = []
-    if wanted:
-        handed.append(hand_over(read_password(password_file, password_fd, confirm=True)))
-        words += ["--password-fd", str(handed[0])]
+    mnemonics = _make(words, choices, quiet=wants_json(context))
+    files: list[str] = []
+    if choices.split is not None:
+        files = hand_out(mnemonics, choices.split.needed, choices.shares_dir)
     if wants_json(context):
-        made = subprocess.run(words, stdout=subprocess.DEVNULL, pass_fds=handed, check=False)  # noqa: S603
-        if made.returncode:
-            raise typer.Exit(made.returncode)
-        document({"home": words[3], "keys": keys})
-        return
-    sys.stdout.flush()
-    # One program of ours becomes the other: terminal, Ctrl-C and exit code need no passing on.
-    os.execv(words[0], words)  # noqa: S606
+        document({"home": home, "keys": keys, "shares": files})
+
+
+def _make(words: list[str], choices: Choices, *, quiet: bool) -> list[str]:
+    """Run qekm-server init and return the recovery shares; raises typer.Exit with its code if it fails."""
+    handed: list[int] = []
+    reader = None
+    if choices.password is not None:
+        handed.append(hand_over(choices.password))
+        words += ["--password-fd", str(handed[-1])]
+    if choices.split is not None:
+        reader, writer = os.pipe()  # which holds more than all shares together
+        handed.append(writer)
+        words += ["--shares", str(choices.split), "--shares-fd", str(writer)]
+    output = subprocess.DEVNULL if quiet else None
+    made = subprocess.run(words, stdout=output, pass_fds=handed, check=False)  # noqa: S603
+    for descriptor in handed:
+        os.close(descriptor)
+    if made.returncode:
+        raise typer.Exit(made.returncode)
+    if reader is None:
+        return []
+    with os.fdopen(reader) as pipe:
+        return pipe.read().splitlines()

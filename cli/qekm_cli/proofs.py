@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperOption
 
 from qekm.errors import BadFile, BadShares, KeystoreLocked
-from qekm_cli.commands import Verb, whole_number
-from qekm_cli.connection import Invocation, invocation_of
+from qekm_cli.commands import Verb, kept, whole_number
+from qekm_cli.connection import invocation_of
 from qekm_cli.passwords import read_password
 
 if TYPE_CHECKING:
@@ -26,43 +26,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KEY_LENGTH = 32  # bytes of a key file
+_NAMES = ("password_file", "password_fd", "key_file", "shares", "shares_file", "pin_file")  # of the options
 MOST_SHARES = 16
 _LONGEST = 65_536  # bytes of a file of shares
 _LONGEST_PIN = 4_096
 
 
-def _keep(context: Any, parameter: Any, value: Any) -> None:
-    told = context.find_root().obj
-    if value not in (None, False, ()) and isinstance(told, Invocation):  # completion parses without one
-        told.means[parameter.name] = value
-
-
 def _options() -> list[TyperOption]:
     """Return new instances of the options that name what the keystore is opened with."""
-
-    def option(name: str, help_text: str, **more: Any) -> TyperOption:
-        return TyperOption(
-            param_decls=[name], help=help_text, expose_value=False, callback=_keep, default=None, **more
-        )
-
+    number = whole_number(0, 2**20)
+    shares = "Open with the shares in this file, one a line; repeat for more."
     return [
-        option("--password-file", "Open with the password in this file.", type=str, metavar="FILE"),
-        option(
-            "--password-fd",
-            "Open with the password from this open descriptor.",
-            type=whole_number(0, 2**20),
-            metavar="N",
-        ),
-        option("--key-file", "Open with this key file.", type=str, metavar="FILE"),
-        option("--shares", "Open with recovery shares, which are asked for.", is_flag=True),
-        option(
-            "--shares-file",
-            "Open with the shares in this file, one a line; repeat for more.",
-            type=str,
-            metavar="FILE",
-            multiple=True,
-        ),
-        option("--pin-file", "Open with the token's PIN in this file.", type=str, metavar="FILE"),
+        kept("--password-file", "Open with the password in this file.", type=str, metavar="FILE"),
+        kept("--password-fd", "Open with the password from this open descriptor.", type=number, metavar="N"),
+        kept("--key-file", "Open with this key file.", type=str, metavar="FILE"),
+        kept("--shares", "Open with recovery shares, which are asked for.", is_flag=True),
+        kept("--shares-file", shares, type=str, metavar="FILE", multiple=True),
+        kept("--pin-file", "Open with the token's PIN in this file.", type=str, metavar="FILE"),
     ]
 
 
@@ -80,20 +60,20 @@ def read_proof(context: typer.Context) -> Any:
     """
     from qekm.v1.slots_pb2 import Proof, Shares
 
-    means = invocation_of(context).means
-    kinds = {name.removesuffix("_file").removesuffix("_fd") for name in means}
+    given = _given(context)
+    kinds = {name.removesuffix("_file").removesuffix("_fd") for name in given}
     if len(kinds) > 1:
-        told = ", ".join(f"--{name.replace('_', '-')}" for name in means)
+        told = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise typer.BadParameter(f"the keystore is opened with one thing, not with several: {told}")
-    if "key_file" in means:
-        return Proof(key_file=read_key_file(Path(means["key_file"])))
-    if "pin_file" in means:
-        return Proof(pin=read_pin(Path(means["pin_file"])))
+    if "key_file" in given:
+        return Proof(key_file=read_key_file(Path(given["key_file"])))
+    if "pin_file" in given:
+        return Proof(pin=read_pin(Path(given["pin_file"])))
     if "shares" in kinds:
-        files = [Path(name) for name in means.get("shares_file", ())]
+        files = [Path(name) for name in given.get("shares_file", ())]
         return Proof(shares=Shares(mnemonics=read_shares(files) if files else _ask_shares()))
-    file = Path(means["password_file"]) if "password_file" in means else None
-    return Proof(password=read_password(file, means.get("password_fd"), confirm=False).encode())
+    file = Path(given["password_file"]) if "password_file" in given else None
+    return Proof(password=read_password(file, given.get("password_fd"), confirm=False).encode())
 
 
 def opened(context: typer.Context, client: Client, act: Callable[[], T]) -> T:
@@ -104,7 +84,7 @@ def opened(context: typer.Context, client: Client, act: Callable[[], T]) -> T:
     try:
         return act()
     except KeystoreLocked:
-        if not invocation_of(context).means and not sys.stdin.isatty():
+        if not _given(context) and not sys.stdin.isatty():
             raise
     unlock(context, client)
     return act()
@@ -121,6 +101,12 @@ def unlock(context: typer.Context, client: Client) -> Any:
     from qekm.v1.keystore_pb2 import UnlockKeystoreRequest
 
     return client.keystore.UnlockKeystore(UnlockKeystoreRequest(proof=read_proof(context)))
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """Return what was given of the options above; a verb may take others besides."""
+    given = invocation_of(context).given
+    return {name: given[name] for name in _NAMES if name in given}
 
 
 def read_key_file(path: Path) -> bytes:

@@ -20,6 +20,8 @@ FREE_PORTS = [
     for word in ("--property", f"{name}=0")
 ]
 
+ALONE = ("--no-password", "--no-shares", "--protect", "none", *FREE_PORTS)
+
 
 class Site:
     """One key manager and the command that administers it."""
@@ -58,7 +60,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 def site(programs: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Give a key manager of 32 keys that runs."""
     site = Site(programs, tmp_path_factory.mktemp("whole") / "home")
-    done = site.run("init", "--keys", "32", *FREE_PORTS)
+    done = site.run("init", "--keys", "32", *ALONE)
     assert done.returncode == 0, done.stderr
     try:
         assert site.good("server", "start") == "service and gateway started\n"
@@ -86,6 +88,7 @@ def test_keys_and_groups(site: Site) -> None:
     for name in (keys[0]["alias"], keys[0]["alias"].lower(), keys[0]["dki"]):
         assert site.document("keys", "show", name)["keys"][0]["alias"] == keys[0]["alias"]
     assert site.run("keys", "show", "E01001L4").returncode == 3
+    site.good("keystore", "unlock", "--key-file", str(site.home.root_key))
     site.good("groups", "create", "archive", "--on-exhaustion", "refuse")
     assert site.run("groups", "create", "archive").returncode == 4
     made = site.document("keys", "generate", "5", "--group", "archive")
@@ -233,7 +236,8 @@ def test_a_keystore_with_a_password_needs_it_at_every_start(programs: Installati
     site = Site(programs, tmp_path / "home")
     (tmp_path / "password").write_text("correct horse\n")
     (tmp_path / "wrong").write_text("wrong horse\n")
-    done = site.run("init", "--keys", "2", "--password-file", str(tmp_path / "password"), *FREE_PORTS)
+    words = ("--no-key-file", "--password-file", str(tmp_path / "password"), "--no-shares")
+    done = site.run("init", "--keys", "2", *words, "--protect", "none", *FREE_PORTS)
     assert done.returncode == 0, done.stderr
     try:
         done = site.run("server", "start", stdin=subprocess.DEVNULL)
@@ -251,6 +255,6 @@ def test_a_keystore_with_a_password_needs_it_at_every_start(programs: Installati
 
 
 def test_init_refuses_a_home_that_is_taken(site: Site) -> None:
-    done = site.run("init", *FREE_PORTS)
+    done = site.run("init", *ALONE)
     assert (done.returncode, done.stdout) == (4, "")
     assert "error: " in done.stderr

@@ -5,11 +5,15 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -18,13 +22,22 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from qekm.clock import now_us as clock_us
 from qekm.config import Settings
-from qekm.errors import BadArgument, BadConfiguration, BadPassword, HomeExists, NotInitialised, QekmError
+from qekm.errors import (
+    BadArgument,
+    BadConfiguration,
+    BadPassword,
+    BadShares,
+    HomeExists,
+    NoBackupTarget,
+    NotInitialised,
+    QekmError,
+)
 from qekm.estate import Estate
 from qekm.home import Home
 from qekm.init import Made, Wanted, make
 from qekm.model import KeyState, Outcome
 from qekm.progress import Progress
-from qekm.sealing import KeyFileSealer, PasswordSealer
+from qekm.sealing import KeyFileSealer, PasswordSealer, Sealer, SharesSealer
 from qekm.secret import Secret
 from qekm.store import Store
 from qekm.subject import subject_of
@@ -35,9 +48,10 @@ PASSWORD = "correct horse battery staple"
 
 
 def made(path: Path, **wanted: object) -> tuple[Home, Made]:
-    """Make a small key manager."""
+    """Make a small key manager whose keys need no backup."""
     home = Home(path)
-    return home, make(home, Wanted(**({"keys": 10} | wanted)), clock_us)  # type: ignore[arg-type]
+    properties = {"keystore.protect": "none"} | dict(wanted.pop("properties", {}))  # type: ignore[call-overload]
+    return home, make(home, Wanted(properties=properties, **({"keys": 10} | wanted)), clock_us)  # type: ignore[arg-type]
 
 
 def test_a_home_is_private_and_complete(tmp_path: Path) -> None:
@@ -108,20 +122,94 @@ def test_a_directory_with_other_things_in_it_keeps_them_and_its_mode(tmp_path: P
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
-def test_a_password_opens_the_store_and_no_key_file_is_made(tmp_path: Path) -> None:
+def opens(home: Home, sealer: Sealer) -> str:
+    """Open the store and return the kinds of its slots."""
+    store = Store.open(home.store, unlock(sealer))
+    try:
+        return " ".join(sorted(slot.kind for slot in store.load().slots))
+    finally:
+        store.close()
+
+
+def test_a_password_alone_opens_the_store_and_no_key_file_is_made(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(PASSWORD + "\n")
-    home, told = made(tmp_path / "home", means=Means(password_file=file))
+    home, told = made(tmp_path / "home", means=Means(password_file=file), key_file=False)
     assert told.key_file is None
     assert not home.root_key.exists()
     assert Settings.load(home.config, {})["keystore.slot"] == "password"
-    store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)))
-    try:
-        unlock(store.slots(), PasswordSealer(Secret(PASSWORD.encode())), store.estate_id)
-        with pytest.raises(BadPassword):
-            unlock(store.slots(), PasswordSealer(Secret(b"incorrect horse")), store.estate_id)
-    finally:
-        store.close()
+    assert opens(home, PasswordSealer(Secret(PASSWORD.encode()))) == "password"
+    with pytest.raises(BadPassword):
+        opens(home, PasswordSealer(Secret(b"incorrect horse")))
+
+
+def test_key_file_password_and_shares_each_open_the_store_alone(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n")
+    home, told = made(tmp_path / "home", means=Means(password_file=file), shares=(2, 3))
+    assert Settings.load(home.config, {})["keystore.slot"] == "key-file"
+    assert len(told.mnemonics) == 3
+    assert not any(word in repr(told) for word in told.mnemonics[0].split() if len(word) > 6)
+    all_kinds = "key-file password shares"
+    assert opens(home, KeyFileSealer(home.root_key)) == all_kinds
+    assert opens(home, PasswordSealer(Secret(PASSWORD.encode()))) == all_kinds
+    for pair in combinations(told.mnemonics, 2):
+        assert opens(home, SharesSealer(pair)) == all_kinds
+    with pytest.raises(BadShares):
+        SharesSealer(told.mnemonics[:1])
+
+
+# Where backups go.
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """Give a directory on another file system than the test's; skips where there is none."""
+    for place in (Path("/dev/shm"), Path("/run"), Path("/tmp")):
+        if place.is_dir() and os.access(place, os.W_OK):
+            directory = Path(tempfile.mkdtemp(dir=place))
+            yield directory
+            shutil.rmtree(directory)
+            return
+    pytest.skip("no second file system to write to")
+
+
+def protected(path: Path, **properties: str) -> Settings:
+    """Make a key manager whose keys wait for a backup, and return its settings."""
+    wanted = {name.replace("__", "."): value for name, value in properties.items()}
+    home, _ = made(path, properties={"keystore.protect": "backup"} | wanted)
+    return Settings.load(home.config, {})
+
+
+def test_keys_that_wait_for_a_backup_need_somewhere_to_put_one(tmp_path: Path) -> None:
+    with pytest.raises(NoBackupTarget, match="nowhere") as caught:
+        protected(tmp_path / "home")
+    assert "keystore.protect=none" in caught.value.advice
+    with pytest.raises(NoBackupTarget, match="is not there"):
+        protected(tmp_path / "home", backup__target=str(tmp_path / "none"))
+    assert not list((tmp_path / "home").iterdir())
+
+
+def test_a_target_on_the_same_disk_must_be_spelled_out(tmp_path: Path) -> None:
+    target = tmp_path / "backups"
+    target.mkdir()
+    with pytest.raises(NoBackupTarget, match="own file system") as caught:
+        protected(tmp_path / "home", backup__target=str(target))
+    assert "backup.sameDisk=true" in caught.value.advice
+    settings = protected(tmp_path / "home", backup__target=str(target), backup__sameDisk="true")
+    assert settings["backup.sameDisk"]
+    # A command copies them away: where they lie first does not matter.
+    protected(tmp_path / "second", backup__target=str(target), backup__command="true")
+
+
+def test_a_target_on_another_disk_is_taken_and_its_keys_wait(tmp_path: Path, elsewhere: Path) -> None:
+    if elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system to write to")
+    settings = protected(tmp_path / "home", backup__target=str(elsewhere))
+    assert settings["backup.target"] == str(elsewhere)
+    store = Store.open(Home(tmp_path / "home").store, unlock(KeyFileSealer(tmp_path / "home" / "root.key")))
+    assert {key.state for key in store.load().keys} == {KeyState.GENERATED}
+    store.close()
 
 
 def test_a_key_file_may_lie_elsewhere_and_one_that_is_there_is_used(tmp_path: Path) -> None:
@@ -155,7 +243,10 @@ def test_settings_can_be_given_and_the_default_group_has_the_name_of_the_key_set
         ({"properties": {"no.such": "1"}}, BadConfiguration),
         ({"means": Means(password_file=Path("/nonexistent"))}, BadPassword),
         ({"means": Means(key_file=Path("/nonexistent/key"))}, BadConfiguration),
-        ({"means": Means(key_file=Path("/x"), password_fd=0)}, BadConfiguration),
+        ({"key_file": False}, BadConfiguration),
+        ({"means": Means(key_file=Path("/x"), password_fd=0), "key_file": False}, BadConfiguration),
+        ({"shares": (1, 3)}, BadArgument),
+        ({"shares": (3, 17)}, BadArgument),
     ],
 )
 def test_what_cannot_be_leaves_nothing_behind(
@@ -179,6 +270,7 @@ def test_a_killed_init_leaves_nothing_that_looks_initialised_and_the_next_one_cl
 ) -> None:
     home = Home(tmp_path / "home")
     program = [sys.executable, "-m", "qekm.server", "init", "--home", str(home.path), "--keys", "200000"]
+    program += ["--property", "keystore.protect=none"]
     child = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 20
     while not list(home.path.glob(".init-*/store/*")) and time.monotonic() < until:

@@ -34,7 +34,7 @@ from tests.system.processes import run_server
 def home(tmp_path: Path) -> Home:
     """Return a key manager without keys."""
     made = Home(tmp_path / "home")
-    make(made, Wanted(keys=0), clock_us)
+    make(made, Wanted(keys=0, properties={"keystore.protect": "none"}), clock_us)
     return made
 
 
@@ -62,7 +62,7 @@ def test_a_certificate_that_has_ended_is_issued_anew_for_its_key(home: Home, nam
 
 def test_what_cannot_be_renewed_is_named_and_left_as_it_was(home: Home) -> None:
     other = Home(home.path.parent / "other")
-    make(other, Wanted(keys=0), clock_us)
+    make(other, Wanted(keys=0, properties={"keystore.protect": "none"}), clock_us)
     home.certificate("odd").write_text("odd")
     home.certificate("stranger").write_bytes(other.certificate("gateway").read_bytes())
     home.certificate("keyless").write_bytes(home.certificate("gateway").read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +21,9 @@ from qekm.errors import BadConfiguration, PortInUse, QekmError, StoreFailed
 from qekm.model import Change, KeyState
 from qekm.rpc.channel import open_async_channel
 from qekm.rpc.tls import Files, client_credentials
+from qekm.sealing import SharesSealer
 from qekm.store import Sign, Store
+from qekm.unlocking import unlock
 from qekm.upkeep import BATCH
 from qekm.v1 import certificates_pb2, drives_pb2, groups_pb2, keystore_pb2, server_pb2
 from qekm.v1.drives_pb2_grpc import DrivesServiceStub
@@ -28,6 +31,7 @@ from tests.qekm.api.running import Running, running
 from tests.system.processes import run_server
 
 DAY_US = 86_400 * 1_000_000
+ONE_DISK = ("--property", "keystore.protect=none")
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -249,7 +253,10 @@ def test_the_program_says_what_is_wrong_in_its_own_words(tmp_path: Path) -> None
         ((), 2, ("required", "--help")),
         (("init", "--home", tmp_path, "--keys", "many"), 2, ("--keys", "many")),
         (("init", "--home", tmp_path, "--property", "x"), 2, ("NAME=VALUE",)),
-        (("init", "--home", tmp_path, "--password-fd", "77"), 2, ("descriptor 77",)),
+        (("init", "--home", tmp_path, *ONE_DISK, "--password-fd", "77"), 2, ("descriptor 77",)),
+        (("init", "--home", tmp_path), 6, ("nowhere to put one", "keystore.protect=none")),
+        (("init", "--home", tmp_path, "--shares", "3"), 2, ("M/N",)),
+        (("init", "--home", tmp_path, "--shares", "3/5"), 2, ("--shares-fd",)),
         (("audit-verify", tmp_path), 6, ("there is no key manager",)),
         (("run", "--home", tmp_path / ("x" * 300)), 2, ("File name too long",)),
     ):
@@ -261,16 +268,37 @@ def test_the_program_says_what_is_wrong_in_its_own_words(tmp_path: Path) -> None
 
 
 def test_init_tells_what_it_made_and_what_is_degraded(tmp_path: Path) -> None:
-    done = run_server("init", "--home", tmp_path / "home", "--keys", "64", "--host", "keys.example")
+    init = ("init", "--home", tmp_path / "home", *ONE_DISK)
+    done = run_server(*init, "--keys", "64", "--host", "keys.example", "--property", "twoPerson=off")
     assert done.returncode == 0, done.stderr
     assert done.stderr == "making keys: 64 of 64\n"
     for words in (
         "64 in group default",
-        "root.key; without it every key is lost",
+        "root.key\n",
+        "without it every key is lost",
+        "one person may",
         "server anchor",
         "DEGRADED",
     ):
         assert words in done.stdout
-    again = run_server("init", "--home", tmp_path / "home")
+    again = run_server(*init)
     assert again.returncode == 4
     assert "holds a key manager already" in again.stderr
+
+
+def test_init_hands_recovery_shares_out_through_a_descriptor_only(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct horse\n")
+    reader, writer = os.pipe()
+    words = ("init", "--home", tmp_path / "home", *ONE_DISK, "--keys", "1", "--shares", "2/3")
+    password = ("--password-file", tmp_path / "password")
+    done = run_server(*words, *password, "--shares-fd", str(writer), pass_fds=(writer,))
+    os.close(writer)
+    assert done.returncode == 0, done.stderr
+    with os.fdopen(reader) as pipe:
+        mnemonics = pipe.read().splitlines()
+    assert "root.key, or the password, or any 2 of 3 recovery shares\n" in done.stdout
+    assert "without all of them every key is lost" in done.stdout
+    assert [len(mnemonic.split()) for mnemonic in mnemonics] == [33] * 3
+    assert not set(mnemonics[0].split()[4:]) & set((done.stdout + done.stderr).split())
+    store = Store.open(tmp_path / "home" / "store" / "qekm.db", unlock(SharesSealer(mnemonics[1:])))
+    store.close()

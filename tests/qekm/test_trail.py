@@ -24,7 +24,7 @@ from tests.system.processes import run_server
 def home(tmp_path: Path) -> Home:
     """Return a key manager without keys and with four records."""
     made = Home(tmp_path / "home")
-    make(made, Wanted(keys=0), clock_us)
+    make(made, Wanted(keys=0, properties={"keystore.protect": "none"}), clock_us)
     return made
 
 
