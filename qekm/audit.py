@@ -38,9 +38,10 @@ class Subject:
 NOBODY = Subject()
 
 
-def key_given(time_us: int, subject: Subject, alias: str, *, created: bool) -> AuditRecord:
+def key_given(time_us: int, subject: Subject, alias: str, *, created: bool, message: str = "") -> AuditRecord:
     """Record that a key is about to leave: key.create for a new cartridge, key.serve for a written one."""
-    return _told(time_us, "key.create" if created else "key.serve", Outcome.INTENT, subject, alias)
+    event = "key.create" if created else "key.serve"
+    return _told(time_us, event, Outcome.INTENT, subject, alias, "", message)
 
 
 def key_installed(time_us: int, subject: Subject, alias: str) -> AuditRecord:

@@ -50,7 +50,7 @@ def suspect(desk: Desk, session: Session, now_us: int, reason: str, changes: Cha
 def _serve(
     desk: Desk, session: Session, drive: Drive | None, dki: bytes, now_us: int, changes: Changes
 ) -> Frame:
-    """Give the key that a cartridge names, whatever its state: whoever may read can read."""
+    """Give the key that a cartridge names, in any state in which it opens: whoever may read can read."""
     key = desk.keystore.by_dki(dki)
     if key is None:
         raise UnknownKey("no key has this DKi", dki=dki.hex())
@@ -59,7 +59,8 @@ def _serve(
     if fresh:
         desk.creations.take(session.claim.serial, now_us, desk.policy.creations_per_hour)
     page = _wrap(desk, session, desk.keystore.open(key), dki, drive)
-    changes.append(audit.key_given(now_us, session.subject, key.alias, created=False))
+    flag = "the key is COMPROMISED" if key.state is KeyState.COMPROMISED else ""
+    changes.append(audit.key_given(now_us, session.subject, key.alias, created=False, message=flag))
     if fresh:
         _put_aside(desk, session, key, now_us, changes)
     session.alias = key.alias
@@ -73,7 +74,8 @@ def _put_aside(desk: Desk, session: Session, key: Key, now_us: int, changes: Cha
     Names can be guessed; or a cartridge has it already, and this store is an old copy.
     """
     if key.state is KeyState.GENERATED or desk.keystore.read_only:
-        changes.append(desk.keystore.mark(key, KeyState.QUARANTINED))
+        bound = key.state is KeyState.ASSIGNED  # kept for the drive whose entry names it
+        changes.append(desk.keystore.mark(key, KeyState.SUSPECT if bound else KeyState.QUARANTINED))
     else:
         given = desk.keystore.assign(key, now_us, (session.claim.serial, b"", session.subject.volser))
         changes.append(desk.keystore.mark(given, KeyState.SUSPECT))

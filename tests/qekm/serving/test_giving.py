@@ -144,32 +144,6 @@ def test_a_key_named_in_a_creation_is_ignored(ask: int) -> None:
     assert estate.give(estate.drive("2").session(ask=ask, dki=written.page.dki)).alias != written.alias
 
 
-@pytest.mark.parametrize("state", [state for state in KeyState if state is not KeyState.DESTROYED])
-def test_a_key_in_any_state_with_material_can_be_read(state: KeyState) -> None:
-    estate = Estate(keys=1)
-    (key,) = estate.disk.keys.values()
-    estate.disk.keys[key.alias] = replace(key, state=state)
-    estate.build()
-    assert estate.give(estate.drive().session(ask=TRANSLATE, dki=key.dki)).alias == key.alias
-
-
-def test_a_destroyed_key_is_ee31() -> None:
-    estate = Estate(keys=1)
-    (key,) = estate.disk.keys.values()
-    estate.disk.keys[key.alias] = replace(key, state=KeyState.DESTROYED)
-    estate.build()
-    assert code_of_giving(estate, estate.drive().session(ask=TRANSLATE, dki=key.dki)) == "EE31"
-
-
-@pytest.mark.parametrize("state", [state for state in KeyState if state is not KeyState.READY])
-def test_only_a_ready_key_is_given_for_writing(state: KeyState) -> None:
-    estate = Estate(keys=1)
-    (key,) = estate.disk.keys.values()
-    estate.disk.keys[key.alias] = replace(key, state=state)
-    estate.build()
-    assert code_of_giving(estate, estate.drive().session()) == "EE34"
-
-
 def test_a_key_of_the_pool_that_a_drive_reads_by_its_name_is_never_given_for_writing() -> None:
     estate = Estate(keys=2)
     first = next(iter(estate.disk.keys.values()))
