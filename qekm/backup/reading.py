@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 from qekm.backup.aside import Tell
 from qekm.backup.codec import Reader, Unwrap
@@ -47,11 +48,9 @@ def extract(
     source, sorter, digest = reader(unwrap), Sorter(), sha256()
     try:
         with ExitStack() as stack:
-            file = stack.enter_context(path.open("rb"))
+            file = stack.enter_context(_opened(path))
+            files = {name: stack.enter_context(_new(directory / name)) for name in NAMES}
             size, done = os.fstat(file.fileno()).st_size, 0
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            handles = {name: os.open(directory / name, flags, 0o600) for name in NAMES}
-            files = {name: stack.enter_context(os.fdopen(handles[name], "wb")) for name in NAMES}
             while piece := file.read(PIECE):
                 digest.update(piece)
                 done += len(piece)
@@ -61,8 +60,6 @@ def extract(
             for name, part in sorter.feed(source.close()):
                 files[name].write(part)
             sorter.close()
-    except FileNotFoundError as error:
-        raise UnknownBackup(f"there is no file {error.filename}", backup=path.name) from None
     except OSError as error:
         raise BackupFailed(f"the backup {path} cannot be read: {error.strerror}", backup=path.name) from error
     assert source.cover is not None
@@ -72,15 +69,25 @@ def extract(
 def cover_at(path: Path) -> Cover:
     """Return the cover of a file, not yet authenticated; UnknownBackup, BackupDamaged, BackupFailed."""
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             found = Cover.parse(file.read(MOST_BYTES))
-    except FileNotFoundError:
-        raise UnknownBackup(f"there is no file {path}", backup=path.name) from None
     except OSError as error:
         raise BackupFailed(f"the backup {path} cannot be read: {error.strerror}", backup=path.name) from None
     if found is None:
         raise BackupDamaged(f"the backup {path} is cut off", backup=path.name)
     return found[0]
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise UnknownBackup(f"there is no file {path}", backup=path.name) from None
+
+
+def _new(path: Path) -> BinaryIO:
+    """Open a new file of mode 0600; OSError."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 
 def key_of(ring: KeyRing, cover: Cover) -> Secret:

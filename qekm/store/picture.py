@@ -11,6 +11,7 @@ from qekm.errors import StoreDamaged
 from qekm.store import engine as database
 from qekm.store import tables
 from qekm.store.chain import Head
+from qekm.store.integrity import is_authenticated
 from qekm.store.locked import Locked, look
 
 
@@ -32,6 +33,8 @@ def picture_of(path: Path) -> Picture:
     engine = database.look_at(path)
     audit, keys, roots = tables.audit.c, tables.keys.c, tables.roots.c
     with database.translated(), engine.connect() as connection:
+        if not is_authenticated(connection):
+            raise StoreDamaged(f"{path.name} is no store")
         root = connection.execute(select(roots.epoch, roots.sequence, roots.mac)).first()
         last = select(audit.sequence, audit.hash).order_by(audit.sequence.desc()).limit(1)
         head = connection.execute(last).first()
