@@ -77,6 +77,11 @@ class Home:
         return self.pki / "audit.pem"
 
     @property
+    def pending(self) -> Path:
+        """Journal of a restore that puts another home in the place of this one; there only while it does."""
+        return self.path / "restore.pending"
+
+    @property
     def run(self) -> Path:
         """Directory of what is true only while a process runs."""
         return self.path / "run"
@@ -105,6 +110,9 @@ class Home:
 
     def require(self) -> None:
         """Raise NotInitialised unless a key manager was completely made here."""
+        if self.pending.exists():
+            hint = "finish it with: qekm-server restore --replace"
+            raise NotInitialised(f"a restore was cut off in {self.path}", hint=hint, home=str(self.path))
         if not (self.config.is_file() and self.store.is_file()):
             raise NotInitialised(f"there is no key manager in {self.path}", home=str(self.path))
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from qekm.audit import occurred
 from qekm.backup.target import Target
+from qekm.building import built, write_file
 from qekm.config import Settings, write_defaults
-from qekm.errors import BadArgument, BadConfiguration, HomeExists, NoBackupTarget
+from qekm.errors import BadArgument, BadConfiguration, NoBackupTarget
 from qekm.estate import Estate
 from qekm.founding import Founding, found
 from qekm.home import Home
@@ -41,15 +38,6 @@ MOST_KEYS = 1_000_000
 ACTOR = "init"  # in the audit trail: nobody has a certificate yet
 _BATCH = 64
 _ROOT_LENGTH = 32
-_BUILD = ".init-"
-# In the order in which they are put in place. Home.require asks for the last two: a home that lacks one of
-# them is not initialised.
-_PARTS = ("pki", "run", "keymanager", "root.key", "store", "KeyManagerConfig.properties")
-_HARMLESS = ("run", "keymanager")  # may be there before: they hold nothing that lasts
-_CUT_OFF = (
-    "if an init was cut off here, remove the directory and run it again; if this key manager was ever "
-    "started, its keys are in there: put its KeyManagerConfig.properties back"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +83,7 @@ def make(
     """
     if not 0 <= wanted.keys <= MOST_KEYS:
         raise BadArgument(f"init makes 0 to {MOST_KEYS:,} keys, not {wanted.keys}", field="keys")
-    with _built(home) as new:
+    with built(home) as new:
         key_file = _key_file(home, wanted)
         write_defaults(new.config, _properties(home, wanted, key_file))
         _check_backups(home, Settings.load(new.config, {}))
@@ -104,7 +92,7 @@ def make(
         estate = Estate.make(estate_id, now_us(), random_bytes)
         founding = found(estate_id, wanted.hosts, estate.signer.public_key(), now_us(), random_bytes)
         for name, content in {**founding.files, new.audit_key.name: estate.audit_public_pem}.items():
-            _write(new.pki / name, content)
+            write_file(new.pki / name, content)
         with Secret(random_bytes(_ROOT_LENGTH)) as root:
             slots = [Slot(sealer.kind, sealer.seal(root), sealer.kind, now_us()) for sealer in sealers]
             ring = KeyRing(root, estate_id, random_bytes=random_bytes)
@@ -192,69 +180,3 @@ def _check_backups(home: Home, settings: Settings) -> None:
         what = f"the directory {target.directory} (backup.target) is on the key manager's own file system"
         hint = "name one on another, or say that this one will do: --same-disk (backup.sameDisk=true)"
         raise NoBackupTarget(what, hint=hint)
-
-
-@contextmanager
-def _built(home: Home) -> Iterator[Home]:
-    """Let the block build a home aside and put it in place when the block has ended well."""
-    _make_directory(home.path)
-    handle = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _claim(home, handle)
-        new = Home(Path(tempfile.mkdtemp(prefix=_BUILD, dir=home.path)))
-        try:
-            for directory in (new.pki, new.run, new.stdout_log.parent):
-                directory.mkdir(mode=0o700)
-            yield new
-            for directory in (new.pki, new.path):
-                _sync(directory)
-            for part in _PARTS:
-                if (new.path / part).exists() and not (home.path / part).exists():
-                    (new.path / part).rename(home.path / part)
-                    os.fsync(handle)
-        finally:
-            shutil.rmtree(new.path, ignore_errors=True)
-    finally:
-        os.close(handle)
-
-
-def _make_directory(path: Path) -> None:
-    """Make the home, 0700. One that is there gets this mode only while it is empty: it could be anybody's."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not any(path.iterdir()):
-            path.chmod(0o700)
-    except OSError as error:
-        raise BadConfiguration(f"cannot make {path}: {error.strerror}", file=str(path)) from None
-
-
-def _claim(home: Home, handle: int) -> None:
-    """Make sure that nothing is here, nobody else is making it, and no half of it is left; HomeExists."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise HomeExists(f"another init is making a key manager in {home.path}") from None
-    for part in reversed(_PARTS):
-        if part not in _HARMLESS and (home.path / part).exists():
-            whole = "a key manager already" if home.config.exists() else "a part of a key manager"
-            hint = None if home.config.exists() else _CUT_OFF
-            raise HomeExists(f"{home.path} holds {whole}: {part} is there", hint=hint, home=str(home.path))
-    for left in home.path.glob(f"{_BUILD}*"):  # of an init that was killed: the lock tells that it is gone
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600, durably but for its name."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
