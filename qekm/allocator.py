@@ -21,6 +21,9 @@ from qekm.model import Change, Drive, Group, Key, KeyState, OnExhaustion, Remova
 POOL = 1_024  # keys of a full pool, as many as the original made at its installation
 LOW_WATER = 0.2  # of a pool still unused when more is made: 80 % are used
 MAX_NAME = 64
+_ARCHIVED = frozenset(
+    {KeyState.PROCESS_ONLY, KeyState.COMPROMISED, KeyState.DESTROY_PENDING, KeyState.DESTROYED}
+)
 # A key named in a drive's entry is given to mount after mount: that is what its administrator asked for.
 _SHAREABLE = frozenset({KeyState.READY, KeyState.ASSIGNED, KeyState.ACTIVE, KeyState.SUSPECT})
 
@@ -97,6 +100,11 @@ class Allocator:
         counts = self._keystore.counts(name)
         return sum(counts.values()), counts[KeyState.READY]
 
+    def is_archive(self, name: str) -> bool:
+        """Tell whether nothing new is written with any key of a group, as with those from elsewhere."""
+        counts = self._keystore.counts(name)
+        return not any(count for state, count in counts.items() if state not in _ARCHIVED)
+
     def check_own(self, alias: str, drive_serial: str) -> Key:
         """Return the key that a drive's entry may name as its own; UnknownKey.
 
@@ -153,6 +161,16 @@ class Allocator:
         coming = counts[KeyState.READY] + counts[KeyState.GENERATED]  # these wait for a backup
         pool = min(sum(counts.values()), POOL)
         return pool - coming if coming <= pool * LOW_WATER else 0
+
+    def is_low(self, name: str, is_named: Callable[[str], bool] = lambda _name: True) -> bool:
+        """Tell whether a group that gives each key once has used 80 % of its pool, and no more are READY.
+
+        An archive is not low: no drive is to be given its keys (is_named: a drive's entry names the group).
+        """
+        group, (held, ready) = self.find(name), self.counts(name)
+        if group.on_exhaustion is OnExhaustion.REUSE or not held or ready > min(held, POOL) * LOW_WATER:
+            return False
+        return group.is_default or not self.is_archive(name) or is_named(name)
 
     def _own_key(self, drive: Drive) -> Key:
         key = self.check_own(drive.alias, drive.serial)

@@ -10,7 +10,7 @@ from typing import Any
 from qekm.api.journal import Commits
 from qekm.audit import SERVICE, Strangers, keys_refilled, occurred
 from qekm.errors import StoreFailed
-from qekm.model import Change
+from qekm.model import Change, Outcome
 from qekm.owners import Owners
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,10 @@ class Upkeep:
     ) -> None:
         """Take the owners; `refusals` are those of callers, `publish` puts renewed certificates in force."""
         self._serving, self._keystore, self._allocator = owners.serving, owners.keystore, owners.allocator
-        self._certificates, self._refusals = owners.certificates, refusals
+        self._registry, self._certificates, self._refusals = owners.registry, owners.certificates, refusals
         self._store, self._publish, self._now_us = store, publish, now_us
         self._renewed_us = now_us()
+        self._low: set[str] = set()  # groups that were told of
         self.duties: list[Duty] = []  # what other conversations do by themselves, each a look every second
 
     async def run(self) -> None:
@@ -56,6 +57,7 @@ class Upkeep:
         await _tried(self._tell())
         for group in self._allocator.page(limit=_GROUPS):
             await _tried(self._refill(group.name))
+        await _tried(self._watch())
         if self._now_us() - self._renewed_us >= _DAY_US:
             await _tried(self.renew())
         for duty in self.duties:
@@ -89,6 +91,20 @@ class Upkeep:
             keys = self._keystore.generate(min(BATCH, missing), group)
             await self._commit([*keys, keys_refilled(self._now_us(), keys, group)])
             missing -= len(keys)
+
+    async def _watch(self) -> None:
+        """Tell once of each group that has become low in spite of that, and once when it is well again."""
+        groups = {group.name for group in self._allocator.page(limit=_GROUPS)}
+        low = {name for name in groups if self._allocator.is_low(name, self._registry.names_group)}
+        changes: list[Change] = []
+        for name in sorted((low ^ self._low) & groups):
+            held, ready = self._allocator.counts(name)
+            outcome = Outcome.FAILURE if name in low else Outcome.SUCCESS
+            message = f"group {name}: {ready} of {held} keys are left to give out"
+            _log.log(logging.WARNING if name in low else logging.INFO, message)
+            changes.append(occurred(self._now_us(), "group.low", SERVICE, outcome, message=message))
+        self._low = low
+        await self._commit(changes)
 
     async def _commit(self, changes: list[Change]) -> None:
         if changes:

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from qekm import __version__
-from qekm.allocator import LOW_WATER, POOL
 from qekm.api.fields import stamp
 from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
 from qekm.estate import ONE_PERSON
-from qekm.model import DriveState, KeyState, OnExhaustion, Role
+from qekm.model import DriveState, KeyState, Role
 from qekm.owners import Owners
 from qekm.v1 import server_pb2 as pb
 from qekm.v1.server_pb2_grpc import ServerServiceServicer
@@ -88,11 +87,7 @@ class ServerServicer(ServerServiceServicer):
             held, ready = self._allocator.counts(group.name)
             if group.is_default and not held:
                 yield f"group {group.name}, the default, holds no key"
-            elif (
-                held
-                and ready <= min(held, POOL) * LOW_WATER
-                and group.on_exhaustion is not OnExhaustion.REUSE
-            ):
+            elif self._allocator.is_low(group.name, self._registry.names_group):
                 yield f"group {group.name}: {ready} of {held} keys are left to give out"
 
     def _ending(self) -> Iterator[str]:

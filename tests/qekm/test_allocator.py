@@ -220,3 +220,39 @@ def test_only_a_group_with_keys_and_that_policy_is_refilled() -> None:
     allocator, _ = estate(OnExhaustion.REUSE, 1)
     allocator.update("other", OnExhaustion.REFILL)
     assert allocator.needs_refill("default") == allocator.needs_refill("other") == 0
+
+
+def test_a_group_of_keys_that_nothing_new_is_written_with_is_an_archive() -> None:
+    allocator, store = estate(keys=2)
+    assert allocator.is_archive("other")
+    assert not allocator.is_archive("default")
+    with Secret(bytes(32)) as material:
+        store.take_in("OLD1", material, "other")
+    assert allocator.is_archive("other")
+    for key in store.page(group="default"):
+        used = use(store, key, 1)
+        assert not allocator.is_archive("default")
+        store.retire([used.alias], KeyState.PROCESS_ONLY)
+    assert allocator.is_archive("default")
+
+
+def test_a_group_is_low_when_four_fifths_are_used_unless_it_reuses() -> None:
+    allocator, store = estate(OnExhaustion.REFUSE, 10)
+    for mount in range(7):
+        use(store, allocator.choose(None), mount)
+    assert not allocator.is_low("default")
+    use(store, allocator.choose(None), 8)
+    assert allocator.is_low("default")
+    allocator.update("default", OnExhaustion.REUSE)
+    assert not allocator.is_low("default")
+    assert not allocator.is_low("other"), "it never held a key"
+
+
+def test_an_archive_is_low_only_where_a_drive_would_be_given_its_keys() -> None:
+    allocator, store = estate()
+    store.take_in("ABC0", Secret(bytes(32)), "other")
+    assert allocator.is_archive("other")
+    assert not allocator.is_low("other", lambda _name: False)
+    assert allocator.is_low("other", lambda name: name == "other")
+    store.generate(1, "other")
+    assert not allocator.is_archive("other")

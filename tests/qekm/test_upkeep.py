@@ -11,7 +11,7 @@ import pytest
 from qekm.allocator import Allocator
 from qekm.audit import Strangers
 from qekm.errors import Incident, StoreFailed
-from qekm.model import Change, Group, Key, KeyState, OnExhaustion
+from qekm.model import AuditRecord, Change, Group, Key, KeyState, OnExhaustion
 from qekm.upkeep import Upkeep
 from tests.fakes.estate import Estate
 
@@ -46,6 +46,7 @@ def upkeep(store: Picky, calls: list[str]) -> tuple[Upkeep, Estate]:
         keystore=estate.keystore,
         allocator=Allocator(estate.groups, estate.keystore, lambda: estate.now),
         certificates=certificates,
+        registry=estate.registry,
     )
     made = Upkeep(owners, Strangers(), store, lambda: calls.append("published"), lambda: estate.now)
     estate.now += DAY_US
@@ -82,3 +83,68 @@ async def test_a_store_that_failed_ends_the_upkeep() -> None:
     with pytest.raises(StoreFailed):
         await made.tick()
     assert calls == []
+
+
+def told(store: Picky) -> list[tuple[str, str, str]]:
+    """Return outcome, actor and message of every record of a group that is low, or well again."""
+    return [
+        (change.outcome.name, change.actor, change.message)
+        for unit in store.units
+        for change in unit
+        if isinstance(change, AuditRecord) and change.event == "group.low"
+    ]
+
+
+async def test_a_group_that_becomes_low_is_told_once_and_once_more_when_it_is_well_again() -> None:
+    store = Picky([], Incident)
+    made, estate = upkeep(store, [])
+    estate.groups.append(Group("c", OnExhaustion.REFUSE, False, 1))
+    estate.build()
+    made._allocator = Allocator(estate.groups, estate.keystore, lambda: estate.now)
+    made._keystore = estate.keystore
+    keys = estate.keystore.generate(10, "c")
+    for key in keys[:7]:
+        estate.keystore.assign(key, 1, ("1", b"", ""))
+    await made.tick()
+    assert told(store) == []
+    estate.keystore.assign(keys[7], 1, ("1", b"", ""))
+    for _ in range(3):
+        await made.tick()
+    low = ("FAILURE", "server", "group c: 2 of 10 keys are left to give out")
+    assert told(store) == [low]
+    estate.keystore.assign(keys[8], 1, ("1", b"", ""))  # still low: nothing new
+    await made.tick()
+    estate.keystore.generate(10, "c")
+    for _ in range(3):
+        await made.tick()
+    assert told(store) == [low, ("SUCCESS", "server", "group c: 11 of 20 keys are left to give out")]
+
+
+async def test_a_refilled_group_is_low_only_while_the_refilling_cannot_keep_up() -> None:
+    store = Picky(["a"], Incident)
+    made, _ = upkeep(store, [])
+    await made.tick()
+    assert [message for _, _, message in told(store)] == [], "keys were made, on this disk or not"
+    made, estate = upkeep(store := Picky([], Incident), [])
+    estate.keystore._first_state = KeyState.GENERATED  # they wait for a backup
+    for _ in range(3):
+        await made.tick()
+    assert [message for _, _, message in told(store)] == [
+        "group a: 0 of 4 keys are left to give out",
+        "group b: 0 of 4 keys are left to give out",
+    ]
+    estate.keystore.protect(estate.keystore.created_seq)
+    await made.tick()
+    assert [outcome for outcome, _, _ in told(store)] == ["FAILURE", "FAILURE", "SUCCESS", "SUCCESS"]
+
+
+async def test_a_group_that_was_removed_is_forgotten_and_one_that_reuses_is_never_low() -> None:
+    store = Picky([], Incident)
+    made, estate = upkeep(store, [])
+    estate.keystore.freeze("an old copy")  # nothing is refilled
+    await made.tick()
+    assert len(told(store)) == 2
+    del made._allocator._groups["a"]
+    made._allocator._groups["b"] = Group("b", OnExhaustion.REUSE, False, 1)
+    await made.tick()
+    assert [outcome for outcome, _, _ in told(store)] == ["FAILURE", "FAILURE", "SUCCESS"]
