@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qekm_cli import rollover
+from qekm_cli import partners, rollover
 from qekm_cli.commands import Noun, whole_number
 from qekm_cli.connection import ADMINISTRATOR, client_of, home_of, invocation_of, parse_identity
 from qekm_cli.render import Column, Plain, done, listing, pages, plain, record, wants_json
@@ -18,6 +18,11 @@ app = Noun()
 app.add_typer(
     rollover.app, name="rollover", help="Change the internal authority, old and new trusted meanwhile."
 )
+
+app.command("export")(partners.export_certificates)
+app.command("import")(partners.import_certificates)
+app.command("partners")(partners.list_partners)
+app.command("forget")(partners.forget_partner)
 
 Role = Literal["administrator", "operator", "auditor", "custodian", "gateway", "server"]
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qekm_cli import exporting, importing
 from qekm_cli.commands import Noun, whole_number
 from qekm_cli.connection import client_of
+from qekm_cli.javastores import Reading, Storing
 from qekm_cli.proofs import Proving, begun, opened
 from qekm_cli.render import Column, Plain, done, listing, pages, plain, progress, record, table, wants_json
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from qekm.client import Client
 
 app = Noun()
+app.command("export", kind=Storing)(exporting.export_keys)
+app.command("import", kind=Reading)(importing.import_keys)
 
 MOST = 100_000  # keys in one GenerateKeys call, as the proto says
 GENERATE_SECONDS = 3600  # deadline of that call: the slowest disk we know writes 100,000 keys in minutes

@@ -63,27 +63,29 @@ def read_password(
     confirm: bool,
     title: str = "Keystore password",
     options: tuple[str, str] = OPTIONS,
+    shortest: int = SHORTEST,
 ) -> str:
     """Return the password from the source that was named, else ask for it; raises BadPassword.
 
-    title: what is asked for on a terminal; options: those that name file and descriptor.
+    title: what is asked for on a terminal; options: those that name file and descriptor; shortest: in
+    characters.
     """
     if file is not None and descriptor is not None:
         raise typer.BadParameter(f"give either {options[0]} or {options[1]}")
     if file is not None:
         with file.open("rb") as source:
-            return parse_password(source.read(MOST_BYTES + 1))
+            return parse_password(source.read(MOST_BYTES + 1), shortest)
     if descriptor is not None:
-        return parse_password(_read_all(descriptor))
+        return parse_password(_read_all(descriptor), shortest)
     if not sys.stdin.isatty():
         raise BadPassword("there is no terminal to ask on", hint=f"use {options[0]} or {options[1]}")
-    password = parse_password(getpass(f"{title}: ").encode())
+    password = parse_password(getpass(f"{title}: ").encode(), shortest)
     if confirm and getpass("The same again: ").encode() != password.encode():
         raise BadPassword("the two passwords differ")
     return password
 
 
-def parse_password(content: bytes) -> str:
+def parse_password(content: bytes, shortest: int = SHORTEST) -> str:
     """Return the one line that `content` is, without its end; raises BadPassword."""
     try:
         text = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
@@ -91,8 +93,8 @@ def parse_password(content: bytes) -> str:
         raise BadPassword("the password is not UTF-8 text") from error
     if "\n" in text:
         raise BadPassword("the password must be a single line")
-    if not SHORTEST <= len(text) <= LONGEST:
-        raise BadPassword(f"a password has {SHORTEST} to {LONGEST:,} characters")
+    if not shortest <= len(text) <= LONGEST:
+        raise BadPassword(f"a password has {shortest} to {LONGEST:,} characters")
     return text
 
 

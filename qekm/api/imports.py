@@ -37,7 +37,8 @@ class Imports:
     ) -> pb.ImportKeysResponse:
         """Take keys in; KeystoreLocked, ReadOnly, BadArgument, BadFile, BadCertificate, TooMany.
 
-        A call has its client's deadline, or the guard's: many keys take minutes.
+        A call without any key asks whether one may, and leaves no record. A call has its client's deadline,
+        else the guard's: many keys take minutes.
         """
         actor = caller().actor
         self._opened.check(actor, "ImportKeys")
@@ -46,24 +47,25 @@ class Imports:
             raise BadArgument("nothing was sent", field="keys")
         group, source = first.group or GROUP, one_line(first.source, "source") or "no file named"
         self._importing.check(group)
-        sender, fates = "", list[Fate]()
-        if first.data:
-            data = await _joined(first, request_iterator)
-            offers, partner = await asyncio.to_thread(
-                self._importing.unseal, data, await self._pairs.get("ImportKeys")
-            )
+        data, fates, sender = bytearray(), list[Fate](), ""
+        async for part in _all(first, request_iterator):
+            if (part.data and fates) or (part.keys and (data or part.data)):
+                raise BadArgument("a file and keys in clear do not come in one call", field="keys")
+            data += part.data
+            if len(data) > MAX_FILE:
+                raise BadFile(f"the file has over {MAX_FILE:,} bytes, more than any of ours")
+            if len(fates) + len(part.keys) > MAX_KEYS:
+                raise TooMany(f"an import has at most {MAX_KEYS:,} keys", limit=str(MAX_KEYS))
+            fates += await self._take(list(map(_offer, part.keys)), group, actor, source)
+        if data:
+            pairs = await self._pairs.get("ImportKeys")
+            offers, partner = await asyncio.to_thread(self._importing.unseal, bytes(data), pairs)
             sender, source = partner.name, f"{source}, signed by partner {partner.name}"
             fates += await self._take(offers, group, actor, source)
-        else:
-            async for offers in _offered(first, request_iterator):
-                if len(fates) + len(offers) > MAX_KEYS:
-                    raise TooMany(f"an import has at most {MAX_KEYS:,} keys", limit=str(MAX_KEYS))
-                fates += await self._take(offers, group, actor, source)
-        counts = Counter(fate.outcome.name for fate in fates)
-        told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-        await self._journal.commit(
-            "ImportKeys", (), message=f"{source}, to group {group}: {told or 'no keys'}"
-        )
+        if fates:
+            counts = Counter(fate.outcome.name for fate in fates)
+            told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+            await self._journal.commit("ImportKeys", (), message=f"{source}, to group {group}: {told}")
         return pb.ImportKeysResponse(keys=_reported(fates), sender=sender)
 
     async def _take(self, offers: Sequence[Offer], group: str, actor: str, source: str) -> list[Fate]:
@@ -81,27 +83,12 @@ class Imports:
         return fates
 
 
-async def _joined(first: pb.ImportKeysRequest, rest: AsyncIterator[pb.ImportKeysRequest]) -> bytes:
-    """Return the file that comes in parts; BadFile if it is larger than any of ours."""
-    data = bytearray(first.data)
-    async for part in rest:
-        if part.keys or first.keys:
-            raise BadArgument("a file and keys in clear do not come in one call", field="keys")
-        data += part.data
-        if len(data) > MAX_FILE:
-            raise BadFile(f"the file has over {MAX_FILE:,} bytes, more than any of ours")
-    return bytes(data)
-
-
-async def _offered(
+async def _all(
     first: pb.ImportKeysRequest, rest: AsyncIterator[pb.ImportKeysRequest]
-) -> AsyncIterator[list[Offer]]:
-    """Yield what comes in clear, message by message."""
-    yield [_offer(key) for key in first.keys]
+) -> AsyncIterator[pb.ImportKeysRequest]:
+    yield first
     async for part in rest:
-        if part.data:
-            raise BadArgument("a file and keys in clear do not come in one call", field="data")
-        yield [_offer(key) for key in part.keys]
+        yield part
 
 
 def _offer(key: pb.ClearKey) -> Offer:

@@ -18,7 +18,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qekm.dkp.names import DKI_LENGTH
+from qekm.dkp.codes import Fault
+from qekm.dkp.names import DKI_LENGTH, dki_to_alias
 from qekm.errors import BadArgument, BadFile
 from qekm.secret import Secret
 
@@ -36,6 +37,14 @@ class TapeKey:
     dki: bytes
     material: Secret  # 32 bytes
 
+    @property
+    def alias(self) -> str:
+        """Return the alias of the DKi; the DKi itself, as LTFS writes it, if it is no alias's."""
+        try:
+            return dki_to_alias(self.dki)
+        except Fault:
+            return _text(self.dki).decode()
+
 
 def serialize(keys: Iterable[TapeKey]) -> bytes:
     """Return the list of these keys, in clear; BadArgument for a DKi or a key that LTFS cannot take."""
@@ -45,7 +54,7 @@ def serialize(keys: Iterable[TapeKey]) -> bytes:
         if len(material) != _KEY_LENGTH or len(key.dki) != DKI_LENGTH or not _PREFIX.match(key.dki):
             raise BadArgument("LTFS takes no key of this length or DKi", field="keys")
         lines.append(b"DK=" + binascii.b2a_base64(material))
-        lines.append(b"DKi=" + key.dki[:3] + binascii.hexlify(key.dki[3:]).upper() + b"\n")
+        lines.append(b"DKi=" + _text(key.dki) + b"\n")
     return b"".join(lines)
 
 
@@ -63,6 +72,10 @@ def parse(data: bytes) -> tuple[TapeKey, ...]:
             raise BadFile(f"line {number} of the key list: its DKi was there before")
         keys[key.dki] = key
     return tuple(keys.values())
+
+
+def _text(dki: bytes) -> bytes:
+    return dki[:3] + binascii.hexlify(dki[3:]).upper()
 
 
 def _parse_key(first: bytes, second: bytes, number: int) -> TapeKey:

@@ -39,7 +39,7 @@ def check_partner(
     one in order to have another accepted. BadCertificate says which check failed: RSA of 2048 to 8192 bits,
     key encipherment not forbidden, within its validity, confirmed or issued below one of the authorities.
     """
-    chain = _load(data)
+    chain = load(data)
     if not isinstance(_key(chain[0]), rsa.RSAPublicKey):
         raise BadCertificate("the certificate's key is not RSA: nothing can be encrypted to it")
     usage = _usage(chain[0])
@@ -63,7 +63,7 @@ def find_signer(data: bytes, now_us: int) -> x509.Certificate | None:
     person confirmed the first one alone, so the second must be of the very authority that issued the first,
     which is in the file too. BadCertificate says what is wrong with it.
     """
-    first, *others = _load(data)
+    first, *others = load(data)
     if others and not _is_ca(others[0]):
         signer, *authorities = others
         if not any(_issued(each, first) and _issued(each, signer) for each in authorities):
@@ -105,7 +105,8 @@ def holder_of(certificate: x509.Certificate) -> str:
         raise BadCertificate("the certificate's subject cannot be read") from None
 
 
-def _load(data: bytes) -> list[x509.Certificate]:
+def load(data: bytes) -> list[x509.Certificate]:
+    """Return the certificates of a file, PEM or DER, in its order; BadCertificate."""
     if len(data) > MAX_FILE:
         raise BadCertificate(f"the file of the certificate has {len(data)} bytes; the most is {MAX_FILE}")
     try:

@@ -83,8 +83,9 @@ class Exporting:
         Which keys a group has is not part of it: drives go on writing between the asking and the doing.
         """
         first, last = min(key.alias for key in keys), max(key.alias for key in keys)
-        named = f"all keys of group {wanted.group}, now" if wanted.group else "export of"
-        summary = f"{named} {len(keys)}, {first} to {last}, {_to_whom(wanted.partner)}"
+        named = f"{len(keys):,} keys, {first} to {last}" if len(keys) > 1 else f"1 key, {first}"
+        chosen = f"all of group {wanted.group}, now {named}" if wanted.group else named
+        summary = f"export {chosen}: {_to_whom(wanted.partner)}"
         recipient = wanted.partner.fingerprint if wanted.partner else b""
         return Act.of("export", summary, wanted.group, sorted(map(fold, wanted.aliases)), recipient)
 

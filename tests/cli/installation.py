@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-QEKM = "#!{python}\nfrom qekm_cli.app import main\nmain()\n"
+# As pip writes it: a program that starts processes of its own is imported by them.
+QEKM = "#!{python}\nfrom qekm_cli.app import main\nif __name__ == '__main__':\n    main()\n"
 ECHO = "#!{python}\nimport json, os, sys\n{body}\n"
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from qekm import __version__
 from qekm.keypair import make_key, make_request
-from qekm.v1 import certificates_pb2, drives_pb2, groups_pb2
+from qekm.v1 import certificates_pb2, drives_pb2, groups_pb2, sharing_pb2
 from qekm.v1 import server_pb2 as pb
 from qekm_gateway.simulator.authority import make_authority
 from tests.qekm.api.running import Running, running
@@ -94,6 +94,19 @@ async def test_a_low_pool_is_told_but_not_of_a_group_that_reuses(tmp_path: Path)
         update.group.on_exhaustion = groups_pb2.ON_EXHAUSTION_REUSE
         await run.client.groups.UpdateGroup(update)
         assert not any("left to give out" in line for line in (await status(run)).degraded)
+
+
+async def test_a_group_of_keys_from_elsewhere_is_no_low_pool_unless_a_drive_draws_from_it(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "home", keys=10) as run:
+        await run.unlock()
+        keys = [sharing_pb2.ClearKey(alias="OLD1", material=bytes(32))]
+        await run.client.sharing.ImportKeys(iter([sharing_pb2.ImportKeysRequest(keys=keys)]))
+        assert not any("left to give out" in line for line in (await status(run)).degraded)
+        drive = drives_pb2.Drive(serial="001300000392", group="imported")
+        await run.client.drives.CreateDrive(drives_pb2.CreateDriveRequest(drive=drive))
+        assert "group imported: 0 of 1 keys are left to give out" in (await status(run)).degraded
 
 
 async def test_an_empty_default_group_is_told(tmp_path: Path) -> None:

@@ -111,3 +111,16 @@ def test_100_000_keys_fit_and_a_larger_file_is_not_read() -> None:
 def test_what_ltfs_cannot_take_is_not_written(dki: bytes, material: bytes) -> None:
     with pytest.raises(BadArgument):
         serialize([TapeKey(dki, Secret(material))])
+
+
+@pytest.mark.parametrize(
+    ("dki", "alias"),
+    [
+        (bytes.fromhex("4b4559000000000000000a0b"), "KEY000000000000000A0B"),
+        (b"archivekey1\0", "archivekey1"),
+        (b"ABC\1" + bytes(8), "ABC010000000000000000"),
+    ],
+)
+def test_a_key_has_the_alias_of_its_dki_or_the_text_of_one_that_is_no_aliass(dki: bytes, alias: str) -> None:
+    (key,) = parse(serialize([TapeKey(dki, Secret(MATERIAL))]))
+    assert key.alias == alias

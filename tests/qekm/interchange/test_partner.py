@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from qekm.errors import BadCertificate
-from qekm.interchange.partner import MAX_FILE, check_partner, check_sender
+from qekm.interchange.partner import MAX_FILE, check_partner, check_sender, find_signer, holder_of
 from tests.qekm.interchange.organisation import NOW, NOW_US, Identity, root, rsa_key
 
 DAY = dt.timedelta(days=1)
@@ -180,3 +180,68 @@ def test_a_sender_is_accepted_for_its_chain_or_its_fingerprint(sender: Identity)
 def test_a_sender_with_a_flaw_is_refused(sender: Identity, reason: str) -> None:
     with pytest.raises(BadCertificate, match=reason):
         check_sender(sender.chain, NOW_US, AUTHORITIES, {OWN.fingerprint})
+
+
+# The certificate that signs.
+
+
+def with_key_id(authority: Identity) -> list[tuple[x509.ExtensionType, bool]]:
+    """Return the extension by which a certificate names its authority's key."""
+    public = authority.key.public_key()
+    return [(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), False)]
+
+
+NAMED = with_key_id(ROOT)
+RECEIVER = ROOT.issue("Receiver", KEY, uses=["key_encipherment"], extra=NAMED)
+SIGNER = ROOT.issue("Signer", uses=["digital_signature"], extra=NAMED)
+TWIN = root("Partners", uses=["key_cert_sign"])  # another key under the name of the authority
+
+
+def file_of(*identities: Identity) -> bytes:
+    return b"".join(each.certificate.public_bytes(Encoding.PEM) for each in identities)
+
+
+def test_the_second_certificate_signs_if_the_authority_of_the_first_issued_it() -> None:
+    assert find_signer(file_of(RECEIVER, SIGNER, ROOT), NOW_US) == SIGNER.certificate
+    assert find_signer(file_of(RECEIVER, SIGNER, BETWEEN, ROOT), NOW_US) == SIGNER.certificate
+
+
+def test_a_partner_with_one_certificate_signs_with_it_if_that_is_allowed() -> None:
+    for both in (OWN, ROOT.issue("Both", KEY, uses=["key_encipherment", "digital_signature"])):
+        assert find_signer(file_of(both), NOW_US) == both.certificate
+        assert find_signer(file_of(both, ROOT), NOW_US) == both.certificate
+    assert find_signer(file_of(RECEIVER), NOW_US) is None
+    assert find_signer(file_of(RECEIVER, ROOT), NOW_US) is None
+
+
+FOREIGN = {
+    "no authority in the file": (RECEIVER, SIGNER),
+    "another authority": (RECEIVER, TWIN.issue("x", extra=with_key_id(TWIN)), ROOT, TWIN),
+    "an authority of the same name": (RECEIVER, TWIN.issue("x", extra=with_key_id(TWIN)), TWIN),
+    "another's key named": (RECEIVER, TWIN.issue("x", extra=NAMED), TWIN),
+    "no key named": (RECEIVER, ROOT.issue("x"), ROOT),
+    "the authority is none": (RECEIVER, SIGNER, SIGNER),
+    "the first is somebody else's": (OWN, SIGNER, ROOT),
+}
+
+
+@pytest.mark.parametrize("identities", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_signer_whom_the_confirmed_certificate_does_not_vouch_for_is_refused(
+    identities: tuple[Identity, ...],
+) -> None:
+    """Whoever forwards the file could add a certificate of their own: nobody compared its fingerprint."""
+    with pytest.raises(BadCertificate, match="not of the authority that issued the first"):
+        find_signer(file_of(*identities), NOW_US)
+
+
+def test_a_signer_that_may_not_sign_or_has_ended_is_refused() -> None:
+    idle = ROOT.issue("x", uses=["key_agreement"], extra=NAMED)
+    with pytest.raises(BadCertificate, match="may not sign"):
+        find_signer(file_of(RECEIVER, idle, ROOT), NOW_US)
+    ended = ROOT.issue("x", uses=["digital_signature"], end=NOW - DAY, extra=NAMED)
+    with pytest.raises(BadCertificate, match="ended on"):
+        find_signer(file_of(RECEIVER, ended, ROOT), NOW_US)
+
+
+def test_a_certificate_says_whom_it_names() -> None:
+    assert holder_of(RECEIVER.certificate) == "CN=Receiver"
