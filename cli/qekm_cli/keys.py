@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qekm_cli import exporting, importing
+from qekm_cli import endings, exporting, importing
 from qekm_cli.commands import Noun, whole_number
 from qekm_cli.connection import client_of
 from qekm_cli.javastores import Reading, Storing
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from qekm.client import Client
 
 app = Noun()
+app.command("deactivate")(endings.deactivate_keys)
+app.command("compromise")(endings.compromise_keys)
+app.command("destroy")(endings.destroy_keys)
+app.command("keep")(endings.keep_keys)
 app.command("export", kind=Storing)(exporting.export_keys)
 app.command("import", kind=Reading)(importing.import_keys)
 
@@ -55,6 +59,7 @@ SHOW = (
     Column("Last given out", "assign_time"),
     Column("To drive", "drive_serial"),
     Column("For cartridge", "volser"),
+    Column("Destroyed", "destroy_time"),
 )
 CARTRIDGES = (
     Column("VOLSER", "volser"),

@@ -21,7 +21,9 @@ from .installation import Installation
 COMMANDS = [
     *("init", "diagnose", "listdrives", "completion", "audit list", "audit verify"),
     *(f"server {verb}" for verb in ("start", "stop", "status", "version")),
-    *(f"keys {verb}" for verb in ("list", "show", "generate")),
+    *(f"keys {verb}" for verb in ("list", "show", "generate", "export", "import")),
+    *(f"keys {verb}" for verb in ("deactivate", "compromise", "destroy", "keep")),
+    *(f"approvals {verb}" for verb in ("list", "approve", "refuse")),
     *(f"keystore {verb}" for verb in ("status", "unlock", "lock", "passwd", "rotate")),
     *(f"keystore slots {verb}" for verb in ("list", "remove", "test")),
     *(f"keystore slots add {kind}" for kind in ("password", "key-file", "shares", "pkcs11")),
@@ -30,6 +32,7 @@ COMMANDS = [
     *("drives blocked list", "drives blocked remove"),
     *(f"drives authorities {verb}" for verb in ("list", "add", "remove")),
     *(f"certificates {verb}" for verb in ("issue", "list", "revoke", "renew", "trust")),
+    *(f"certificates {verb}" for verb in ("export", "import", "partners", "forget")),
     *(f"certificates rollover {verb}" for verb in ("start", "finish")),
 ]
 

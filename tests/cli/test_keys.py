@@ -35,6 +35,7 @@ def test_list_as_json_is_one_document_with_every_field(qekm: Qekm) -> None:
         "drive_serial": "001300000392",
         "volser": "E01001L4",
         "check_value": "01010101",
+        "destroy_time": None,
     }
     assert keys[1]["assign_time"] is None
 

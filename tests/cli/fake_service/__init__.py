@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .approvals import FakeApprovals
 from .audit import FakeAudit
 from .certificates import FakeCertificates
 from .diagnosis import FakeDiagnosis
@@ -18,6 +19,7 @@ from .groups import FakeGroups
 from .keystore import FakeKeystore
 from .parts import ALIAS, NOW, key
 from .server import FakeServer
+from .sharing import FakeSharing
 from .slots import FakeSlots
 
 __all__ = ["ALIAS", "NOW", "FakeService", "key"]
@@ -28,12 +30,14 @@ class FakeService:
 
     def __init__(self) -> None:
         self.keystore = FakeKeystore()
+        self.approvals = FakeApprovals()
         self.groups = FakeGroups()
         self.drives = FakeDrives()
         self.audit = FakeAudit()
         self.server = FakeServer()
         self.certificates = FakeCertificates()
         self.slots = FakeSlots()
+        self.sharing = FakeSharing(self.keystore)
         self.diagnosis = FakeDiagnosis()
         self.connections: list[tuple[str | None, str | None, str]] = []
 

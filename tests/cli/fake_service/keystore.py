@@ -31,9 +31,43 @@ class FakeKeystore:
             )
         ]
         self.fail_after: QekmError | None = None
+        self.needed: QekmError | None = None
+        self.backups: list[str] = []
         self.locked = False
         self.proofs: list[Any] = []
         self.requests: list[Any] = []
+
+    def _to(self, aliases: Any, state: keystore_pb2.KeyState, **more: Any) -> list[Any]:
+        """Put keys into a state."""
+        found = [one for one in self.keys if one.alias in [alias.upper() for alias in aliases]]
+        for one in found:
+            one.state = state
+            for name, value in more.items():
+                getattr(one, name).CopyFrom(value)
+        return found
+
+    def DeactivateKeys(self, request: Any) -> Any:
+        """Make keys PROCESS_ONLY."""
+        keys = self._to(request.aliases, keystore_pb2.KEY_STATE_PROCESS_ONLY)
+        return keystore_pb2.DeactivateKeysResponse(keys=keys)
+
+    def CompromiseKeys(self, request: Any) -> Any:
+        """Make keys COMPROMISED."""
+        self.requests.append(request)
+        keys = self._to(request.aliases, keystore_pb2.KEY_STATE_COMPROMISED)
+        return keystore_pb2.CompromiseKeysResponse(keys=keys)
+
+    def DestroyKeys(self, request: Any) -> Any:
+        """Condemn keys, unless a second person is needed."""
+        if self.needed:
+            raise self.needed
+        keys = self._to(request.aliases, keystore_pb2.KEY_STATE_DESTROY_PENDING, destroy_time=moment(604_800))
+        return keystore_pb2.DestroyKeysResponse(keys=keys, backups=self.backups)
+
+    def KeepKeys(self, request: Any) -> Any:
+        """Keep keys."""
+        keys = self._to(request.aliases, keystore_pb2.KEY_STATE_ACTIVE)
+        return keystore_pb2.KeepKeysResponse(keys=keys)
 
     def ListKeys(self, request: Any) -> Any:
         """Answer a page of keys."""
