@@ -91,7 +91,7 @@ class Certificates:
     @property
     def server_pem(self) -> bytes:
         """Return the service's own certificate, PEM, leaf first: the file server.pem."""
-        return self._chain(self._server)
+        return self.chain(self._server)
 
     @property
     def signer(self) -> bytes:
@@ -214,7 +214,7 @@ class Certificates:
     def _issue(self, key: PublicKey, subject: Subject, days: int) -> tuple[Issued, list[Change]]:
         leaf = self._issuer.issue(subject, key, self._now_us(), days, self._random_bytes)
         record = self._records[pki.serial_of(leaf)] = record_of(leaf, self._issuer)
-        return Issued(record, self._chain(leaf)), [record]
+        return Issued(record, self.chain(leaf)), [record]
 
     def _issue_server(self) -> list[Change]:
         """Replace the service's own leaf by one for the same key and hosts; the one before is refused."""
@@ -225,7 +225,7 @@ class Certificates:
         self._server = x509.load_pem_x509_certificate(issued.pem)
         return changes + ([self._revoke(replaced)] if replaced else [])
 
-    def _chain(self, leaf: x509.Certificate) -> bytes:
+    def chain(self, leaf: x509.Certificate) -> bytes:
         """Return a leaf's file; the cross-signed authority in it is for who trusts only the old one."""
         return pki.pem(leaf, *([self._cross] if self._cross and leaf.issuer == self._cross.subject else []))
 

@@ -63,11 +63,34 @@ def write_defaults(path: Path, overrides: Mapping[str, str]) -> None:
 
     The file is 0600 and durable. BadConfiguration for a value that could not be read back.
     """
+    _check(overrides)
+    text = "\n".join(_entry(item, overrides.get(item.name, item.default)) for item in PROPERTIES.values())
+    _write(path, text)
+
+
+def amend(path: Path, overrides: Mapping[str, str]) -> None:
+    """Set properties in a file, and leave everything else in it as it is: other properties, comments, order.
+
+    BadConfiguration for what could not be read back.
+    """
+    _check(overrides)
+    with path.open("rb") as file:
+        found = javaproperties.PropertiesFile.load(file)
+    for name, value in overrides.items():
+        found[name] = value
+    _write(path, found.dumps())
+    Settings.load(path, {})
+
+
+def _check(overrides: Mapping[str, str]) -> None:
     for name, value in overrides.items():
         if name not in PROPERTIES:
             raise _bad(name, "", f"there is no property {name}")
         _read(name, value, "", "option")
-    text = "\n".join(_entry(item, overrides.get(item.name, item.default)) for item in PROPERTIES.values())
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file, 0600 and durable; all or nothing."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "w", encoding="iso-8859-1") as file:

@@ -14,6 +14,8 @@ from qekm.model import Certificate, Role
 from qekm.pki import Issuer, RandomBytes
 from qekm.subject import Subject
 
+FIRST = (Role.SERVER, Role.GATEWAY, Role.ADMINISTRATOR)  # whose certificates a home begins with
+
 
 @dataclass(frozen=True, slots=True)
 class Founding:
@@ -33,14 +35,21 @@ def found(
     hosts: names and addresses of server and gateway, besides those of the loopback. signer: the public eAK.
     """
     issuer = pki.make_issuer(estate, now_us, random_bytes)
-    everywhere = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *hosts)))
     files = {"trust.pem": pki.pem(issuer.certificate)}
     records = []
-    for role in (Role.SERVER, Role.GATEWAY, Role.ADMINISTRATOR):
+    for role in FIRST:
+        leaf, key = first_leaf(issuer, estate, role, hosts, now_us, random_bytes)
         name = role.name.lower()
-        key = make_key()
-        subject = Subject(estate, role, name, () if role is Role.ADMINISTRATOR else everywhere)
-        leaf = issuer.issue(subject, key.public_key(), now_us, pki.LEAF_DAYS, random_bytes)
-        files |= {f"{name}.pem": pki.pem(leaf), f"{name}.key": dump_key(key)}
+        files |= {f"{name}.pem": pki.pem(leaf), f"{name}.key": key}
         records.append(record_of(leaf, issuer))
     return Founding(issuer, issuer.issue_signer(signer, now_us, random_bytes), tuple(records), files)
+
+
+def first_leaf(
+    issuer: Issuer, estate: bytes, role: Role, hosts: Sequence[str], now_us: int, random_bytes: RandomBytes
+) -> tuple[x509.Certificate, bytes]:
+    """Return a home's certificate of a role, named after it, and its new private key, PEM; BadArgument."""
+    everywhere = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *hosts)))
+    subject = Subject(estate, role, role.name.lower(), () if role is Role.ADMINISTRATOR else everywhere)
+    key = make_key()
+    return issuer.issue(subject, key.public_key(), now_us, pki.LEAF_DAYS, random_bytes), dump_key(key)

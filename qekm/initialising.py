@@ -53,7 +53,7 @@ def make_home(options: argparse.Namespace) -> int:
         Means(options.key_file, options.password_file, options.password_fd),
         not options.no_key_file,
         _split(options.shares, options.shares_fd),
-        _properties(options.property),
+        properties(options.property),
     )
     progress = Progress("making keys", wanted.keys, sys.stderr)
     made = make(home, wanted, now_us, tell=progress.advance)
@@ -105,7 +105,8 @@ def _split(text: str | None, descriptor: int | None) -> tuple[int, int] | None:
     return int(needed), int(count)
 
 
-def _properties(texts: Sequence[str]) -> dict[str, str]:
+def properties(texts: Sequence[str]) -> dict[str, str]:
+    """Return the settings that options of the form NAME=VALUE name; BadArgument."""
     pairs = [text.partition("=") for text in texts]
     for name, sign, _ in pairs:
         if not sign:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from qekm.estate import Estate
 from qekm.home import Home
 from qekm.keypair import PublicKey, load_key
 from qekm.model import Certificate, Change
+from qekm.offline import commit
 from qekm.pki import RandomBytes
 from qekm.rpc.tls import Files, publish
 from qekm.sealing import Sealer
@@ -52,7 +52,7 @@ def renew(
         )
         issued, changes = owner.renew(key, serial)
         estate = Estate.load(found.vaults, found.settings, ring)
-        asyncio.run(_commit(store, estate, [*changes, _record(issued.record, serial, now_us())]))
+        commit(store, estate, [*changes, _record(issued.record, serial, now_us())])
     finally:
         store.close()
     publish(files, issued.pem, owner.trust_pem)
@@ -77,9 +77,3 @@ def _read(files: Files, name: str) -> tuple[str, PublicKey]:
 def _record(issued: Certificate, serial: str, now_us: int) -> Change:
     who = f"{issued.role.name.lower()}/{issued.name}, serial {issued.serial} after {serial}"
     return occurred(now_us, "certificate.renew", ACTOR, message=who)
-
-
-async def _commit(store: Store, estate: Estate, changes: list[Change]) -> None:
-    """Commit one unit; StoreFailed, Incident."""
-    store.start(estate.audit_key.sign, lambda _error: None)  # a failure is raised by the commit
-    await store.commit(changes)

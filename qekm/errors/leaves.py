@@ -189,6 +189,10 @@ class ReadOnly(StateError):
     hint = "put the present store back, or make this one the present one with: qekm-server adopt"
 
 
+class NotBehind(StateError):
+    """Nothing says that the store is an old copy: there is nothing to adopt."""
+
+
 class NoBackupTarget(StateError):
     """There is nowhere to put a backup."""
 

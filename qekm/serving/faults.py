@@ -62,6 +62,7 @@ INTERNAL = frozenset(
         errors.LastSlot,
         errors.KeystoreLocked,
         errors.ApprovalNeeded,
+        errors.NotBehind,
         errors.NoBackupTarget,
         errors.SameSubject,
         errors.TokenAway,

@@ -168,13 +168,13 @@ class Store(Reader):
             database.integrity_of(connection)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Have the next commit be the first of a higher epoch; before `start`. It is what the store is then.
+        """Have the next commit be the first of a higher epoch; before `start`.
 
-        What other copies of the store have seen counts no more: `behind` is empty from now on.
+        What was seen of the store before counts no more: it is behind nothing, and whole without an anchor.
         """
         assert self._writer is None
         assert epoch > self._ledger.root.epoch
-        self._ledger.root = replace(self._ledger.root, epoch=epoch)
+        self._ledger.root = replace(self._ledger.root, epoch=epoch, anchored=False)
         self.behind = ""
 
     def copy_to(self, path: Path) -> None:
@@ -231,6 +231,17 @@ class Store(Reader):
         if writer is None or writer.stop():
             self._engine.dispose()
             self._lock.close()
+
+    def release(self) -> Lock:
+        """Commit what waits and close the file, but keep the lock, which is returned; StoreFailed.
+
+        Until that is closed nobody opens the store: for whoever puts another one in its place.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None and not writer.stop():
+            raise StoreFailed("a write to the store failed; nothing more is written")
+        self._engine.dispose()
+        return self._lock
 
 
 def _lock(path: Path) -> Lock:

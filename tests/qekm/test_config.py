@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qekm.config import Settings, write_defaults
+from qekm.config import Settings, amend, write_defaults
 from qekm.errors import BadConfiguration
 from qekm.properties import PROPERTIES
 
@@ -42,6 +42,10 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "twoPerson": "on",
         "symmetricKeySet": "default",
         "keystore.protect": "backup",
+        "backup.target": "",
+        "backup.sameDisk": False,
+        "backup.command": "",
+        "backup.commandTimeout": 3600,
         "keystore.destroyDays": 7,
         "keystore.slot": "key-file",
         "keystore.anchor": "anchor",
@@ -160,3 +164,30 @@ def test_a_file_that_could_not_be_read_back_is_not_written(tmp_path: Path, bad: 
     assert refused.value.details["property"] in bad
     assert path.read_text() == "grpc.port=7\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+# Amending.
+
+
+def test_a_property_is_set_and_everything_else_in_the_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    text = "# mine\ngrpc.port : 1\n\nsome.other=x \\\n  y\nsymmetricKeySet=B\u00e4nder\n"
+    path.write_bytes(text.encode("iso-8859-1"))
+    amend(path, {"grpc.port": "0", "backup.target": "/mnt/b: \u00e4"})
+    written = path.read_bytes().decode("iso-8859-1")
+    assert written.startswith("# mine\ngrpc.port")
+    assert "\nsome.other=x \\\n  y\n" in written
+    settings = Settings.load(path, {})
+    assert (settings["grpc.port"], settings["backup.target"]) == (0, "/mnt/b: \u00e4")
+    assert settings["symmetricKeySet"] == "B\u00e4nder"
+    assert settings.unknown == {"some.other": "x y"}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_set_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    path.write_text("grpc.port=1\n")
+    for overrides in ({"grpc.port": "x"}, {"no.such": "1"}):
+        with pytest.raises(BadConfiguration):
+            amend(path, overrides)
+    assert path.read_text() == "grpc.port=1\n"
