@@ -33,6 +33,7 @@ from qekm.listeners import Listeners
 from qekm.model import Change, Outcome, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
+from qekm.rotating import Rotating
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
 from qekm.scrubbing import Scrubber
@@ -45,6 +46,7 @@ from qekm.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
+MOST_BACKUPS = 10_000  # looked at; some are removed as others are made
 GRACE_S = 6.0  # for calls under way when the service is asked to stop; it must have ended after 10 s
 
 
@@ -75,6 +77,15 @@ class Service:
         self.keeper = Keeper(workshop, owners.backups, owners.keystore, store, now_us)
         self._routine = Routine(self.keeper, owners.keystore, now_us)
         self.upkeep.duties.append(self._routine.tick)
+        self.rotating = Rotating(
+            store,
+            owners.keystore,
+            owners.settings,
+            lambda: owners.backups.page(limit=MOST_BACKUPS),
+            lambda: self.keeper.busy,
+            now_us,
+        )
+        self.upkeep.duties.append(self.rotating.tick)
         scrubber = Scrubber(store, self.owners, settings, now_us)
         self.upkeep.duties.append(scrubber.tick)
         anchor = home.path / settings["keystore.anchor"]
@@ -90,6 +101,7 @@ class Service:
             self._refusals,
             self.keeper,
             self._routine.lines,
+            self.rotating,
             self.end,
             self._publish,
             now_us,

@@ -20,6 +20,7 @@ from qekm.config import Settings
 from qekm.errors import BadArgument, UnknownKey
 from qekm.model import Cartridge, Change, KeyState
 from qekm.owners import Owners
+from qekm.rotating import Rotating
 from qekm.v1 import keystore_pb2 as pb
 from qekm.v1.keystore_pb2_grpc import KeystoreServiceServicer
 
@@ -44,18 +45,18 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
         owners: Owners,
         uses: Uses,
         journal: Journal,
-        orders: Orders,
         settings: Settings,
         proofs: Proofs,
         consents: Consents,
+        rotating: Rotating,
         now_us: Callable[[], int],
     ) -> None:
         """Take the owners, the store, and what opens slots for people and asks a second one."""
         self._owners, self._opened = owners, owners.opened
         self._keystore, self._allocator = owners.keystore, owners.allocator
-        self._proofs, self._now_us = proofs, now_us
+        self._proofs, self._rotating, self._now_us = proofs, rotating, now_us
         self._uses, self._backups = uses, owners.backups
-        self._journal, self._orders, self._consents = journal, orders, consents
+        self._journal, self._orders, self._consents = journal, Orders(owners.settings, now_us), consents
         self._slot, self._destroy_days = settings["keystore.slot"], settings["keystore.destroyDays"]
         self._making = asyncio.Lock()  # so that the same request twice at once makes one batch
 

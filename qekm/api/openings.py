@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -9,9 +10,11 @@ from qekm.api.fields import stamp
 from qekm.api.guard import caller
 from qekm.api.journal import Journal
 from qekm.api.proofs import Proofs
-from qekm.errors import Draining
 from qekm.opened import OPEN_S, Opened
+from qekm.rotating import Rotating
 from qekm.v1 import keystore_pb2 as pb
+
+_TELL_S = 0.2  # between two reports
 
 
 class Openings:
@@ -20,6 +23,7 @@ class Openings:
     _opened: Opened
     _proofs: Proofs
     _journal: Journal
+    _rotating: Rotating
     _now_us: Callable[[], int]
 
     async def UnlockKeystore(
@@ -42,6 +46,18 @@ class Openings:
     async def RotateKeystore(
         self, request: pb.RotateKeystoreRequest, context: Any
     ) -> AsyncIterator[pb.RotateKeystoreResponse]:
-        """Being built."""
-        raise Draining("being built")
-        yield pb.RotateKeystoreResponse()
+        """Begin a rotation, unless one is running, and tell how far it is. ReadOnly, and as Proofs.open."""
+        if not self._rotating.running:
+            slot, root = await self._proofs.open("RotateKeystore", request.proof)
+            with root:
+                changes = [] if self._rotating.running else self._rotating.begin(root)
+            what = (
+                f"version {self._rotating.progress.version} of the record key, opened with slot {slot.name}"
+            )
+            await self._journal.commit("RotateKeystore", changes, message=what)
+        while True:
+            running, told = self._rotating.running, self._rotating.progress
+            yield pb.RotateKeystoreResponse(version=told.version, done=told.done, total=told.total)
+            if not running:
+                return
+            await asyncio.sleep(_TELL_S)

@@ -20,7 +20,6 @@ from qekm.api.journal import Journal
 from qekm.api.keystore import KeystoreServicer
 from qekm.api.pairs import OwnPairs
 from qekm.api.proofs import Proofs
-from qekm.api.requests import Orders
 from qekm.api.server import ServerServicer
 from qekm.api.serving import ServingServicer
 from qekm.api.sharing import SharingServicer
@@ -30,6 +29,7 @@ from qekm.backup.keeping import Keeper
 from qekm.config import Settings
 from qekm.owners import Owners
 from qekm.pki import SKEW_US, RandomBytes
+from qekm.rotating import Rotating
 from qekm.store import Store
 from qekm.unlocking import token_key
 from qekm.v1 import (
@@ -90,6 +90,7 @@ class Servicers:
     refusals: Strangers  # of callers; whoever keeps the service up flushes it
     keeper: Keeper
     lines: Callable[[], list[str]]  # what a status says of the backups
+    rotating: Rotating
     stop: Callable[[], None]
     publish: Callable[[], None]  # puts renewed certificates in force
     now_us: Callable[[], int]
@@ -124,8 +125,7 @@ class Servicers:
         """Put what opens slots of the keystore for people on a server."""
         owners, store, settings, now_us = self.owners, self.store, self.settings, self.now_us
         proofs = Proofs(owners.slots, token_key(settings), store, self.refusals, now_us)
-        orders = Orders(owners.settings, now_us)
-        keystore = KeystoreServicer(owners, store, journal, orders, settings, proofs, consents, now_us)
+        keystore = KeystoreServicer(owners, store, journal, settings, proofs, consents, self.rotating, now_us)
         keystore_pb2_grpc.add_KeystoreServiceServicer_to_server(keystore, server)
         slots = SlotsServicer(owners.slots, owners.opened, proofs, journal)
         slots_pb2_grpc.add_SlotsServiceServicer_to_server(slots, server)

@@ -150,14 +150,25 @@ class Index:
         self._shelve(folded, new)
         return new
 
+    def rebox(self, new: Key) -> Key:
+        """Take a key of which only the sealed material is another; it keeps its place in every turn."""
+        folded = fold(new.alias)
+        self._versions[version_of(self._keys[folded].sealed)] -= 1
+        self._keys[folded] = new
+        self._count(new)
+        return new
+
+    def _count(self, key: Key) -> None:
+        version = version_of(key.sealed)
+        self._versions[version] = self._versions.get(version, 0) + 1
+
     def _shelve(self, folded: str, key: Key) -> None:
         state = key.state
         shelf = self._shelves.get(key.group)
         if shelf is None:
             shelf = self._shelves[key.group] = _Shelf()
         shelf.counts[state] += 1
-        version = version_of(key.sealed)
-        self._versions[version] = self._versions.get(version, 0) + 1
+        self._count(key)
         if state is KeyState.READY:
             heapq.heappush(shelf.ready, (key.created_seq, folded))
         elif state is KeyState.ACTIVE:

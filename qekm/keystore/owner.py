@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 
 from qekm.dkp.names import MAX_COUNTER, alias_to_dki, fold, generated_alias, is_alias
 from qekm.errors import BadArgument, KeyExists, KeyInUse, ReadOnly, UnknownKey
-from qekm.keystore.index import Index, Mount, never_given
+from qekm.keystore.index import Mount, never_given
+from qekm.keystore.resealing import Resealing
 from qekm.keystore.states import NEVER_USED, NEXT, after_keeping
 from qekm.model import Key, KeyState
 from qekm.sealing import KeyRing
-from qekm.sealing.keyring import version_of
 from qekm.secret import Secret
 
 KEY_LENGTH = 32  # bytes, AES-256
 _NOBODY: Mount = ("", b"", "")
 
 
-class Keystore(Index):
+class Keystore(Resealing):
     """All keys of the estate; a new one is in `first_state`, READY where one disk is all that protects it."""
 
     def __init__(
@@ -34,12 +34,12 @@ class Keystore(Index):
         first_state: KeyState = KeyState.READY,
     ) -> None:
         """Index the stored keys. tag: the 10 hex digits of this server and epoch in the aliases it makes."""
-        self._ring, self._now_us, self._random_bytes = ring, now_us, random_bytes
+        self._now_us, self._random_bytes = now_us, random_bytes
         self._tag, self._epoch, self._first_state = tag.upper(), epoch, first_state
         # Keys are never removed, so the highest alias there is tells where the counter stands.
         self._counter = 0
         self.read_only = ""
-        super().__init__(keys)
+        super().__init__(keys, ring)
 
     def freeze(self, reason: str) -> None:
         """Give no new keys from now on: the store may be an old copy. Keys are read as before."""
@@ -188,28 +188,6 @@ class Keystore(Index):
         """Destroy a key at once, whatever its state: for a restore that meets its tombstone."""
         tombstone = replace(key, sealed=b"", check_value=b"", destroy_time_us=now_us, former=0)
         return self.put(replace(tombstone, state=KeyState.DESTROYED, version=key.version + 1))
-
-    # The record key.
-
-    def reseal(self, most: int) -> list[Key]:
-        """Seal at most so many keys anew that an older version of the record key sealed; StoreDamaged."""
-        if not self.stale():
-            return []
-        old = (key for key in self if 0 < version_of(key.sealed) < self._ring.version)
-        stale = [key for key, _ in zip(old, range(most), strict=False)]
-        return [
-            self.put(replace(key, sealed=self._ring.reseal_key(key), version=key.version + 1))
-            for key in stale
-        ]
-
-    @property
-    def record_version(self) -> int:
-        """Return the version of the record key under which new keys are sealed."""
-        return self._ring.version
-
-    def stale(self) -> int:
-        """Return how many keys are sealed under an older version of the record key."""
-        return sum(count for version, count in self.versions().items() if 0 < version < self._ring.version)
 
     def enter(self, key: Key) -> None:
         """Take a key that is new to memory; StoreDamaged."""

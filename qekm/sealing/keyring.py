@@ -29,6 +29,7 @@ from qekm.sealing.seals import Seals
 from qekm.secret import Secret
 
 _BOX = Struct(">BH12s")  # format, version of the key, nonce
+VERSION_PLACE = 2, 2  # where the version is: from the second byte (counted from 1), two of them
 _FORMAT = 1
 _ONLY = 1  # version of the vault and backup keys, which are not rotated
 _PURPOSES = (b"VAULT", b"CHECK", b"BACKUP", b"ROW", b"ELEMENT", b"STORE ROOT")  # of keys without versions

@@ -7,14 +7,18 @@ await store.commit(changes) / store.submit(units)   durable when it returns, or 
 store.close()
 """
 
+from qekm.store.anchor import Witness
 from qekm.store.chain import GENESIS, Head, Link, Sign, canonical, head_message, link
-from qekm.store.locked import Locked
+from qekm.store.locked import CURRENT, MOST_VERSIONS, OLDEST, Locked
 from qekm.store.picture import Picture, picture_of
 from qekm.store.snapshot import Snapshot
 from qekm.store.store import Store, Unlock, Witnesses
 
 __all__ = [
+    "CURRENT",
     "GENESIS",
+    "MOST_VERSIONS",
+    "OLDEST",
     "Head",
     "Link",
     "Locked",
@@ -23,6 +27,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "Unlock",
+    "Witness",
     "Witnesses",
     "canonical",
     "head_message",

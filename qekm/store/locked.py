@@ -12,7 +12,7 @@ from qekm.store import tables
 from qekm.store.engine import translated
 
 OLDEST, CURRENT = "record.oldest", "record.current"  # settings: versions of the record key that are in use
-_MOST_VERSIONS = 65_535  # two bytes in each box
+MOST_VERSIONS = 65_535  # two bytes in each box
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,6 @@ def look(engine: Engine) -> Locked:
         oldest, current = int(values.get(OLDEST, 1)), int(values.get(CURRENT, 1))
     except (ValueError, TypeError):
         oldest, current = 0, 0
-    if not 1 <= oldest <= current <= _MOST_VERSIONS:
+    if not 1 <= oldest <= current <= MOST_VERSIONS:
         raise StoreDamaged("the store does not tell the versions of its record key")
     return Locked(estates[0], sealed, tuple(range(oldest, current + 1)))

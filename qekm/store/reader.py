@@ -12,6 +12,7 @@ from sqlalchemy import Engine, func, select
 
 from qekm.errors import StoreDamaged
 from qekm.model import Cartridge, Outcome
+from qekm.sealing.keyring import VERSION_PLACE
 from qekm.store import snapshot, tables
 from qekm.store.chain import Head, Link
 from qekm.store.engine import translated
@@ -40,6 +41,14 @@ class Reader:
         """Read everything that lives in memory while the service runs."""
         with translated(), self._engine.connect() as connection:
             return snapshot.load(connection)
+
+    def record_versions(self) -> set[int]:
+        """Return the versions of the record key under which keys are sealed; reads every key's row."""
+        sealed = tables.keys.c.sealed
+        version = func.substr(sealed, *VERSION_PLACE)
+        query = select(version).where(func.length(sealed) > 0).distinct()
+        with translated(), self._engine.connect() as connection:
+            return {int.from_bytes(found) for found in connection.execute(query).scalars()}
 
     def audit_head(self) -> Head:
         """Return the last link's place and hash."""
