@@ -22,7 +22,10 @@ from qekm.rpc import channel, tls
 from qekm.rpc.identity import Identity
 from tests.fakes.pki import Pki, now_us
 
-NOUNS = ("audit", "certificates", "diagnosis", "drives", "groups", "keystore", "server", "serving", "sharing")
+NOUNS = (
+    *("approvals", "audit", "backups", "certificates", "diagnosis", "drives", "groups", "keystore"),
+    *("server", "serving", "sharing", "slots"),
+)
 Refusal = tuple[Identity | None, str, QekmError, str]
 
 

@@ -19,6 +19,7 @@ from grpc import aio
 from qekm.client import connect, connect_async
 from qekm.errors import (
     BadConfiguration,
+    BadFile,
     Incident,
     NotAllowed,
     NotInitialised,
@@ -32,6 +33,8 @@ from qekm.v1.audit_pb2_grpc import AuditServiceServicer, add_AuditServiceService
 from qekm.v1.keystore_pb2 import GetKeyRequest, GetKeyResponse, Key
 from qekm.v1.keystore_pb2_grpc import KeystoreServiceServicer, add_KeystoreServiceServicer_to_server
 from qekm.v1.server_pb2 import GetVersionRequest, StopServerRequest
+from qekm.v1.sharing_pb2 import ImportKeysRequest, ImportKeysResponse
+from qekm.v1.sharing_pb2_grpc import SharingServiceServicer, add_SharingServiceServicer_to_server
 from tests.fakes.edge import Edge
 from tests.fakes.pki import Pki
 
@@ -62,7 +65,23 @@ class Audit(AuditServiceServicer):
     ListRecords = AuditServiceServicer.ListRecords
 
 
+class Sharing(SharingServiceServicer):
+    """Tells how many parts it was sent, unless one of them is no text that it takes."""
+
+    async def ImportKeys(self, requests: Any, context: Any) -> ImportKeysResponse:
+        count = 0
+        async for request in requests:
+            count += 1
+            if request.source == "refused":
+                raise BadFile("of all things")
+        return ImportKeysResponse(sender=f"{count} parts")
+
+    ExportKeys = GetCertificates = ListPartners = AuditServiceServicer.ListRecords  # type: ignore[assignment]
+    CreatePartner = DeletePartner = AuditServiceServicer.ListRecords  # type: ignore[assignment]
+
+
 def _register(server: aio.Server) -> None:
+    add_SharingServiceServicer_to_server(Sharing(), server)
     add_KeystoreServiceServicer_to_server(Keystore(), server)
     add_AuditServiceServicer_to_server(Audit(), server)
 
@@ -158,6 +177,28 @@ async def test_answers_arrive_one_by_one_and_then_the_error_in_a_loop(edge: Edge
             async for answer in qekm.audit.VerifyTrail(VerifyTrailRequest()):
                 seen.append(answer.checked)
     assert seen == [1, 2]
+
+
+PARTS = [ImportKeysRequest(source=f"part {number}") for number in range(3)]
+REFUSED = [*PARTS, ImportKeysRequest(source="refused"), *PARTS]
+
+
+def test_many_questions_have_one_answer_or_one_error(edge: Edge) -> None:
+    with connect(edge.pki.home.path, edge.target) as qekm:
+        assert qekm.sharing.ImportKeys(iter(PARTS), timeout=20).sender == "3 parts"
+        with pytest.raises(BadFile, match="of all things"):
+            qekm.sharing.ImportKeys(iter(REFUSED), timeout=20)
+    with connect(edge.pki.home.path, edge.target, identity="olga") as qekm, pytest.raises(NotAllowed):
+        qekm.sharing.ImportKeys(iter(PARTS))
+
+
+async def test_many_questions_have_one_answer_or_one_error_in_a_loop(edge: Edge) -> None:
+    async with connect_async(edge.pki.home.path, edge.target) as qekm:
+        call = qekm.sharing.ImportKeys(iter(PARTS), timeout=20)
+        assert (await call).sender == "3 parts"
+        assert await call.code() is grpc.StatusCode.OK
+        with pytest.raises(BadFile, match="of all things"):
+            await qekm.sharing.ImportKeys(iter(REFUSED), timeout=20)
 
 
 def test_another_identity_is_another_role(edge: Edge) -> None:
