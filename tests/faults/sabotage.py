@@ -5,31 +5,62 @@ A test that cannot tell them from the real one proves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
-from qekm.store import integrity, store
+import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
-_examine = integrity.examine
+# isort: split
+from qekm import service
+from qekm.model import KeyState, Setting
+from qekm.rotating import Rotating
+from qekm.store import OLDEST, Snapshot, Store, engine, integrity, store
+from qekm.store.plan import Unit
+from qekm.store.writer import Results
+
+DELAY_S = 0.02
 
 
-def _unverified() -> None:
-    """Believe every row as it lies there, and no witness."""
+class EarlyStore(Store):
+    """Says that units are durable when it only has them; they follow DELAY_S later."""
 
-    def examine(*arguments: Any) -> integrity.Found:
-        return replace(_examine(*arguments), damaged=(), root_holds=True)
+    def submit(self, units: Sequence[Unit]) -> asyncio.Future[Results]:
+        """Answer at once."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(DELAY_S, super().submit, units)
+        future: asyncio.Future[Results] = loop.create_future()
+        future.set_result([None for _ in units])
+        return future
 
-    _put(examine)
+
+class ForgetfulStore(Store):
+    """Does not know at its start which keys were on their way."""
+
+    def load(self) -> Snapshot:
+        """Read the store with every ASSIGNED key READY again."""
+        found = super().load()
+        keys = [
+            replace(key, state=KeyState.READY, mount_id=b"") if key.state is KeyState.ASSIGNED else key
+            for key in found.keys
+        ]
+        return replace(found, keys=keys)
 
 
-def _rootless() -> None:
-    """Verify every row, and not what all of them are together; believe no witness."""
+class HastyRotating(Rotating):
+    """Forgets the old version of the record key as soon as there is a new one."""
 
-    def examine(*arguments: Any) -> integrity.Found:
-        return replace(_examine(*arguments), root_holds=True)
+    async def tick(self) -> None:
+        """Forget, and seal nothing anew."""
+        version = self._keystore.record_version
+        await self._store.commit([Setting(OLDEST, str(version))])
+        self._store.ring.forget(version)
 
-    _put(examine)
+
+def _hasty() -> None:
+    service.Rotating = HastyRotating  # type: ignore[attr-defined]
 
 
 def _put(examine: Any) -> None:
@@ -37,9 +68,43 @@ def _put(examine: Any) -> None:
     store._behind = lambda *_: ""
 
 
-BUILDS: dict[str, Callable[[], None]] = {"": lambda: None, "unverified": _unverified, "rootless": _rootless}
+def _unverified() -> None:
+    """Believe every row as it lies there, and no witness."""
+    real = integrity.examine
+    _put(lambda *arguments: replace(real(*arguments), damaged=(), root_holds=True))
+
+
+def _rootless() -> None:
+    """Verify every row, and not what all of them are together; believe no witness."""
+    real = integrity.examine
+    _put(lambda *arguments: replace(real(*arguments), root_holds=True))
+
+
+def _unsynced() -> None:
+    """Commit without waiting for the disk."""
+    engine.PRAGMAS = MappingProxyType({**engine.PRAGMAS, "synchronous": ("NORMAL", 1)})
+
+
+def _store_is(kind: type[Store]) -> Callable[[], None]:
+    def put() -> None:
+        service.Store = kind  # type: ignore[attr-defined]
+
+    return put
+
+
+BUILDS: Mapping[str, Callable[[], None]] = {
+    "": lambda: None,
+    "unverified": _unverified,
+    "rootless": _rootless,
+    "unsynced": _unsynced,
+    "early": _store_is(EarlyStore),
+    "forgetful": _store_is(ForgetfulStore),
+    "hasty": _hasty,
+}
 
 
 def sabotage(build: str) -> None:
     """Break this process's program in one way."""
+    if build not in BUILDS:
+        raise SystemExit(f"there is no build {build!r}")
     BUILDS[build]()

@@ -1,0 +1,89 @@
+"""kill -9 in the middle of a rotation, again and again, while drives work: every key stays readable."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from qekm.home import Home
+from qekm.sealing import KeyFileSealer
+from qekm.store import CURRENT, OLDEST, Store
+from qekm.unlocking import unlock
+from qekm.v1.keystore_pb2 import GetKeystoreRequest, RotateKeystoreRequest
+from qekm.v1.slots_pb2 import Proof
+from tests.faults.site import Site, at_work, wait_for_exchanges, working
+from tests.faults.verdict import judge
+
+KEYS = 700
+BATCHES = (2, 1, 3, 1)  # at which a process dies, counted from its start
+PATIENCE_S = 60.0
+
+
+def materials(home: Home) -> dict[str, bytes]:
+    """Return every key's material, as a start finds it on the disk of a stopped service."""
+    store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)))
+    try:
+        return {key.alias: store.ring.open_key(key).reveal() for key in store.load().keys}
+    finally:
+        store.close()
+
+
+def rotate(site: Site) -> None:
+    """Begin a rotation; it goes on when this has left."""
+    proof = Proof(key_file=site.estate.home.root_key.read_bytes())
+    with site.estate.client() as client:
+        stream = client.keystore.RotateKeystore(RotateKeystoreRequest(proof=proof))
+        next(iter(stream))
+        stream.cancel()
+
+
+def wait_for_the_end(site: Site) -> None:
+    """Wait until the service has sealed every key anew, and forgotten the old version."""
+    deadline = time.monotonic() + PATIENCE_S
+    with site.estate.client() as client:
+        while client.keystore.GetKeystore(GetKeystoreRequest()).rotating_count:
+            assert time.monotonic() < deadline, "the rotation does not end"
+            time.sleep(0.1)
+    time.sleep(3)  # two looks
+
+
+def test_a_rotation_that_is_killed_at_several_batches_ends_and_loses_no_key(tmp_path: Path) -> None:
+    with working(tmp_path, keys=KEYS) as site:
+        estate = site.estate
+        estate.kill()
+        before = materials(estate.home)
+        begun = False
+        with at_work(site) as workers:
+            for batch in BATCHES:
+                estate.start(QEKM_FAILPOINT=f"rotate.batch=exit@{batch}")
+                if not begun:
+                    wait_for_exchanges(workers)
+                    rotate(site)
+                    begun = True
+                assert estate.server is not None
+                assert estate.server.wait(PATIENCE_S) == -9
+                estate.server = None
+            estate.start()
+            wait_for_the_end(site)
+            wait_for_exchanges(workers)
+        estate.close()
+        verdict = judge(estate.home, site.books)
+        after = materials(estate.home)
+    print(f"{len(BATCHES)} kills in a rotation of {KEYS:,} keys;", verdict)
+    assert [worker.trouble for worker in workers] == [[], []]
+    assert verdict.flaws == []
+    assert {alias: after[alias] for alias in before} == before
+    with Store.looked_at(estate.home.store) as store:
+        settings = store.load().settings
+        assert (settings[OLDEST], settings[CURRENT], store.record_versions()) == ("2", "2", {2})
+
+
+def test_a_service_that_forgets_the_old_version_too_early_is_caught(tmp_path: Path) -> None:
+    with working(tmp_path, keys=64, build="hasty") as site:
+        with at_work(site) as workers:
+            wait_for_exchanges(workers, 2)
+        rotate(site)
+        time.sleep(3)
+        site.estate.close()
+        verdict = judge(site.estate.home, site.books)
+    assert verdict.unreadable
