@@ -103,7 +103,46 @@ def test_keys_and_groups(site: Site) -> None:
     assert {group["name"] for group in site.document("groups", "list")["groups"]} == {"default", "archive"}
 
 
+def test_the_keystore_is_opened_by_its_slots_and_a_forgotten_password_is_set_anew(
+    site: Site, tmp_path: Path
+) -> None:
+    key_file, place = ("--key-file", str(site.home.root_key)), tmp_path / "shares"
+    for name in ("old", "new"):
+        (tmp_path / name).write_text(f"{name} correct horse\n")
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    site.good("keystore", "slots", "add", "password", "--new-password-file", old, *key_file)
+    site.good("keystore", "slots", "add", "shares", "--split", "2/3", "--shares-dir", str(place), *key_file)
+    site.good("keystore", "slots", "add", "key-file", str(tmp_path / "own.key"), "--name", "own", *key_file)
+    names = [slot["name"] for slot in site.document("keystore", "slots", "list")["slots"]]
+    assert names == ["key-file", "own", "password", "shares"]
+    shares = [word for n in (1, 3) for word in ("--shares-file", str(place / f"share-{n}.txt"))]
+    assert site.good("keystore", "passwd", "--new-password-file", new, *shares).startswith("the password of")
+    assert site.run("keystore", "slots", "test", "--password-file", old).returncode == 2
+    assert (
+        site.good("keystore", "slots", "test", "--password-file", new) == "slot password opens the keystore\n"
+    )
+    few = site.run("keystore", "unlock", *shares[:2])
+    assert (few.returncode, "1 more is missing" in few.stderr) == (2, True)
+    site.good("keystore", "lock")
+    assert site.run("keys", "generate", "1").returncode == 6
+    site.good("keys", "generate", "1", "--key-file", str(tmp_path / "own.key"))
+    site.good("keystore", "slots", "remove", "own", "--password-file", new)
+    assert site.run("keystore", "slots", "test", "--key-file", str(tmp_path / "own.key")).returncode == 2
+    told = [record["message"] for record in site.document("audit", "list", "--limit", "0")["records"]]
+    assert "slot own, opened with slot password" in told
+    assert not any("horse" in message for message in told)
+
+
+def test_the_record_key_is_rotated(site: Site) -> None:
+    before = site.document("keystore", "status")
+    told = site.document("keystore", "rotate", "--key-file", str(site.home.root_key))
+    assert told["version"] == before["record_version"] + 1
+    assert told["done"] == told["total"]
+    assert "Still under an older one  0 keys" in site.good("keystore", "status")
+
+
 def test_a_repeated_request_makes_no_second_batch(site: Site) -> None:
+    site.good("keystore", "unlock", "--key-file", str(site.home.root_key))
     words = ("keys", "generate", "3", "--request-id", "0b7d9a52-6a55-4f0c-9d4e-0d6d1e8c4e11")
     first = site.document(*words)
     count = len(site.document("keys", "list")["keys"])
@@ -156,7 +195,8 @@ def test_the_trail_tells_what_was_done_and_is_intact(site: Site) -> None:
     assert site.document("audit", "list", "--since", "2099-01-01") == {"records": []}
     assert all(r["outcome"] == "failure" for r in site.document("audit", "list", "--failed")["records"])
     verdict = site.document("audit", "verify")
-    assert (verdict["intact"], verdict["records"]) == (True, len(records))
+    assert verdict["intact"]
+    assert verdict["records"] >= len(records)  # the service notes what it does by itself, too
 
 
 def test_another_person_s_certificate_works_until_it_is_revoked(site: Site) -> None:
