@@ -35,3 +35,18 @@ class Progress:
         return (
             f"{self._title} [{'#' * full}{'-' * (_WIDTH - full)}] {share:4.0%} {self._done:,}/{self._total:,}"
         )
+
+
+class Steps:
+    """Shows the progress of one step after the other."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._step, self._done = stream, "", 0
+        self._progress: Progress | None = None
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Tell that so much of a step is done."""
+        if step != self._step or self._progress is None:
+            self._step, self._done, self._progress = step, 0, Progress(step, total, self._stream)
+        self._progress.advance(done - self._done)
+        self._done = done

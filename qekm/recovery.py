@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from qekm.errors import BadArgument, BadPassword, QekmError, exit_code
 from qekm.hardening import end_with_parent, harden
@@ -17,7 +17,6 @@ from qekm.initialising import properties
 if TYPE_CHECKING:
     from qekm.backup.proving import OpenRing
     from qekm.config import Settings
-    from qekm.progress import Progress
     from qekm.restoring import Restored, Restorer
     from qekm.sealing import Sealer
 
@@ -111,6 +110,7 @@ def restore_backup(options: argparse.Namespace) -> int:
     harden()
     from qekm.building import finish
     from qekm.clock import now_us
+    from qekm.progress import Steps
     from qekm.restoring import Restorer, Wanted
 
     home = Home.find(options.home)
@@ -191,20 +191,3 @@ def _told(home: Home, restored: Restored) -> list[str]:
     if restored.kept:
         lines.append(f"  kept           what was there before: {home.path}/*.{restored.kept}")
     return [*lines, "  start it with  qekm server start"]
-
-
-class Steps:
-    """Shows the progress of one step after the other."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._step, self._done = stream, "", 0
-        self._progress: Progress | None = None
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """Tell that so much of a step is done."""
-        from qekm.progress import Progress
-
-        if step != self._step or self._progress is None:
-            self._step, self._done, self._progress = step, 0, Progress(step, total, self._stream)
-        self._progress.advance(done - self._done)
-        self._done = done

@@ -32,6 +32,7 @@ NOUNS = {
     "server": ("server", "Start, stop and watch the service and the gateway."),
     "keys": ("keys", "Data keys."),
     "keystore": ("keystore", "What opens the keystore: slots, passwords, rotation."),
+    "backup": ("backup", "Backups: made, proved, drilled, restored."),
     "approvals": ("approvals", "What one person asked for and another decides."),
     "groups": ("groups", "Key groups, from which keys are given out."),
     "drives": ("drives", "Tape drives and the authorities that name them."),

@@ -96,26 +96,33 @@ def _status(context: typer.Context) -> Any:
 @app.command("stop")
 def stop_server(context: typer.Context) -> None:
     """Stop the gateway and the service; answers under way are finished first."""
-    from qekm.v1 import server_pb2 as pb
-    from qekm_cli.processes import GATEWAY, SERVICE, end_of, terminate
-
-    def ask() -> None:
-        with client_of(context) as client:
-            client.server.StopServer(pb.StopServerRequest())
-
     if invocation_of(context).target:
-        ask()
+        _ask_to_stop(context)
         done(context, {"asked": True}, "the service was asked to stop")
         return
+    stopped = stop(context)
+    sentence = f"{' and '.join(stopped)} stopped" if stopped else "nothing was running"
+    done(context, {"stopped": stopped}, sentence)
+
+
+def stop(context: typer.Context) -> list[str]:
+    """Stop what runs of this home, and wait for its end; returns what ran."""
+    from qekm_cli.processes import GATEWAY, SERVICE, end_of, terminate
+
     home = home_of(context)
     stopped = ["gateway"] if terminate(GATEWAY, home) else []
     try:
-        ended = end_of(SERVICE, home, ask)
+        ended = end_of(SERVICE, home, lambda: _ask_to_stop(context))
     except DEAF:
         ended = terminate(SERVICE, home)
-    stopped += ["service"] if ended else []
-    sentence = f"{' and '.join(stopped)} stopped" if stopped else "nothing was running"
-    done(context, {"stopped": stopped}, sentence)
+    return stopped + (["service"] if ended else [])
+
+
+def _ask_to_stop(context: typer.Context) -> None:
+    from qekm.v1 import server_pb2 as pb
+
+    with client_of(context) as client:
+        client.server.StopServer(pb.StopServerRequest())
 
 
 @app.command("status")

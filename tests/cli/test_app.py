@@ -24,6 +24,7 @@ COMMANDS = [
     *(f"keys {verb}" for verb in ("list", "show", "generate", "export", "import")),
     *(f"keys {verb}" for verb in ("deactivate", "compromise", "destroy", "keep")),
     *(f"approvals {verb}" for verb in ("list", "approve", "refuse")),
+    *(f"backup {verb}" for verb in ("create", "list", "verify", "drill", "schedule", "restore")),
     *(f"keystore {verb}" for verb in ("status", "unlock", "lock", "passwd", "rotate")),
     *(f"keystore slots {verb}" for verb in ("list", "remove", "test")),
     *(f"keystore slots add {kind}" for kind in ("password", "key-file", "shares", "pkcs11")),

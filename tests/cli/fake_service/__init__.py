@@ -12,6 +12,7 @@ from typing import Any
 
 from .approvals import FakeApprovals
 from .audit import FakeAudit
+from .backups import FakeBackups
 from .certificates import FakeCertificates
 from .diagnosis import FakeDiagnosis
 from .drives import FakeDrives
@@ -34,6 +35,7 @@ class FakeService:
         self.groups = FakeGroups()
         self.drives = FakeDrives()
         self.audit = FakeAudit()
+        self.backups = FakeBackups()
         self.server = FakeServer()
         self.certificates = FakeCertificates()
         self.slots = FakeSlots()
