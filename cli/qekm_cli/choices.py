@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Choices:
 
     key_file: Path | None  # None: root.key in the home
     no_key_file: bool
-    password: str | None
+    password: str | None = field(repr=False)
     split: Split | None
     shares_dir: Path | None
     properties: Mapping[str, str]

@@ -77,6 +77,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
             read_only=self._keystore.read_only,
             record_version=self._keystore.record_version,
             rotating_count=self._keystore.stale(),
+            drill_time=stamp(self._backups.drill_us),
         )
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: Any) -> pb.ListKeysResponse:

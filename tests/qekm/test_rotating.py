@@ -108,7 +108,7 @@ def materials(path: Path, content: bytes) -> dict[str, bytes]:
     """Return every key's material as a start finds it on the disk."""
     store = Store.open(path, unlock(KeySealer(Secret(content))))
     try:
-        return {key.alias: store.ring.open_key(key).reveal() for key in store.load().keys}
+        return {key.alias: store.ring.open_key(key).reveal() for key in store.load().keys if key.sealed}
     finally:
         store.close()
 
