@@ -1,0 +1,91 @@
+"""What a key manager is at when something happens to it: each act is played again and again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from qekm.dkp.codes import Ask
+from qekm.model import KeyState
+from qekm.v1 import backups_pb2, keystore_pb2
+from qekm_gateway.simulator.errand import Errand
+from tests.faults.scene import Act, Scene
+from tests.faults.told import BACKED, DOOMED, GONE, MADE
+from tests.qekm.api.drives_at_work import play
+from tests.qekm.api.running import collect
+
+_LATER_US = 8 * 86_400 * 1_000_000  # a destruction waits seven days
+# What a home is made with for the acts.
+PROPERTIES = MappingProxyType(
+    {
+        "keystore__protect": "none",
+        "twoPerson": "off",
+        "backup__target": "../backups",
+        "backup__sameDisk": "true",
+        "drive__creationsPerHour": "1000000",
+    }
+)
+PROTECTED = MappingProxyType({**PROPERTIES, "keystore__protect": "backup"})
+
+
+async def allocate(scene: Scene) -> None:
+    """Give two drives a key each, the same again to a retry, and to a reader."""
+    for drive, errand, asking in await scene.mount():
+        again = scene.asking(drive, errand)
+        await play(scene.gateway, again)
+        key = asking.outcome.key
+        assert key is not None
+        assert again.outcome.key == key
+        reading = scene.asking(drive, Errand(Ask.ACQUIRE, errand.volser, os.urandom(16), dki=key.dki))
+        await play(scene.gateway, reading)
+        assert reading.outcome.key is not None
+        assert reading.outcome.key.material == key.material
+    await scene.mount(steps=2)  # these end with the process: the drive has the key, nobody was told
+
+
+async def refill(scene: Scene) -> None:
+    """Use up a pool until it is filled up."""
+    await scene.mount()
+    await scene.run.service.upkeep.tick()
+
+
+async def generate(scene: Scene) -> None:
+    """Make keys for an administrator."""
+    before = {key.alias for key in scene.run.service.owners.keystore}
+    await collect(scene.run.client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=20)))
+    scene.notes.put(MADE, *sorted({key.alias for key in scene.run.service.owners.keystore} - before))
+
+
+async def backup(scene: Scene) -> None:
+    """Make keys, have them backed up, and give two of them out."""
+    keys = scene.run.client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=4))
+    made = (await collect(keys))[-1]
+    scene.notes.put(MADE, made.first_alias, made.last_alias)
+    answers = await collect(scene.run.client.backups.CreateBackup(backups_pb2.CreateBackupRequest()))
+    scene.notes.put(BACKED, answers[-1].backup.name)
+    await scene.mount()
+
+
+async def destroy(scene: Scene) -> None:
+    """Have the keys of two cartridges destroyed, and their time come."""
+    mounted = [asking.outcome.key for _, _, asking in await scene.mount()]
+    aliases = [key.alias for key in mounted if key is not None]
+    scene.notes.put(DOOMED, *aliases)
+    await scene.run.client.keystore.DestroyKeys(keystore_pb2.DestroyKeysRequest(aliases=aliases))
+    scene.run.clock.ahead_us += _LATER_US
+    await scene.run.service.upkeep.tick()
+    keystore = scene.run.service.owners.keystore
+    assert all(keystore.by_alias(alias).state is KeyState.DESTROYED for alias in aliases)
+    scene.notes.put(GONE, *aliases)
+
+
+ACTS: Mapping[str, tuple[Act, Mapping[str, str]]] = MappingProxyType(
+    {
+        "allocate": (allocate, PROPERTIES),
+        "refill": (refill, PROPERTIES),
+        "generate": (generate, PROPERTIES),
+        "backup": (backup, PROTECTED),
+        "destroy": (destroy, PROPERTIES),
+    }
+)

@@ -1,0 +1,121 @@
+"""The judge of a home that something happened to: what was told, against what is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from qekm.checking import check
+from qekm.config import Settings
+from qekm.errors import QekmError
+from qekm.home import Home
+from qekm.model import Backup, BackupState, KeyState
+from qekm.sealing import KeyFileSealer
+from qekm.sealing.keyring import version_of
+from qekm.store import Snapshot, Store
+from qekm.unlocking import unlock
+from tests.faults.told import BACKED, DOOMED, GIVEN, GONE, MADE, ROTATED, Note, named
+
+_UNUSED = frozenset({KeyState.GENERATED, KeyState.READY})
+
+
+def flaws(home: Home, notes: Sequence[Note]) -> list[str]:
+    """Return what is wrong with a home that nobody serves; it is opened as its next start would open it."""
+    sealer, settings = KeyFileSealer(home.root_key), Settings.load(home.config)
+    try:
+        store = Store.open(home.store, unlock(sealer), anchor=home.anchor)
+    except QekmError as error:
+        return [f"the store does not open: {error.message}"]
+    try:
+        behind = [f"it is taken for an old copy: {store.behind}"] if store.behind else []
+        found = store.load()
+        digests = {}
+        for key in found.keys:
+            if key.sealed:
+                with store.ring.open_key(key) as secret:
+                    digests[key.alias] = sha256(secret.reveal()).hexdigest()
+    except QekmError as error:
+        return [f"the store cannot be read: {error.message}"]
+    finally:
+        store.close()
+    checked = check(home, settings, sealer, lambda _rows: None)
+    return [
+        *behind,
+        *checked.flaws,
+        *_given(notes, found, digests),
+        *_made(notes, found),
+        *_gone(notes, found),
+        *_unprotected(settings, found),
+        *_backups(notes, found),
+    ]
+
+
+def _given(notes: Sequence[Note], found: Snapshot, digests: dict[str, str]) -> Iterator[str]:
+    """Yield what is wrong with the keys that drives have."""
+    keys, doomed = {key.alias: key for key in found.keys}, named(notes, DOOMED)
+    given = {(note.words[0], note.words[1], note.words[3]) for note in notes if note.kind == GIVEN}
+    for alias, digest, volser in sorted(given):
+        key = keys.get(alias)
+        if key is None:
+            yield f"key {alias} is lost"
+        elif digests.get(alias) != digest and not (key.state is KeyState.DESTROYED and alias in doomed):
+            yield f"key {alias} is another, or gone"
+        elif key.state in _UNUSED:
+            yield f"key {alias} is {key.state.name}, and a drive has it"
+        elif key.volser != volser:
+            yield f"key {alias} was given to {volser} and is {key.volser or 'nobody'}'s"
+    cartridges = Counter(alias for alias, _ in {(alias, volser) for alias, _, volser in given})
+    yield from (
+        f"key {alias} was given to {count} cartridges" for alias, count in cartridges.items() if count > 1
+    )
+    mounts = Counter(volser for volser, _ in {(volser, alias) for alias, _, volser in given})
+    yield from (f"{volser} was given {count} keys" for volser, count in mounts.items() if count > 1)
+
+
+def _made(notes: Sequence[Note], found: Snapshot) -> Iterator[str]:
+    missing = named(notes, MADE) - {key.alias for key in found.keys}
+    yield from (f"key {alias} was made and is not there" for alias in sorted(missing))
+
+
+def _gone(notes: Sequence[Note], found: Snapshot) -> Iterator[str]:
+    """Yield keys that were destroyed and are there, or the other way round."""
+    gone, doomed = named(notes, GONE), named(notes, DOOMED)
+    for key in found.keys:
+        if key.alias in gone and (key.state is not KeyState.DESTROYED or key.sealed or key.check_value):
+            yield f"key {key.alias} was destroyed, and is {key.state.name}"
+        if key.state is KeyState.DESTROYED and key.alias not in doomed:
+            yield f"key {key.alias} was destroyed, and nobody asked for that"
+
+
+def _unprotected(settings: Settings, found: Snapshot) -> Iterator[str]:
+    """Yield keys that may be used, or are, and are in one place only."""
+    if settings["keystore.protect"] == "none":
+        return
+    kept = [row for row in found.backups if row.state is BackupState.VERIFIED and _is_whole(row)]
+    safe = max((row.created_seq for row in kept), default=0)
+    for key in found.keys:
+        if key.created_seq > safe and key.state not in (KeyState.GENERATED, KeyState.QUARANTINED):
+            yield f"key {key.alias} is {key.state.name}, and in no verified backup"
+
+
+def _backups(notes: Sequence[Note], found: Snapshot) -> Iterator[str]:
+    rows = {row.name: row for row in found.backups}
+    for note in notes:
+        if note.kind == BACKED:
+            row = rows.get(note.words[0])
+            if row is None or row.state not in (BackupState.VERIFIED, BackupState.REMOVED):
+                yield f"backup {note.words[0]} was verified, and is not known"
+            elif row.state is BackupState.VERIFIED and not _is_whole(row):
+                yield f"backup {row.name} was verified, and its file is another"
+        elif note.kind == ROTATED:
+            old = [
+                key.alias for key in found.keys if key.sealed and version_of(key.sealed) < int(note.words[0])
+            ]
+            yield from (f"key {alias} is under an older record key" for alias in old)
+
+
+def _is_whole(row: Backup) -> bool:
+    path = Path(row.target) / row.name
+    return path.is_file() and sha256(path.read_bytes()).digest() == row.sha256
