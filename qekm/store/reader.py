@@ -98,11 +98,14 @@ class Reader:
             raise StoreDamaged("table audit holds a row that cannot be", table="audit") from error
 
     def iterate_audit(self) -> Iterator[Link]:
-        """Yield every link in order, those too that are written meanwhile."""
+        """Yield every link in order, those too that are written meanwhile; StoreDamaged if one steps back."""
         last = 0
         while page := self.audit_page(last, _CHUNK):
-            yield from page
-            last = page[-1].sequence
+            for found in page:
+                if found.sequence <= last:  # a damaged page; asked on from here, it would be read for ever
+                    raise StoreDamaged(f"audit record {found.sequence:,} follows {last:,}")
+                last = found.sequence
+                yield found
 
     def cartridges_page(
         self, after_id: int, limit: int, *, volser: str = "", alias: str = ""
