@@ -7,14 +7,15 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qekm.errors import KeyInUse
+from qekm.errors import KeyInUse, StoreDamaged
 from qekm.model import KeyState
-from qekm.rotating import BATCH
+from qekm.rotating import BATCH, Rotating
 from qekm.store import CURRENT, OLDEST
-from tests.qekm.test_rotating import NOW_US, Site, make, materials, opened
+from tests.qekm.test_rotating import NOW_US, Hasty, Site, make, materials, opened
 
 ACTS = ("rotate", "batch", "tick", "make", "give", "destroy", "stop")
 KEYS = 150
@@ -43,12 +44,12 @@ async def act(name: str, site: Site, known: dict[str, bytes]) -> None:
             del known[key.alias]
 
 
-async def play(path: Path, acts: list[str]) -> None:
+async def play(path: Path, acts: list[str], kind: type[Rotating] = Rotating) -> None:
     """Do things one after the other; at each `stop` the disk is looked at, and opened anew."""
     content, root = make(path, KEYS)
     known = materials(path, content)
     for run in " ".join(acts).split("stop"):
-        async with opened(path, content, root) as site:
+        async with opened(path, content, root, kind) as site:
             for name in run.split():
                 await act(name, site, known)
         assert materials(path, content) == known
@@ -64,3 +65,8 @@ async def play(path: Path, acts: list[str]) -> None:
 def test_no_order_of_acts_and_stops_loses_a_key(acts: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(play(Path(directory) / "store" / "qekm.db", acts))
+
+
+async def test_the_same_judge_sees_a_build_that_forgets_too_early(tmp_path: Path) -> None:
+    with pytest.raises(StoreDamaged):
+        await play(tmp_path / "store" / "qekm.db", ["make", "rotate", "tick", "stop"], Hasty)
