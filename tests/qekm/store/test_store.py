@@ -373,3 +373,12 @@ def test_what_the_file_system_refuses_is_a_failure_of_the_store(path: Path, tmp_
     with pytest.raises(StoreFailed):
         Store.open(path, unlock)
     assert (tmp_path / "file").read_bytes() == b"", "a link is not followed"
+
+
+def test_a_trail_that_steps_back_is_damage_and_not_endless(tmp_path: Path) -> None:
+    path = create(tmp_path, make_record("one"), make_record("two"))
+    with Store.looked_at(path) as reader:
+        page = reader.audit_page(0, 10)
+        reader.audit_page = lambda after, limit: page  # type: ignore[method-assign]  # as a damaged page answers
+        with pytest.raises(StoreDamaged, match="audit record 1 follows 2"):
+            list(reader.iterate_audit())
