@@ -76,18 +76,29 @@ def _told(home: Home, wanted: Wanted, made: Made) -> list[str]:
         f"                 without {'it' if len(openers) == 1 else 'all of them'} every key is lost",
         f"  certificates   server, gateway, administrator in {home.pki}",
         f"  server anchor  {made.anchor.hex()} (give it to your drives)",
+        *_waiting(wanted.properties),
         "  start it with  qekm server start",
         *_degraded(wanted.properties),
     ]
 
 
+def _waiting(properties: Mapping[str, str]) -> list[str]:
+    """Return where the first backup goes, if keys wait for it."""
+    if properties.get("keystore.protect", "").lower() == "none":
+        return []
+    return [f"  new keys       are given out once they are in a backup in {properties['backup.target']}"]
+
+
 def _degraded(properties: Mapping[str, str]) -> list[str]:
     """Return what every status will say of these settings."""
+    from qekm.backup.condition import SAME_DISK
     from qekm.estate import ONE_PERSON, UNPROTECTED
 
     lines = []
     if properties.get("keystore.protect", "").lower() == "none":
         lines.append(f"DEGRADED {UNPROTECTED}")
+    elif properties.get("backup.sameDisk", "").lower() == "true":
+        lines.append(f"DEGRADED {SAME_DISK}")
     if properties.get("twoPerson", "").lower() == "off":
         lines.append(f"DEGRADED {ONE_PERSON}")
     return lines

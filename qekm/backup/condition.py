@@ -10,6 +10,7 @@ from qekm.estate import UNPROTECTED
 from qekm.model import BackupState
 
 DRILL_DAYS = 90
+SAME_DISK = "backups are on the store's own file system: backup.sameDisk=true"
 _DAY_US = 86_400 * 1_000_000
 
 
@@ -35,7 +36,7 @@ class Condition:
             return
         yield from self._keys(backups)
         if not self.elsewhere and self.same_disk:
-            yield "backups are on the store's own file system: backup.sameDisk=true"
+            yield SAME_DISK
         elif not self.elsewhere:
             yield "backups are on the store's own file system and do not count (backup.target)"
         last = backups.last()

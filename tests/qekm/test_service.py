@@ -302,3 +302,15 @@ def test_init_hands_recovery_shares_out_through_a_descriptor_only(tmp_path: Path
     assert not set(mnemonics[0].split()[4:]) & set((done.stdout + done.stderr).split())
     store = Store.open(tmp_path / "home" / "store" / "qekm.db", unlock(SharesSealer(mnemonics[1:])))
     store.close()
+
+
+def test_init_tells_what_new_keys_wait_for(tmp_path: Path) -> None:
+    (tmp_path / "backups").mkdir()
+    target = ("--property", f"backup.target={tmp_path / 'backups'}")
+    words = ("init", "--home", tmp_path / "home", "--keys", "1", *target)
+    refused = run_server(*words)
+    assert (refused.returncode, "--same-disk" in refused.stderr) == (6, True)
+    done = run_server(*words, "--property", "backup.sameDisk=true")
+    assert done.returncode == 0, done.stderr
+    assert f"once they are in a backup in {tmp_path / 'backups'}\n" in done.stdout
+    assert "DEGRADED backups are on the store's own file system" in done.stdout
