@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from qekm.model import KeyState
 from qekm.v1 import backups_pb2, keystore_pb2
 from qekm_gateway.simulator.errand import Errand
 from tests.faults.scene import Act, Scene
-from tests.faults.told import BACKED, DOOMED, GONE, MADE
+from tests.faults.told import BACKED, DOOMED, GONE, MADE, ROTATED
 from tests.qekm.api.drives_at_work import play
 from tests.qekm.api.running import collect
 
@@ -80,12 +81,31 @@ async def destroy(scene: Scene) -> None:
     scene.notes.put(GONE, *aliases)
 
 
+async def rotate(scene: Scene) -> None:
+    """Have every key sealed anew, while drives work."""
+    stream = scene.run.client.keystore.RotateKeystore(keystore_pb2.RotateKeystoreRequest(proof=scene.proof))
+    answers = asyncio.ensure_future(collect(stream))
+    while not answers.done():
+        await scene.mount()
+        await scene.run.service.upkeep.tick()
+    scene.notes.put(ROTATED, str(answers.result()[-1].version))
+
+
+async def prepare(scene: Scene) -> None:
+    """Leave a home with two backups and an older copy of its store beside it, and keys given out since."""
+    await backup(scene)
+    await backup(scene)
+    await asyncio.to_thread(scene.run.store.copy_to, scene.run.home.path.with_name("earlier.db"))
+    await scene.mount()
+
+
 ACTS: Mapping[str, tuple[Act, Mapping[str, str]]] = MappingProxyType(
     {
         "allocate": (allocate, PROPERTIES),
         "refill": (refill, PROPERTIES),
         "generate": (generate, PROPERTIES),
         "backup": (backup, PROTECTED),
+        "rotate": (rotate, PROPERTIES),
         "destroy": (destroy, PROPERTIES),
     }
 )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import scene
+from tests.faults.acts import PROTECTED, prepare
 from tests.faults.powercut.rig import UnavailableError, VolatileDisk
 from tests.faults.report import (  # noqa: F401  hooks and a fixture
     pytest_addoption,
@@ -20,6 +22,7 @@ from tests.faults.report import (  # noqa: F401  hooks and a fixture
     pytest_terminal_summary,
     report,
 )
+from tests.system.processes import Estate
 
 
 @pytest.fixture
@@ -32,6 +35,18 @@ def make_disk(tmp_path: Path) -> Callable[[], VolatileDisk]:
     except UnavailableError as error:
         pytest.skip(f"no volatile disk here: {error}")
     return lambda: VolatileDisk(tmp_path / f"disk{next(numbers)}")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a key manager in `home`, its backups, and its store of an earlier time."""
+    folder = tmp_path_factory.mktemp("template")
+    (folder / "backups").mkdir()
+    Estate.make(folder / "home", keys=16, **PROTECTED)
+    process = scene.start(scene.perform, prepare, folder / "home", folder / "notes", 0, 1)
+    process.join(120)
+    assert process.exitcode == 0, (folder / "notes.out").read_text()
+    return folder
 
 
 @pytest.fixture(scope="session")

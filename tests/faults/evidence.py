@@ -21,8 +21,12 @@ from tests.faults.told import BACKED, DOOMED, GIVEN, GONE, MADE, ROTATED, Note, 
 _UNUSED = frozenset({KeyState.GENERATED, KeyState.READY})
 
 
-def flaws(home: Home, notes: Sequence[Note]) -> list[str]:
-    """Return what is wrong with a home that nobody serves; it is opened as its next start would open it."""
+def flaws(home: Home, notes: Sequence[Note], epoch: int = 1) -> list[str]:
+    """Return what is wrong with a home that nobody serves; it is opened as its next start would open it.
+
+    epoch: higher than 1, a backup or an old copy took the place of the store: it knows less of what was told,
+    and so gives nothing of it out again.
+    """
     sealer, settings = KeyFileSealer(home.root_key), Settings.load(home.config)
     try:
         store = Store.open(home.store, unlock(sealer), anchor=home.anchor)
@@ -44,15 +48,15 @@ def flaws(home: Home, notes: Sequence[Note]) -> list[str]:
     return [
         *behind,
         *checked.flaws,
-        *_given(notes, found, digests),
+        *_given(notes, found, digests, epoch),
         *_made(notes, found),
         *_gone(notes, found),
         *_unprotected(settings, found),
-        *_backups(notes, found),
+        *_backups(notes, found, epoch),
     ]
 
 
-def _given(notes: Sequence[Note], found: Snapshot, digests: dict[str, str]) -> Iterator[str]:
+def _given(notes: Sequence[Note], found: Snapshot, digests: dict[str, str], epoch: int) -> Iterator[str]:
     """Yield what is wrong with the keys that drives have."""
     keys, doomed = {key.alias: key for key in found.keys}, named(notes, DOOMED)
     given = {(note.words[0], note.words[1], note.words[3]) for note in notes if note.kind == GIVEN}
@@ -64,7 +68,7 @@ def _given(notes: Sequence[Note], found: Snapshot, digests: dict[str, str]) -> I
             yield f"key {alias} is another, or gone"
         elif key.state in _UNUSED:
             yield f"key {alias} is {key.state.name}, and a drive has it"
-        elif key.volser != volser:
+        elif key.volser != volser and epoch == 1:
             yield f"key {alias} was given to {volser} and is {key.volser or 'nobody'}'s"
     cartridges = Counter(alias for alias, _ in {(alias, volser) for alias, _, volser in given})
     yield from (
@@ -90,7 +94,7 @@ def _gone(notes: Sequence[Note], found: Snapshot) -> Iterator[str]:
 
 
 def _unprotected(settings: Settings, found: Snapshot) -> Iterator[str]:
-    """Yield keys that may be used, or are, and are in one place only."""
+    """Yield keys that may be given out, or were, and are in one place only."""
     if settings["keystore.protect"] == "none":
         return
     kept = [row for row in found.backups if row.state is BackupState.VERIFIED and _is_whole(row)]
@@ -100,10 +104,10 @@ def _unprotected(settings: Settings, found: Snapshot) -> Iterator[str]:
             yield f"key {key.alias} is {key.state.name}, and in no verified backup"
 
 
-def _backups(notes: Sequence[Note], found: Snapshot) -> Iterator[str]:
+def _backups(notes: Sequence[Note], found: Snapshot, epoch: int) -> Iterator[str]:
     rows = {row.name: row for row in found.backups}
     for note in notes:
-        if note.kind == BACKED:
+        if note.kind == BACKED and epoch == 1:
             row = rows.get(note.words[0])
             if row is None or row.state not in (BackupState.VERIFIED, BackupState.REMOVED):
                 yield f"backup {note.words[0]} was verified, and is not known"

@@ -61,22 +61,22 @@ def kill_scenes(name: str, folder: Path, kills: int, dice: random.Random, build:
         yield from flaws(home, read_notes(notes))
 
 
-def kill_works(name: str, folder: Path, kills: int, dice: random.Random, build: str = "") -> Iterator[str]:
+def kill_works(name: str, folder: Path, kills: int, dice: random.Random, template: Path) -> Iterator[str]:
     """Kill an act without a service, each time with a new beginning; yield what is wrong after each."""
     work, longest_s = WORKS[name], 0.0
     for number in range(kills + 1):
         place, notes = folder / str(number) / "place", folder / str(number) / "notes"
         place.parent.mkdir(parents=True)
-        work.begin(place)
+        work.begin(place, template)
         begun = time.monotonic()
-        process = scene.start(offline.perform, work, place, notes, build)
+        process = scene.start(offline.perform, work, place, notes)
         if number == 0:  # how long does it take?
             process.join(PATIENCE_S)
             longest_s = time.monotonic() - begun
             assert any(note.kind == DONE for note in read_notes(notes)), notes.with_suffix(".out").read_text()
         else:
             kill(process, notes, 0, dice.uniform(0, longest_s))
-        yield from work.flaws(place, read_notes(notes))
+        yield from offline.judge(work, place, notes)
 
 
 def chains(name: str) -> list[int]:
@@ -86,11 +86,17 @@ def chains(name: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_kill_in_the_middle_of_anything_loses_nothing(tmp_path: Path, report: Report) -> None:
+def test_a_kill_in_the_middle_of_anything_loses_nothing(
+    tmp_path: Path, template: Path, report: Report
+) -> None:
     begun = time.monotonic()
     with ProcessPoolExecutor(os.cpu_count(), scene.CONTEXT) as pool:
         parts = [
-            (name, kills, pool.submit(_killed, name, tmp_path / f"{name}{place}", kills, SEED + place))
+            (
+                name,
+                kills,
+                pool.submit(_killed, name, tmp_path / f"{name}{place}", kills, SEED + place, template),
+            )
             for name in SHARES
             for place, kills in enumerate(chains(name))
         ]
@@ -104,8 +110,11 @@ def test_a_kill_in_the_middle_of_anything_loses_nothing(tmp_path: Path, report: 
     assert not any(found.values()), found
 
 
-def _killed(name: str, folder: Path, kills: int, seed: int) -> list[str]:
-    return [*(kill_scenes if name in ACTS else kill_works)(name, folder, kills, random.Random(seed))]
+def _killed(name: str, folder: Path, kills: int, seed: int, template: Path) -> list[str]:
+    dice = random.Random(seed)
+    if name in ACTS:
+        return [*kill_scenes(name, folder, kills, dice)]
+    return [*kill_works(name, folder, kills, dice, template)]
 
 
 @pytest.mark.parametrize("build", ["early", "forgetful"])
