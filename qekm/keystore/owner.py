@@ -169,7 +169,18 @@ class Keystore(Resealing):
         for key in keys:
             if key.state is not KeyState.DESTROY_PENDING:
                 raise KeyInUse(f"key {key.alias} is not about to be destroyed", alias=key.alias)
-        return [self._change(key, after_keeping(KeyState(key.former))) for key in keys]
+        return [
+            self.put(
+                replace(
+                    key,
+                    state=after_keeping(KeyState(key.former)),
+                    version=key.version + 1,
+                    destroy_time_us=0,
+                    former=0,
+                )
+            )
+            for key in keys
+        ]
 
     def due(self, now_us: int) -> list[Key]:
         """Return the keys whose time has come.

@@ -23,10 +23,8 @@ NEXT: Mapping[KeyState, frozenset[KeyState]] = MappingProxyType(
         _S.QUARANTINED: _ENDS,
         _S.PROCESS_ONLY: frozenset({_S.COMPROMISED, _S.DESTROY_PENDING}),
         _S.COMPROMISED: frozenset({_S.DESTROY_PENDING}),
-        # Called off, a key is what it was before, but one that was never given is given to nobody.
-        _S.DESTROY_PENDING: frozenset(
-            {_S.ACTIVE, _S.SUSPECT, _S.QUARANTINED, _S.PROCESS_ONLY, _S.COMPROMISED, _S.DESTROYED}
-        ),
+        # Or what after_keeping says, but only by calling the destruction off: nothing does so by the way.
+        _S.DESTROY_PENDING: frozenset({_S.DESTROYED}),
         _S.DESTROYED: frozenset(),
     }
 )
@@ -40,5 +38,8 @@ OF_A_MOUNT = frozenset({_S.ASSIGNED, _S.ACTIVE, _S.SUSPECT})
 
 
 def after_keeping(former: KeyState) -> KeyState:
-    """Return the state of a key whose destruction was called off."""
+    """Return the state of a key whose destruction was called off: its former one, unless it was never given.
+
+    Such a key is given to nobody from then on.
+    """
     return KeyState.QUARANTINED if former in NEVER_USED else former

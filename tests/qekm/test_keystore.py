@@ -229,3 +229,20 @@ def test_pages_are_in_alias_order_and_go_on_where_they_stopped() -> None:
     assert store.page(state=KeyState.ACTIVE) == []
     store.generate(1, "default")
     assert len(store.page()) == 6
+
+
+def test_nothing_but_keeping_calls_a_destruction_off() -> None:
+    store = keystore()
+    (key,) = store.generate(1, "default")
+    store.mark(store.assign(key, 9, MOUNT), KeyState.ACTIVE)
+    store.condemn([key.alias], 100)
+    for state in KeyState:
+        if state is not KeyState.DESTROYED:
+            with pytest.raises(KeyInUse):
+                store.retire([key.alias], state)
+    assert store.by_alias(key.alias).destroy_time_us == 100
+    (kept,) = store.keep([key.alias])
+    assert (kept.state, kept.destroy_time_us, kept.former) == (KeyState.ACTIVE, 0, 0)
+    assert store.by_mount(MOUNT) is kept, "it is what it was before"
+    with pytest.raises(KeyInUse):
+        store.keep([key.alias])
