@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qekm.restoring import Restored, Restorer
     from qekm.sealing import Sealer
 
-_NICE = 19  # drives come first
+_NICE = 10  # a tenth of a core that drives want, too
 
 
 def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
