@@ -49,8 +49,9 @@ class Exports:
         await self._journal.commit("ExportKeys", consent.changes, message=what, outcome=Outcome.INTENT)
         if wanted.partner is None:
             async for opened in self._opening(keys, actor, None):
-                yield pb.ExportKeysResponse(keys=map(_to_proto, opened))
+                answer = pb.ExportKeysResponse(keys=map(_to_proto, opened))
                 _wipe(opened)
+                yield answer
         else:
             shared: list[SharedKey] = []
             try:

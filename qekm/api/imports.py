@@ -47,40 +47,64 @@ class Imports:
             raise BadArgument("nothing was sent", field="keys")
         group, source = first.group or GROUP, one_line(first.source, "source") or "no file named"
         self._importing.check(group)
-        data, fates, sender = bytearray(), list[Fate](), ""
+        data, report = bytearray(), _Report()
         async for part in _all(first, request_iterator):
-            if (part.data and fates) or (part.keys and (data or part.data)):
+            if (part.data and report.count) or (part.keys and (data or part.data)):
                 raise BadArgument("a file and keys in clear do not come in one call", field="keys")
             data += part.data
             if len(data) > MAX_FILE:
                 raise BadFile(f"the file has over {MAX_FILE:,} bytes, more than any of ours")
-            if len(fates) + len(part.keys) > MAX_KEYS:
+            if report.count + len(part.keys) > MAX_KEYS:
                 raise TooMany(f"an import has at most {MAX_KEYS:,} keys", limit=str(MAX_KEYS))
-            fates += await self._take(list(map(_offer, part.keys)), group, actor, source)
+            await self._take(list(map(_offer, part.keys)), group, actor, source, report)
         if data:
             pairs = await self._pairs.get("ImportKeys")
             offers, partner = await asyncio.to_thread(self._importing.unseal, bytes(data), pairs)
-            sender, source = partner.name, f"{source}, signed by partner {partner.name}"
-            fates += await self._take(offers, group, actor, source)
-        if fates:
-            counts = Counter(fate.outcome.name for fate in fates)
-            told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-            await self._journal.commit("ImportKeys", (), message=f"{source}, to group {group}: {told}")
-        return pb.ImportKeysResponse(keys=_reported(fates), sender=sender)
+            report.response.sender, source = partner.name, f"{source}, signed by partner {partner.name}"
+            await self._take(offers, group, actor, source, report)
+        if report.count:
+            told = f"{source}, to group {group}: {report.told}"
+            await self._journal.commit("ImportKeys", (), message=told)
+        return report.response
 
-    async def _take(self, offers: Sequence[Offer], group: str, actor: str, source: str) -> list[Fate]:
+    async def _take(
+        self, offers: Sequence[Offer], group: str, actor: str, source: str, report: _Report
+    ) -> None:
         """Take offers in small commits, between which drives are served."""
-        fates: list[Fate] = []
         for start in range(0, len(offers), BATCH):
             batch = offers[start : start + BATCH]
             failpoint("import.before")
-            changes, told = self._importing.take_in(batch, group, actor, source)
+            changes, fates = self._importing.take_in(batch, group, actor, source)
             for offer in batch:
                 offer.material.wipe()
-            if changes:
-                await self._store.commit(changes)
-            fates += told
-        return fates
+            # Nothing is awaited between the two: keys that are in memory are on their way to the disk.
+            await (self._store.commit(changes) if changes else asyncio.sleep(0))
+            report.add(fates)
+
+
+class _Report:
+    """What became of each key so far, as the message that tells it."""
+
+    def __init__(self) -> None:
+        self.response = pb.ImportKeysResponse()
+        self.count = 0
+        self._outcomes: Counter[str] = Counter()
+        self._left = _MOST_TEXT
+
+    def add(self, fates: Sequence[Fate]) -> None:
+        """Add the fates of some keys."""
+        for fate in fates:
+            self._left -= len(fate.message)
+            outcome = pb.ImportOutcome.ValueType(fate.outcome)
+            message = fate.message if self._left > 0 else ""
+            self.response.keys.add(alias=fate.alias, outcome=outcome, message=message)
+        self._outcomes.update(fate.outcome.name.lower() for fate in fates)
+        self.count += len(fates)
+
+    @property
+    def told(self) -> str:
+        """Return how many keys met which fate."""
+        return ", ".join(f"{count} {outcome}" for outcome, count in sorted(self._outcomes.items()))
 
 
 async def _all(
@@ -93,13 +117,3 @@ async def _all(
 
 def _offer(key: pb.ClearKey) -> Offer:
     return Offer(key.alias, Secret(key.material), key.dki)
-
-
-def _reported(fates: Sequence[Fate]) -> list[pb.ImportedKey]:
-    told, left = [], _MOST_TEXT
-    for fate in fates:
-        left -= len(fate.message)
-        message = fate.message if left > 0 else ""
-        outcome = pb.ImportOutcome.ValueType(fate.outcome)
-        told.append(pb.ImportedKey(alias=fate.alias, outcome=outcome, message=message))
-    return told

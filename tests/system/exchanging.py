@@ -105,11 +105,12 @@ class Place:
 
 
 @contextmanager
-def place(folder: Path, name: str, failpoint: str = "") -> Iterator[Place]:
-    """Make a site of 8 keys and start it."""
+def place(folder: Path, name: str, failpoint: str = "", build: str = "") -> Iterator[Place]:
+    """Make a site of 8 keys and start it; build: one of tests/faults/sabotage.py, empty for the real one."""
     home = folder / name
     home.mkdir()
     with made(home / "home", keys=8) as estate:
+        estate.program = ("tests.faults.broken_service", build) if build else ()
         estate.start(QEKM_FAILPOINT=failpoint)
         authority = make_authority(now_us())
         with estate.client() as client:

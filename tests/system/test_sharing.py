@@ -15,7 +15,6 @@ import pytest
 
 from qekm.interchange.ltfs import parse as parse_ltfs
 from qekm.interchange.parcel import parse as parse_parcel
-from qekm.v1.keystore_pb2 import ListKeysRequest
 from qekm_gateway.simulator.cartridge import create_cartridge
 from qekm_gateway.simulator.errand import Refused
 from qekm_gateway.simulator.keys import InstalledKey
@@ -134,13 +133,9 @@ def test_cartridges_of_an_old_key_manager_are_read_from_the_keystore_that_keytoo
 
 
 def counted(berne: Place) -> int:
-    """Return how many keys were taken in."""
-    with berne.estate.client() as client:
-        keys = client.keystore.ListKeys(ListKeysRequest(group="imported", page_size=1_000))
-        more = client.keystore.ListKeys(
-            ListKeysRequest(group="imported", page_size=1_000, page_token=keys.next_page_token)
-        )
-    return len(keys.keys) + (len(more.keys) if keys.next_page_token else 0)
+    """Return how many keys of the old key manager are here."""
+    document = json.loads(berne.qekm("keys", "list", "--json").stdout)
+    return sum(key["alias"].startswith("KEY") for key in document["keys"])
 
 
 @pytest.fixture(scope="module")
@@ -186,18 +181,34 @@ def test_an_import_that_a_crash_cut_off_is_done_by_doing_it_again(
         assert berne.holds(*list(old_store.keys.values())[:8]) == []
 
 
-def test_a_crash_before_an_export_leaves_its_records_and_no_file(tmp_path: Path) -> None:
+def crashed_export(berne: Place, *words: str | Path) -> list[str]:
+    """Have the service die just before the key of a cartridge leaves; return whose leaving is on record."""
+    _, key = berne.write("E01001L4", CONTENT)
+    berne.estate.stop()
+    berne.estate.start(QEKM_FAILPOINT="export.before=exit")
+    with pytest.raises(AssertionError, match="does not answer"):
+        berne.export(key.alias, *words)
+    berne.estate.start()
+    records = json.loads(berne.qekm("audit", "list", "--json").stdout)["records"]
+    return [record["alias"] for record in records if record["event"] == "key.export"]
+
+
+def test_a_crash_before_an_export_leaves_its_record_and_no_file(tmp_path: Path) -> None:
     with two_places(tmp_path) as (berne, oslo):
-        _, key = berne.write("E01001L4", CONTENT)
-        berne.estate.kill("server")
-        berne.estate.start(QEKM_FAILPOINT="export.before=exit")
         file = tmp_path / "keys.cms"
-        with pytest.raises(AssertionError, match="does not answer"):
-            berne.export(key.alias, "--to", oslo.name, "--output", file)
-        assert not file.exists()
-        assert [each for each in tmp_path.iterdir() if each.name.startswith(".keys")] == []
-        berne.estate.start()
-        records = json.loads(berne.qekm("audit", "list", "--json").stdout)["records"]
-        assert [record["alias"] for record in records if record["event"] == "key.export"] == [key.alias]
-        berne.export(key.alias, "--to", oslo.name, "--output", file)
+        (alias,) = crashed_export(berne, "--to", oslo.name, "--output", file)
+        assert [each for each in tmp_path.iterdir() if each.is_file() and "keys" in each.name] == []
+        berne.export(alias, "--to", oslo.name, "--output", file)
         oslo.qekm("keys", "import", file, *oslo.opening)
+
+
+def test_a_service_that_takes_for_durable_what_is_not_is_caught(tmp_path: Path, old_store: JavaStore) -> None:
+    """The control: what the two tests of crashes look for is missing."""
+    clear = ("--format", "ltfs", "--in-clear", "--output", tmp_path / "list")
+    with place(tmp_path, "berne", build="early") as berne:
+        assert crashed_export(berne, *clear) == []
+        berne.estate.stop()
+        berne.estate.start(QEKM_FAILPOINT="import.before=exit@5")
+        berne.qekm(*old_store.words, *berne.opening, code=10)
+        berne.estate.start()
+        assert counted(berne) < 4 * 64

@@ -95,7 +95,7 @@ async def test_what_left_and_what_came_is_in_both_trails(sites: tuple[Site, Site
         (Outcome.SUCCESS, key.alias) for key in keys
     ]
     assert {message for *_, message in came} == {"keys.cms, signed by partner here"}
-    assert (await told(there, "rpc.ImportKeys"))[-1][3].endswith("to group imported: 2 IMPORTED")
+    assert (await told(there, "rpc.ImportKeys"))[-1][3].endswith("to group imported: 2 imported")
 
 
 async def test_the_same_file_again_changes_nothing(sites: tuple[Site, Site]) -> None:
