@@ -103,8 +103,8 @@ class Issuer:
     ) -> x509.Certificate:
         """Sign a certificate for partners: of the key that they encrypt to, or of the key that we sign with.
 
-        It names the estate; with no SAN it is no identity on our own links. Its extended usage is what CMS tools
-        ask of a signer.
+        It names the estate; with no SAN it is no identity on our own links. Its extended usage is that which
+        CMS tools ask of a signer.
         """
         common = "Q-EKM keys for this estate" if encrypts else "Q-EKM keys from this estate"
         estate = self.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)

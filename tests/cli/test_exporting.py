@@ -151,9 +151,11 @@ def test_a_locked_keystore_is_opened_with_what_was_named(
 def test_a_new_java_keystores_password_is_asked_for_twice(tmp_path: Path) -> None:
     password = secrets.token_urlsafe(8)
     words = f"keys export {ONE} --format jceks --output {tmp_path / 'out.jck'}".split()
-    code, screen = typed_to_qekm(words, [password, password])
+    after = "import ctypes; print('DUMPABLE', ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
+    code, screen = typed_to_qekm(words, [password, password], after=after)
     assert (code, password in screen) == (0, False), screen
     assert "Password of the Java keystore: " in screen
+    assert "DUMPABLE 0" in screen  # nobody may look into a process that holds keys
     assert jceks.parse((tmp_path / "out.jck").read_bytes(), Secret(password.encode()))
     code, screen = typed_to_qekm([*words, "--force"], [password, password + "x"])
     assert code == 2

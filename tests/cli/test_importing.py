@@ -161,6 +161,16 @@ def test_passwords_are_asked_for_on_a_terminal_and_the_keys_only_if_it_is_anothe
     assert "Password of the Java keystore's keys: " in screen
 
 
+@pytest.mark.parametrize("hardened", [True, False])
+def test_nobody_may_look_into_the_process_that_holds_keys(passwords: Path, hardened: bool) -> None:
+    """The control: a command that holds none may be looked into."""
+    same = java(passwords / "same.jck", secret_key(FIRST))
+    after = "import ctypes; print('DUMPABLE', ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
+    words = ["keys", "import", str(same)] if hardened else ["keys", "list"]
+    _, screen = typed_to_qekm(words, [STORE] if hardened else [], after=after)
+    assert f"DUMPABLE {0 if hardened else 1}" in screen
+
+
 def test_a_wrong_password_of_the_store_is_told_before_anything_is_sent(
     qekm: Qekm, service: FakeService, passwords: Path
 ) -> None:
