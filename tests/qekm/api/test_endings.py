@@ -206,23 +206,45 @@ async def test_one_person_is_enough_where_the_configuration_says_so_and_every_re
 
 
 class Slow(Store):
-    """Commits nothing more once it is told so, as if the process had died."""
+    """Commits nothing more once it is told so, or never tells that it did, as if the process had died."""
 
-    dead = False
+    dead = mute = False
 
     async def commit(self, changes: Unit) -> None:
         """Commit, or never return."""
         if self.dead:
             await asyncio.Event().wait()
         await super().commit(changes)
+        if self.mute:
+            await asyncio.Event().wait()
 
 
 async def test_a_request_that_was_filed_before_a_crash_is_there_and_no_second_one(tmp_path: Path) -> None:
+    async with running(tmp_path / "home", store_type=Slow) as run:
+        assert isinstance(run.store, Slow)
+        first, *_ = await aliases(run)
+        run.store.mute = True
+        asked = asyncio.ensure_future(destroy(run.client, first))
+        await asyncio.wait([asked], timeout=0.5)
+        assert not asked.done(), "it was filed, and the answer never left"
+        (filed,) = run.store.load().approvals
+        asked.cancel()
+        run.store.mute = False
+    async with running(tmp_path / "home") as run:
+        assert await waiting(destroy(run.client, first)) == filed.approval_id
+
+
+async def test_an_approval_outlives_a_restart_and_its_use_does_too(tmp_path: Path) -> None:
     async with running(tmp_path / "home") as run:
         first, *_ = await aliases(run)
-        request = await waiting(destroy(run.client, first))
+        async with two(run) as (alice, bob):
+            request = await waiting(destroy(alice, first))
+            await grant(bob, request)
     async with running(tmp_path / "home") as run:
-        assert await waiting(destroy(run.client, first)) == request
+        assert states((await destroy(run.client, first)).keys) == ["DESTROY_PENDING"]
+        await run.client.keystore.KeepKeys(pb.KeepKeysRequest(aliases=[first]))
+    async with running(tmp_path / "home") as run:
+        assert await waiting(destroy(run.client, first)) != request
 
 
 async def test_an_answer_never_leaves_before_its_request_is_on_the_disk(tmp_path: Path) -> None:
