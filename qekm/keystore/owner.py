@@ -80,12 +80,12 @@ class Keystore(Resealing):
     def protect(self, created_seq: int, most: int | None = None) -> list[Key]:
         """Make GENERATED keys up to this one READY: their material is in a second durable place now.
 
-        most: how many at a time; the others at the next call.
+        most: how many at a time; the others at the next call. They are in the order of their making.
         """
         if self.read_only:
             return []
-        due = [key for key in self.few(KeyState.GENERATED) if key.created_seq <= created_seq]
-        return [self._change(key, KeyState.READY) for key in due[:most]]
+        due = [key for key in self.few(KeyState.GENERATED, most) if key.created_seq <= created_seq]
+        return [self._change(key, KeyState.READY) for key in due]
 
     def take_in(self, alias: str, material: Secret, group: str) -> Key:
         """Take a key from elsewhere, PROCESS_ONLY: we did not make it, so nothing new is written with it.
@@ -270,6 +270,8 @@ class Keystore(Resealing):
 
 
 def _check_next(key: Key, state: KeyState) -> None:
-    if state not in NEXT[key.state]:
+    # A key that is kept for a drive and was never given may end as one of the pool may.
+    kept = key.state is KeyState.ASSIGNED and never_given(key)
+    if state not in NEXT[key.state] and not (kept and state in NEXT[KeyState.READY]):
         what = f"key {key.alias} is {key.state.name}, it cannot become {state.name}"
         raise KeyInUse(what, alias=key.alias)

@@ -246,3 +246,19 @@ def test_nothing_but_keeping_calls_a_destruction_off() -> None:
     assert store.by_mount(MOUNT) is kept, "it is what it was before"
     with pytest.raises(KeyInUse):
         store.keep([key.alias])
+
+
+def test_a_key_that_is_kept_for_a_drive_can_end_and_one_under_way_to_a_drive_cannot() -> None:
+    store = keystore()
+    kept, given = store.generate(2, "default")
+    store.bind(kept, MOUNT[0])
+    store.assign(given, 9, MOUNT)
+    (pending,) = store.condemn([kept.alias], 100)
+    assert pending.former == KeyState.ASSIGNED
+    (back,) = store.keep([kept.alias])
+    assert (back.state, back.drive_serial, back.assign_time_us) == (KeyState.ASSIGNED, MOUNT[0], 0)
+    assert store.retire([kept.alias], KeyState.COMPROMISED)[0].state is KeyState.COMPROMISED
+    with pytest.raises(KeyInUse):
+        store.condemn([given.alias], 100)
+    with pytest.raises(KeyInUse):
+        store.retire([given.alias], KeyState.COMPROMISED)
