@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -119,7 +120,7 @@ def _call(client: Client, group: str, source: str) -> Callable[[Iterable[dict[st
     def call(parts: Iterable[dict[str, Any]]) -> Any:
         first = pb.ImportKeysRequest(group=group, source=source)
         rest = (pb.ImportKeysRequest(**part) for part in parts)
-        return client.sharing.ImportKeys(iter([first, *rest]), timeout=SECONDS)
+        return client.sharing.ImportKeys(chain([first], rest), timeout=SECONDS)
 
     return call
 
