@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from tests.faults import scene
 from tests.faults.acts import PROTECTED, prepare
+from tests.faults.flipping import MEMORY
 from tests.faults.powercut.rig import UnavailableError, VolatileDisk
 from tests.faults.report import (  # noqa: F401  hooks and a fixture
     pytest_addoption,
@@ -35,6 +38,16 @@ def make_disk(tmp_path: Path) -> Callable[[], VolatileDisk]:
     except UnavailableError as error:
         pytest.skip(f"no volatile disk here: {error}")
     return lambda: VolatileDisk(tmp_path / f"disk{next(numbers)}")
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder in memory, for what is made and thrown away all the time; on disk if there is none."""
+    if not os.access(MEMORY, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=MEMORY, prefix="qekm-faults-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
