@@ -6,6 +6,7 @@ import heapq
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from qekm.dkp.codes import Fault
 from qekm.dkp.names import alias_to_dki, dki_to_alias, fold, is_alias
@@ -79,9 +80,9 @@ class Index:
         """Tell whether there is a key of this alias in any case."""
         return fold(alias) in self._keys
 
-    def few(self, state: KeyState) -> list[Key]:
-        """Return the keys that are GENERATED or DESTROY_PENDING, in the order in which they became so."""
-        return [self._keys[folded] for folded in self._few[state]]
+    def few(self, state: KeyState, most: int | None = None) -> list[Key]:
+        """Return the keys, or the first of them, that are GENERATED or DESTROY_PENDING, as they became so."""
+        return [self._keys[folded] for folded in islice(self._few[state], most)]
 
     def versions(self) -> dict[int, int]:
         """Return how many keys are sealed under each version of the record key."""
