@@ -72,7 +72,12 @@ class Proofs:
         sealed = self._slots.sealed(but=but)
         if name:
             sealed = {name: self._slots.find(name).sealed}
-        return await asyncio.shield(asyncio.create_task(self._open(method, proof, sealed)))
+        trying = asyncio.create_task(self._open(method, proof, sealed))
+        try:
+            return await asyncio.shield(trying)
+        except asyncio.CancelledError:
+            trying.add_done_callback(_wipe)
+            raise
 
     async def tried(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what another try of a proof comes to, made elsewhere; a wrong one is counted. TooMany."""
@@ -106,3 +111,9 @@ class Proofs:
         record = called(now_us, method, actor, Outcome.FAILURE, code=error.reason(), message=error.message)
         if records := self._refusals.count(record):
             await self._store.commit(records)
+
+
+def _wipe(trying: asyncio.Task[tuple[Slot, Secret]]) -> None:
+    """Forget the root key of a try that nobody waits for any more."""
+    if not trying.cancelled() and trying.exception() is None:
+        trying.result()[1].wipe()

@@ -133,7 +133,7 @@ def test_a_wrong_missing_or_public_key_file_is_named(estate: Estate, tmp_path: P
 def test_a_password_comes_from_a_file_or_a_descriptor_and_is_asked_for_by_name(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("correct horse battery staple\n")
-    with made(tmp_path / "home", "--password-file", str(password)) as estate:
+    with made(tmp_path / "home", "--no-key-file", "--password-file", str(password)) as estate:
         without = run_server("run", "--home", estate.home.path)
         assert without.returncode == 2
         assert "--password-file" in without.stderr
