@@ -48,6 +48,7 @@ class SlotsServicer(SlotsServiceServicer):
             place = self._proofs.place
 
             def make() -> tuple[Slot, list[str]]:
+                """Return the slot, and the shares if it is opened by new ones."""
                 sealer, mnemonics = _sealer(request, place)
                 return self._slots.made(name, sealer, root), mnemonics
 
