@@ -66,7 +66,9 @@ def prove(
 
     def unwrap(cover: Cover) -> Secret:
         rings.append(open_ring(cover))
-        return key_of(rings[0], cover)
+        key = key_of(rings[0], cover)
+        _check_versions(rings[0], cover.header)
+        return key
 
     found = extract(path, unwrap, directory, tell, reader)
     header = found.cover.header
@@ -97,6 +99,14 @@ def examine(copy: Path, audit_key: Path, cover: Cover, ring: KeyRing, tell: Tell
         raise BackupDamaged(what, backup=header.name) from error
     except StoreFailed as error:
         raise BackupFailed(f"the backup cannot be proved: {error.message}", backup=header.name) from error
+
+
+def _check_versions(ring: KeyRing, header: Header) -> None:
+    """Raise BackupFailed, which says nothing against the backup, if keys of it cannot be opened here."""
+    missing = set(range(header.oldest, header.current + 1)) - ring.versions
+    if missing:
+        what = f"keys of the backup are under version {min(missing)} of the record key, which is forgotten"
+        raise BackupFailed(what, hint="open it with a slot: qekm backup drill", backup=header.name)
 
 
 def _compare(picture: Picture, cover: Cover) -> None:

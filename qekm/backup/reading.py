@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -79,10 +80,15 @@ def cover_at(path: Path) -> Cover:
 
 
 def _opened(path: Path) -> BinaryIO:
+    """Open a regular file, and wait for nobody; UnknownBackup, BackupDamaged, OSError."""
     try:
-        return path.open("rb")
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise UnknownBackup(f"there is no file {path}", backup=path.name) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise BackupDamaged(f"{path} is no file", backup=path.name)
+    return os.fdopen(handle, "rb")
 
 
 def _new(path: Path) -> BinaryIO:

@@ -13,6 +13,7 @@ from pathlib import Path
 from qekm.config import Settings
 from qekm.errors import BackupFailed, NoBackupTarget
 
+_ENDS_S = 3.0  # for a process that was killed to be gone
 _SAID = 500  # bytes of what a command says last that are told
 
 
@@ -87,8 +88,13 @@ class Target:
 
 
 async def end(child: asyncio.subprocess.Process) -> None:
-    """Kill a process of ours, and what it started in its session, unless it has ended; wait for its end."""
+    """Kill a process of ours, and what it started in its session, unless it has ended; wait for its end.
+
+    But not for ever: one that reads a disk that does not answer ends only when that does.
+    """
     if child.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-    await child.wait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ENDS_S):
+            await child.wait()

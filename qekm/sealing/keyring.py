@@ -83,6 +83,11 @@ class KeyRing:
         return self._estate_id
 
     @property
+    def versions(self) -> frozenset[int]:
+        """Return the versions of the record key whose boxes it opens."""
+        return frozenset(self._records)
+
+    @property
     def version(self) -> int:
         """Return the version of the record key that new boxes get."""
         return max(self._records)

@@ -178,7 +178,6 @@ def test_a_file_that_grew_is_refused(made: Made, tmp_path: Path) -> None:
         {"root": bytes(32)},
         {"created_seq": 99},
         {"key_count": 2},
-        {"current": 2},
         {"audit_sequence": 3},
         {"audit_head": bytes(32)},
         {"estate": bytes(16)},
@@ -229,9 +228,23 @@ def test_a_file_that_is_not_there_and_a_disk_that_is_full_are_told_from_damage(
     with pytest.raises(UnknownBackup):
         made.prove(tmp_path / "none.qbk", tmp_path)
     with pytest.raises(BackupFailed):
-        made.prove(tmp_path, tmp_path)
-    with pytest.raises(BackupFailed):
         extract(made.path, lambda cover: key_of(made.ring, cover), tmp_path / "none", mute)
+
+
+def test_a_backup_under_a_record_key_that_is_forgotten_is_not_called_damaged(
+    made: Made, tmp_path: Path
+) -> None:
+    header = replace(cover_at(made.path).header, current=2)
+    with pytest.raises(BackupFailed, match="version 2 of the record key") as caught:
+        made.prove(made.rewrite(tmp_path / "x.qbk", header), tmp_path)
+    assert "qekm backup drill" in caught.value.advice
+
+
+def test_what_is_no_file_keeps_nobody_waiting(made: Made, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.qbk")
+    for path in (tmp_path / "x.qbk", Path(os.devnull), tmp_path):
+        with pytest.raises(BackupDamaged, match="is no file"):
+            made.prove(path, tmp_path)
 
 
 # What opens it.
