@@ -14,6 +14,7 @@ def commit(store: Store, estate: Estate, changes: Sequence[Change]) -> None:
     """Commit one unit, durable when this returns; the store is to be closed next. StoreFailed, Incident."""
 
     async def run() -> None:
+        """Start the writer and commit."""
         store.start(estate.audit_key.sign, lambda _error: None)  # a failure is raised by the commit
         await store.commit(changes)
 

@@ -71,9 +71,11 @@ class BackupsServicer(BackupsServiceServicer):
         secret = Secret(request.proof.SerializeToString())
 
         def hand(pipe: int) -> None:
+            """Give the proof to the process that opens the backup."""
             hand_secret(secret, pipe)
 
         def work(tell: Tell) -> Awaitable[Backup]:
+            """Make the drill, as a try that counts."""
             return self._proofs.tried(lambda: self._keeper.drill(name, actor, tell, hand))
 
         with secret:

@@ -37,15 +37,18 @@ async def aside(work: Callable[[Tell], T], tell: Tell) -> T:
     heard = [loop.time()]
 
     def hear(step: str, done: int, total: int) -> None:
+        """Pass progress on, in the event loop."""
         heard[0] = loop.time()
         tell(step, done, total)
 
     def report(step: str, done: int, total: int) -> None:
+        """Tell progress, in the thread."""
         if off.is_set():
             raise CalledOffError
         loop.call_soon_threadsafe(hear, step, done, total)
 
     def run() -> None:
+        """Do the work, in the thread."""
         with suppress(RuntimeError):  # the loop has ended: nobody waits
             try:
                 result = work(report)

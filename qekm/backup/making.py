@@ -72,6 +72,7 @@ class Workshop:
         target = self.require()
 
         def work(report: Tell) -> Written:
+            """Copy and write, in a thread."""
             failpoint("backup.before")
             target.check()
             copy = scratch / "copy.db"
