@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from pathlib import Path
 
 from qekm.checking import check
 from qekm.config import Settings
@@ -15,6 +14,8 @@ from qekm.model import Backup, BackupState, KeyState
 from qekm.sealing import KeyFileSealer
 from qekm.sealing.keyring import version_of
 from qekm.store import Snapshot, Store
+from qekm.tombstones import NAME as TOMBSTONES
+from qekm.tombstones import read_tombstones
 from qekm.unlocking import unlock
 from tests.faults.told import BACKED, DOOMED, GIVEN, GONE, MADE, ROTATED, Note, named
 
@@ -51,8 +52,9 @@ def flaws(home: Home, notes: Sequence[Note], epoch: int = 1) -> list[str]:
         *_given(notes, found, digests, epoch),
         *_made(notes, found),
         *_gone(notes, found),
-        *_unprotected(settings, found),
-        *_backups(notes, found, epoch),
+        *_unprotected(home, settings, found),
+        *_graves(home, store, found),
+        *_backups(home, settings, notes, found, epoch),
     ]
 
 
@@ -93,25 +95,35 @@ def _gone(notes: Sequence[Note], found: Snapshot) -> Iterator[str]:
             yield f"key {key.alias} was destroyed, and nobody asked for that"
 
 
-def _unprotected(settings: Settings, found: Snapshot) -> Iterator[str]:
+def _graves(home: Home, store: Store, found: Snapshot) -> Iterator[str]:
+    """Yield keys that have a tombstone, and are to be had."""
+    buried = read_tombstones(home.anchor.with_name(TOMBSTONES), store.ring.seals, store.estate_id)
+    alive = (key for key in found.keys if key.key_id in buried and key.sealed)
+    yield from (f"key {key.alias} has a tombstone, and is {key.state.name}" for key in alive)
+
+
+def _unprotected(home: Home, settings: Settings, found: Snapshot) -> Iterator[str]:
     """Yield keys that may be given out, or were, and are in one place only."""
     if settings["keystore.protect"] == "none":
         return
-    kept = [row for row in found.backups if row.state is BackupState.VERIFIED and _is_whole(row)]
+    kept = [row for row in found.backups if row.state is BackupState.VERIFIED]
+    kept = [row for row in kept if _is_whole(home, settings, row)]
     safe = max((row.created_seq for row in kept), default=0)
     for key in found.keys:
         if key.created_seq > safe and key.state not in (KeyState.GENERATED, KeyState.QUARANTINED):
             yield f"key {key.alias} is {key.state.name}, and in no verified backup"
 
 
-def _backups(notes: Sequence[Note], found: Snapshot, epoch: int) -> Iterator[str]:
+def _backups(
+    home: Home, settings: Settings, notes: Sequence[Note], found: Snapshot, epoch: int
+) -> Iterator[str]:
     rows = {row.name: row for row in found.backups}
     for note in notes:
         if note.kind == BACKED and epoch == 1:
             row = rows.get(note.words[0])
             if row is None or row.state not in (BackupState.VERIFIED, BackupState.REMOVED):
                 yield f"backup {note.words[0]} was verified, and is not known"
-            elif row.state is BackupState.VERIFIED and not _is_whole(row):
+            elif row.state is BackupState.VERIFIED and not _is_whole(home, settings, row):
                 yield f"backup {row.name} was verified, and its file is another"
         elif note.kind == ROTATED:
             old = [
@@ -120,6 +132,7 @@ def _backups(notes: Sequence[Note], found: Snapshot, epoch: int) -> Iterator[str
             yield from (f"key {alias} is under an older record key" for alias in old)
 
 
-def _is_whole(row: Backup) -> bool:
-    path = Path(row.target) / row.name
+def _is_whole(home: Home, settings: Settings, row: Backup) -> bool:
+    """Tell whether a backup's file lies where the settings say; its row names where the home once was."""
+    path = home.path / settings["backup.target"] / row.name
     return path.is_file() and sha256(path.read_bytes()).digest() == row.sha256

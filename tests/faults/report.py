@@ -117,11 +117,10 @@ def report(pytestconfig: pytest.Config) -> Report:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of a longer run longer."""
-    if SIZES is SOAK:
-        for item in items:
-            if item.path.is_relative_to(HERE):
-                item.add_marker(pytest.mark.timeout(SIZES.timeout_s), append=False)
+    """Give each test here the time that the size of the run takes."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(SIZES.timeout_s), append=False)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -6,6 +6,7 @@ A test that cannot tell them from the real one proves nothing.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -17,7 +18,7 @@ import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 from qekm import service
 from qekm.model import KeyState, Setting
 from qekm.rotating import Rotating
-from qekm.store import OLDEST, Snapshot, Store, engine, integrity, store
+from qekm.store import OLDEST, Snapshot, Store, engine, integrity, store, writer
 from qekm.store.plan import Unit
 from qekm.store.writer import Results
 
@@ -85,6 +86,20 @@ def _unsynced() -> None:
     engine.PRAGMAS = MappingProxyType({**engine.PRAGMAS, "synchronous": ("NORMAL", 1)})
 
 
+def _unflushed() -> None:
+    """Sync nothing but what SQLite syncs."""
+
+    def forget(_handle: object) -> None:
+        """Sync nothing."""
+
+    os.fsync = os.fdatasync = forget  # type: ignore[assignment]
+
+
+def _hurried() -> None:
+    """Move the log into the file after every few rows: not broken, only hurried."""
+    writer._CHECKPOINT_AFTER = 8
+
+
 def _store_is(kind: type[Store]) -> Callable[[], None]:
     def put() -> None:
         service.Store = kind  # type: ignore[attr-defined]
@@ -100,6 +115,8 @@ BUILDS: Mapping[str, Callable[[], None]] = {
     "early": _store_is(EarlyStore),
     "forgetful": _store_is(ForgetfulStore),
     "hasty": _hasty,
+    "unflushed": _unflushed,
+    "hurried": _hurried,
 }
 
 

@@ -86,16 +86,14 @@ def chains(name: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_kill_in_the_middle_of_anything_loses_nothing(
-    tmp_path: Path, template: Path, report: Report
-) -> None:
+def test_a_kill_in_the_middle_of_anything_loses_nothing(memory: Path, template: Path, report: Report) -> None:
     begun = time.monotonic()
     with ProcessPoolExecutor(os.cpu_count(), scene.CONTEXT) as pool:
         parts = [
             (
                 name,
                 kills,
-                pool.submit(_killed, name, tmp_path / f"{name}{place}", kills, SEED + place, template),
+                pool.submit(_killed, name, memory / f"{name}{place}", kills, SEED + place, template),
             )
             for name in SHARES
             for place, kills in enumerate(chains(name))
@@ -118,8 +116,8 @@ def _killed(name: str, folder: Path, kills: int, seed: int, template: Path) -> l
 
 
 @pytest.mark.parametrize("build", ["early", "forgetful"])
-def test_a_service_that_gives_a_key_twice_is_caught(tmp_path: Path, build: str, report: Report) -> None:
-    found = next(kill_scenes("allocate", tmp_path / "folder", 100, random.Random(SEED), build), "")
+def test_a_service_that_gives_a_key_twice_is_caught(memory: Path, build: str, report: Report) -> None:
+    found = next(kill_scenes("allocate", memory / "folder", 100, random.Random(SEED), build), "")
     print(f"{build}: {found}")
     report.control(RIG, build, caught=bool(found))
     assert found

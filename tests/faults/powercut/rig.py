@@ -33,7 +33,9 @@ class UnavailableError(Exception):
 class VolatileDisk:
     """An ext4 file system on a disk that keeps unflushed writes in RAM only."""
 
-    def __init__(self, directory: Path, size: int = 64 * MEGABYTE) -> None:
+    def __init__(self, directory: Path, size: int = 64 * MEGABYTE, *, taped: bool = False) -> None:
+        """Put the disk together in a directory; taped: `tape` takes everything that is written (tape.py)."""
+        self.tape = directory / "tape" if taped else None
         self.mount = directory / "disk"
         self.after = directory / "after"  # mounted by cut()
         self._image = directory / "durable.img"
@@ -41,7 +43,7 @@ class VolatileDisk:
         self._fuse = directory / "fuse"
         self._socket = directory / "nbd.sock"
         self._log = directory / "disk.log"
-        self._size = size
+        self.size = size
         self._processes: list[subprocess.Popen[bytes]] = []
         self._loop = ""
 
@@ -68,14 +70,18 @@ class VolatileDisk:
         self._unmount()
         copy = self._image.with_suffix(".after")
         shutil.copyfile(self._image, copy)
-        _run("mount", "-o", "loop", str(copy), str(self.after))
+        run("mount", "-o", "loop", str(copy), str(self.after))
+
+    def stop(self) -> None:
+        """Unplug the disk, whatever is under way; what is on its tape stays."""
+        self._stop()
 
     def _start(self) -> None:
         _require()
         for directory in (self.mount, self.after, self._fuse):
             directory.mkdir(parents=True)
         with self._image.open("wb") as image:
-            image.truncate(self._size)
+            image.truncate(self.size)
         device = self._fuse / "disk"
         device.touch()
         ready = self._socket.with_suffix(".pid")  # written when nbdkit listens; the socket exists before
@@ -91,13 +97,14 @@ class VolatileDisk:
         )
         self._wait_until(ready.exists)
         self._spawn("nbdfuse", str(device), "--unix", str(self._socket))
-        self._wait_until(lambda: device.stat().st_size == self._size)
-        _run("mkfs.ext4", "-q", "-F", str(device))
-        self._loop = _run("losetup", "--find", "--show", str(device)).strip()
-        _run("mount", self._loop, str(self.mount))
+        self._wait_until(lambda: device.stat().st_size == self.size)
+        run("mkfs.ext4", "-q", "-F", str(device))
+        self._loop = run("losetup", "--find", "--show", str(device)).strip()
+        run("mount", self._loop, str(self.mount))
 
     def _spawn(self, *command: str) -> None:
         environ = os.environ | {"QEKM_VOLUME_IMAGE": str(self._image), "QEKM_VOLUME_FAULT": str(self._fault)}
+        environ |= {"QEKM_VOLUME_TAPE": str(self.tape)} if self.tape else {}
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
@@ -120,19 +127,19 @@ class VolatileDisk:
     def _unmount(self) -> None:
         """Forget the dead disk. Lazily: a workload may still have files open on it."""
         with suppress(UnavailableError):
-            _run("umount", "--lazy", str(self.mount))
+            run("umount", "--lazy", str(self.mount))
         if self._loop:
             with suppress(UnavailableError):
-                _run("losetup", "--detach", self._loop)
+                run("losetup", "--detach", self._loop)
             self._loop = ""
         with suppress(UnavailableError):
-            _run("umount", "--lazy", str(self._fuse / "disk"))
+            run("umount", "--lazy", str(self._fuse / "disk"))
 
     def _stop(self) -> None:
         self._kill()
         self._unmount()
         with suppress(UnavailableError):
-            _run("umount", "--lazy", str(self.after))
+            run("umount", "--lazy", str(self.after))
 
 
 def _require() -> None:
@@ -147,7 +154,8 @@ def _search_path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
-def _run(*command: str) -> str:
+def run(*command: str) -> str:
+    """Run a command of the system and return what it says; UnavailableError."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | {"PATH": _search_path()}
     )

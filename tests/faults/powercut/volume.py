@@ -6,10 +6,13 @@ nbdkit is the power cut: the image file then holds what a disk would hold that h
 QEKM_VOLUME_IMAGE  the image file, as large as the disk is to be
 QEKM_VOLUME_FAULT  a file that may name a fault, read at every request: write-error, flush-error, or
                    flush-lie (a flush is answered and does nothing)
+QEKM_VOLUME_TAPE   a file that takes every write and every flush, with the time (tape.py); none if not set
 """
 
 import errno
 import os
+import struct
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +24,14 @@ _image = os.open(os.environ["QEKM_VOLUME_IMAGE"], os.O_RDWR)
 _size = os.fstat(_image).st_size
 _seen = bytearray(os.pread(_image, _size, 0))  # what a reader sees: everything written
 _cache: list[tuple[int, bytes]] = []  # what the power cut takes: (offset, bytes) since the last flush
+_entry = struct.Struct(">QQI")  # time in ns, offset (all ones: a flush), length; then the bytes
+_name = os.environ.get("QEKM_VOLUME_TAPE")
+_tape = os.open(_name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if _name else -1
+
+
+def _note(offset: int, data: bytes = b"") -> None:
+    if _tape >= 0:
+        os.writev(_tape, [_entry.pack(time.monotonic_ns(), offset, len(data)), data])
 
 
 def _fault_is(name: str) -> bool:
@@ -68,6 +79,7 @@ def pwrite(handle: int, buffer: bytearray, offset: int, flags: int) -> None:
     data = bytes(buffer)
     _seen[offset : offset + len(data)] = data
     _cache.append((offset, data))
+    _note(offset, data)
 
 
 def flush(handle: int, flags: int) -> None:
@@ -79,3 +91,4 @@ def flush(handle: int, flags: int) -> None:
     for offset, data in _cache:
         os.pwrite(_image, data, offset)
     _cache.clear()
+    _note((1 << 64) - 1)
