@@ -70,7 +70,7 @@ def test_a_certificate_in_der_is_taken_too_and_what_it_lacks_is_told(
     assert service.sharing.created[0].pem == _pem(RECEIVER).decode()
 
 
-@pytest.mark.parametrize("digits", ["", "abcd", TOLD[:-1], TOLD + "0", "g" * 64])
+@pytest.mark.parametrize("digits", ["", "abcd", TOLD[:-1], TOLD + "0", "g" * 64], ids=range(5))
 def test_a_fingerprint_that_is_none_is_refused(
     qekm: Qekm, service: FakeService, theirs: str, digits: str
 ) -> None:
@@ -89,7 +89,9 @@ def test_without_a_person_or_a_fingerprint_nobody_is_taken_in(
     assert service.sharing.created == []
 
 
-@pytest.mark.parametrize("answer", ["yes", TOLD, TOLD[:16].upper(), " ".join(TOLD[:20]), TOLD[:20]])
+@pytest.mark.parametrize(
+    "answer", ["yes", TOLD, TOLD[:16].upper(), " ".join(TOLD[:20]), TOLD[:20]], ids=range(5)
+)
 def test_a_person_compares_it_on_a_terminal(theirs: str, answer: str) -> None:
     code, screen = typed_to_qekm(["certificates", "import", theirs, "--name", "acme"], [answer])
     assert code == 0, screen
@@ -98,7 +100,7 @@ def test_a_person_compares_it_on_a_terminal(theirs: str, answer: str) -> None:
     assert "partner acme taken in" in screen
 
 
-@pytest.mark.parametrize("answer", ["", "y", "no", TOLD[:15], TOLD[1:20], "0" * 64, TOLD + "0"])
+@pytest.mark.parametrize("answer", ["", "y", "no", TOLD[:15], TOLD[1:20], "0" * 64, TOLD + "0"], ids=range(7))
 def test_any_other_answer_takes_nobody_in(theirs: str, answer: str) -> None:
     code, screen = typed_to_qekm(["certificates", "import", theirs, "--name", "acme"], [answer])
     assert code == 2
