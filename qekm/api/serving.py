@@ -16,6 +16,7 @@ from qekm.api.gateways import Answer, Commit, Gateways, Link, Unit
 from qekm.api.guard import caller
 from qekm.dkp.codes import Code, Fault
 from qekm.errors import BadArgument, QekmError, StoreFailed
+from qekm.failpoints import failpoint
 from qekm.model import Change
 from qekm.rpc.frames import frame_of_step, to_reply
 from qekm.serving import Decision, Serving
@@ -71,6 +72,7 @@ class ServingServicer(ServingServiceServicer):
                 if answer.commit is not None:
                     # Shielded: when the call is cancelled the commit goes on, and so do others' in it.
                     self._settle(link, answer, await asyncio.shield(answer.commit))
+                failpoint("answer.before")
                 await context.write(answer.response)
                 if answer.held:
                     link.window.release()

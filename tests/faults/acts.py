@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from types import MappingProxyType
 
 from qekm.dkp.codes import Ask
 from qekm.model import KeyState
-from qekm.v1 import backups_pb2, keystore_pb2
+from qekm.v1 import backups_pb2, keystore_pb2, sharing_pb2
 from qekm_gateway.simulator.errand import Errand
 from tests.faults.scene import Act, Scene
-from tests.faults.told import BACKED, DOOMED, GONE, MADE, ROTATED
-from tests.qekm.api.drives_at_work import play
+from tests.faults.told import BACKED, DOOMED, GONE, MADE, ROTATED, TAKEN
 from tests.qekm.api.running import collect
 
 _LATER_US = 8 * 86_400 * 1_000_000  # a destruction waits seven days
@@ -34,12 +34,12 @@ async def allocate(scene: Scene) -> None:
     """Give two drives a key each, the same again to a retry, and to a reader."""
     for drive, errand, asking in await scene.mount():
         again = scene.asking(drive, errand)
-        await play(scene.gateway, again)
+        await scene.play(again)
         key = asking.outcome.key
         assert key is not None
         assert again.outcome.key == key
         reading = scene.asking(drive, Errand(Ask.ACQUIRE, errand.volser, os.urandom(16), dki=key.dki))
-        await play(scene.gateway, reading)
+        await scene.play(reading)
         assert reading.outcome.key is not None
         assert reading.outcome.key.material == key.material
     await scene.mount(steps=2)  # these end with the process: the drive has the key, nobody was told
@@ -75,9 +75,9 @@ async def destroy(scene: Scene) -> None:
     scene.notes.put(DOOMED, *aliases)
     await scene.run.client.keystore.DestroyKeys(keystore_pb2.DestroyKeysRequest(aliases=aliases))
     scene.run.clock.ahead_us += _LATER_US
-    await scene.run.service.upkeep.tick()
     keystore = scene.run.service.owners.keystore
-    assert all(keystore.by_alias(alias).state is KeyState.DESTROYED for alias in aliases)
+    while any(keystore.by_alias(alias).state is not KeyState.DESTROYED for alias in aliases):
+        await scene.run.service.upkeep.tick()
     scene.notes.put(GONE, *aliases)
 
 
@@ -89,6 +89,22 @@ async def rotate(scene: Scene) -> None:
         await scene.mount()
         await scene.run.service.upkeep.tick()
     scene.notes.put(ROTATED, str(answers.result()[-1].version))
+
+
+async def exchange(scene: Scene) -> None:
+    """Give keys to another site, and take some of another one's in."""
+    mounted = [asking.outcome.key for _, _, asking in await scene.mount()]
+    given = {key.alias: key.material for key in mounted if key is not None}
+    wanted = sharing_pb2.ExportKeysRequest(aliases=sorted(given))
+    parts = await collect(scene.run.client.sharing.ExportKeys(wanted))
+    assert {key.alias: key.material for part in parts for key in part.keys} == given
+    foreign = {f"KEY00{os.urandom(8).hex().upper()}": os.urandom(32) for _ in range(3)}
+    keys = [sharing_pb2.ClearKey(alias=alias, material=material) for alias, material in foreign.items()]
+    offer = sharing_pb2.ImportKeysRequest(keys=keys, source="their file")
+    answer = await scene.run.client.sharing.ImportKeys(iter([offer]))
+    assert {key.outcome for key in answer.keys} == {sharing_pb2.IMPORT_OUTCOME_IMPORTED}
+    for alias, material in foreign.items():
+        scene.notes.put(TAKEN, alias, sha256(material).hexdigest())
 
 
 async def prepare(scene: Scene) -> None:
@@ -107,5 +123,6 @@ ACTS: Mapping[str, tuple[Act, Mapping[str, str]]] = MappingProxyType(
         "backup": (backup, PROTECTED),
         "rotate": (rotate, PROPERTIES),
         "destroy": (destroy, PROPERTIES),
+        "exchange": (exchange, PROPERTIES),
     }
 )

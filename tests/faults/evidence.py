@@ -17,7 +17,7 @@ from qekm.store import Snapshot, Store
 from qekm.tombstones import NAME as TOMBSTONES
 from qekm.tombstones import read_tombstones
 from qekm.unlocking import unlock
-from tests.faults.told import BACKED, DOOMED, GIVEN, GONE, MADE, ROTATED, Note, named
+from tests.faults.told import BACKED, DOOMED, GIVEN, GONE, MADE, ROTATED, TAKEN, Note, named
 
 _UNUSED = frozenset({KeyState.GENERATED, KeyState.READY})
 
@@ -50,7 +50,7 @@ def flaws(home: Home, notes: Sequence[Note], epoch: int = 1) -> list[str]:
         *behind,
         *checked.flaws,
         *_given(notes, found, digests, epoch),
-        *_made(notes, found),
+        *_made(notes, found, digests),
         *_gone(notes, found),
         *_unprotected(home, settings, found),
         *_graves(home, store, found),
@@ -80,9 +80,12 @@ def _given(notes: Sequence[Note], found: Snapshot, digests: dict[str, str], epoc
     yield from (f"{volser} was given {count} keys" for volser, count in mounts.items() if count > 1)
 
 
-def _made(notes: Sequence[Note], found: Snapshot) -> Iterator[str]:
+def _made(notes: Sequence[Note], found: Snapshot, digests: dict[str, str]) -> Iterator[str]:
     missing = named(notes, MADE) - {key.alias for key in found.keys}
     yield from (f"key {alias} was made and is not there" for alias in sorted(missing))
+    taken = [note.words for note in notes if note.kind == TAKEN]
+    other = (alias for alias, digest in taken if digests.get(alias) != digest)
+    yield from (f"key {alias} was imported, and is another or gone" for alias in other)
 
 
 def _gone(notes: Sequence[Note], found: Snapshot) -> Iterator[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -31,9 +30,8 @@ from qekm.sealing import KeyFileSealer
 from qekm.store import Store
 from qekm.unlocking import unlock
 from tests.faults.evidence import flaws
-from tests.faults.sabotage import sabotage
-from tests.faults.scene import BROKEN, FAILED
-from tests.faults.told import DONE, Notes, named, read_notes
+from tests.faults.scene import BROKEN, FAILED, begin
+from tests.faults.told import DONE, named, read_notes
 from tests.golden.make import HERE as GOLDEN
 from tests.golden.make import describe
 
@@ -53,11 +51,9 @@ class Work:
     judge: Callable[[Path, bool], Iterator[str]]  # folder, whether somebody was told that it is done
 
 
-def perform(work: Work, folder: Path, notes: Path, build: str = "") -> None:
-    """Do the work in this process, and end it."""
-    sabotage(build)
-    sys.stdout = sys.stderr = notes.with_suffix(".out").open("a", buffering=1)
-    told, code = Notes(notes), 0
+def perform(work: Work, folder: Path, notes: Path, build: str = "", failure: str = "") -> None:
+    """Do the work in this process, and end it; build, failure: as for a scene."""
+    told, code = begin(notes, build, failure), 0
     told.put("begun")
     try:
         work.play(folder)

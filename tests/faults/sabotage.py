@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from typing import Any
 import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
 # isort: split
-from qekm import service
+from qekm import failpoints, service
 from qekm.model import KeyState, Setting
 from qekm.rotating import Rotating
 from qekm.store import OLDEST, Snapshot, Store, engine, integrity, store, writer
@@ -118,6 +119,20 @@ BUILDS: Mapping[str, Callable[[], None]] = {
     "unflushed": _unflushed,
     "hurried": _hurried,
 }
+
+
+def arm(failure: str, reached: Callable[[str], None]) -> None:
+    """Have this process fail as QEKM_FAILPOINT would have it, though its modules are imported already."""
+    unarmed, act = failpoints.failpoint, failpoints._of(failure)
+
+    def armed(name: str) -> None:
+        if name == failure.partition("=")[0]:
+            reached(name)
+        act(name)
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "failpoint", None) is unarmed:
+            module.failpoint = armed  # type: ignore[attr-defined]
 
 
 def sabotage(build: str) -> None:

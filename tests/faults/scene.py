@@ -30,8 +30,8 @@ from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.drive import Drive
 from qekm_gateway.simulator.errand import Errand, Refused
 from tests.faults import cast
-from tests.faults.sabotage import sabotage
-from tests.faults.told import Notes
+from tests.faults.sabotage import arm, sabotage
+from tests.faults.told import REACHED, Notes
 from tests.qekm.api.drives_at_work import Asking, play
 from tests.qekm.api.running import Gateway, Running, running
 
@@ -79,8 +79,21 @@ class Scene:
         for drive in cast.DRIVES:
             errand = Errand(Ask.CREATE, self.volser(), os.urandom(16), "LIB1")
             begun.append((drive, errand, self.asking(drive, errand)))
-        await play(self.gateway, *(asking for _, _, asking in begun), steps=steps)
+        await self.play(*(asking for _, _, asking in begun), steps=steps)
         return begun
+
+    async def play(self, *askings: Asking, steps: int = 9) -> None:
+        """Carry sessions side by side; Ended, Refused."""
+        try:
+            await play(self.gateway, *askings, steps=steps)
+        except (AssertionError, asyncio.InvalidStateError):
+            if self.gateway.stream.done():
+                raise Ended from None
+            raise
+
+
+class Ended(Exception):
+    """The service has ended the gateway's stream."""
 
 
 Act = Callable[[Scene], Awaitable[None]]
@@ -95,19 +108,33 @@ def start(function: Callable[..., None], *arguments: object) -> ForkServerProces
     return process
 
 
-def perform(act: Act, home: Path, notes: Path, number: int, rounds: int = 0, build: str = "") -> None:
-    """Play an act in this process, `rounds` times or for ever, and end it with an exit code."""
-    sabotage(build)
-    sys.stdout = sys.stderr = notes.with_suffix(".out").open("a", buffering=1)
+def perform(
+    act: Act, home: Path, notes: Path, number: int, rounds: int = 0, build: str = "", failure: str = ""
+) -> None:
+    """Play an act in this process, `rounds` times or for ever, and end it with an exit code.
+
+    build: how it is broken on purpose; failure: what fails in it, as QEKM_FAILPOINT has it.
+    """
+    told = begin(notes, build, failure)
     try:
-        asyncio.run(_perform(act, home, Notes(notes), number, rounds))
-    except (QekmError, OSError, grpc.RpcError, Refused) as error:
+        asyncio.run(_perform(act, home, told, number, rounds))
+    except (QekmError, OSError, grpc.RpcError, Refused, Ended, TimeoutError) as error:
         print(f"refused: {error!r}")
         _end(FAILED if isinstance(error, StoreFailed) else REFUSED)
     except BaseException:
         traceback.print_exc()
         _end(BROKEN)
     _end(0)
+
+
+def begin(notes: Path, build: str, failure: str) -> Notes:
+    """Have this process write into files beside its notes, and be what a test wants it to be."""
+    told = Notes(notes)
+    sabotage(build)
+    if failure:
+        arm(failure, lambda name: told.put(REACHED, name))
+    sys.stdout = sys.stderr = notes.with_suffix(".out").open("a", buffering=1)
+    return told
 
 
 async def _perform(act: Act, path: Path, notes: Notes, number: int, rounds: int) -> None:

@@ -22,6 +22,8 @@ DOOMED = "doomed"  # aliases: their destruction was asked for, and may have happ
 GONE = "gone"  # aliases: destroyed
 BACKED = "backed"  # name, SHA-256 of the file: a backup that is VERIFIED
 ROTATED = "rotated"  # version of the record key, which no key is older than
+TAKEN = "taken"  # alias, SHA-256 of the material: a key of another site, imported
+REACHED = "reached"  # name: of a failpoint, just before it fails
 DONE = "done"  # an act that has no more to say
 
 
