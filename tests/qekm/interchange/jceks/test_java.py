@@ -70,7 +70,7 @@ def opened(file: Path, store: str = STORE, keys: str = KEYS) -> dict[str, Secret
     return {key.alias: key for key in found}
 
 
-@pytest.mark.parametrize("store", [STORE, "pässwort 密码 😀"])
+@pytest.mark.parametrize("store", [STORE, "pässwort 密码 😀"], ids=["drawn", "unicode"])
 def test_we_read_the_secret_keys_that_java_writes(classes: Path, tmp_path: Path, store: str) -> None:
     file = tmp_path / "made.jceks"
     wanted = probe(classes, "make", file, store, KEYS, "-Djdk.jceks.iterationCount=10000")

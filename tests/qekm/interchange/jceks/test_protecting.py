@@ -92,7 +92,9 @@ def test_private_keys_of_every_kind_come_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "plain", [b"", b"\x30\x00", ED25519[:-1], ED25519 + b"\0", element(SEQUENCE, integer(0)), b"\xac\xed\0\5"]
+    "plain",
+    [b"", b"\x30\x00", ED25519[:-1], ED25519 + b"\0", element(SEQUENCE, integer(0)), b"\xac\xed\0\5"],
+    ids=range(6),
 )
 def test_what_is_no_private_key_means_that_the_password_is_wrong(plain: bytes) -> None:
     with pytest.raises(BadPassword):
