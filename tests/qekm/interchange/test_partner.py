@@ -84,7 +84,9 @@ def test_a_certificate_whose_fingerprint_a_person_confirmed_is_accepted_without_
     assert accept(partner, [], partner.fingerprint) == partner.certificate
 
 
-@pytest.mark.parametrize("confirmed", [b"", bytes(32), DIRECT.fingerprint[:31], BELOW.fingerprint])
+@pytest.mark.parametrize(
+    "confirmed", [b"", bytes(32), DIRECT.fingerprint[:31], BELOW.fingerprint], ids=range(4)
+)
 def test_another_fingerprint_than_the_confirmed_one_is_refused_though_the_chain_be_good(
     confirmed: bytes,
 ) -> None:
