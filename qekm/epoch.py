@@ -32,12 +32,14 @@ class Epoch:
     changes: tuple[Change, ...]
     aside: int  # never given out as far as the store knows: QUARANTINED
     suspect: int  # under way to a drive
+    kept: int  # about to be destroyed: perhaps that was called off since, so it is called off
     erased: int  # destroyed since, as tombstones tell
     made: int
 
     def __str__(self) -> str:
         return (
             f"epoch {self.number}: {self.aside:,} unused keys are put aside, {self.suspect:,} are suspect, "
+            f"of {self.kept:,} the destruction is called off, "
             f"{self.erased:,} are destroyed again, {self.made:,} new ones are made"
         )
 
@@ -60,6 +62,8 @@ def turn(
     unused = [key for key in keystore if key.state in _UNUSED]
     aside = [keystore.mark(key, KeyState.QUARANTINED) for key in unused]
     suspect = [keystore.mark(key, KeyState.SUSPECT) for key in keystore.in_state(KeyState.ASSIGNED)]
+    pending = keystore.in_state(KeyState.DESTROY_PENDING)
+    kept = keystore.keep([key.alias for key in pending if key.key_id not in past.destroyed])
     ending = [key for key in keystore if key.key_id in past.destroyed and key.sealed]
     erased = [keystore.erase(key, now_us()) for key in ending]
     made = _pools(found.groups, keystore, Counter(key.group for key in unused), now_us)
@@ -67,8 +71,8 @@ def turn(
     void = [_void(each, now_us()) for each in found.approvals if each.state in _OPEN]
     if erased:
         settings.append(Setting(UNERASED, "yes"))  # a start writes the file anew, without them
-    changes: tuple[Change, ...] = (*aside, *suspect, *erased, *made, *settings, *void)
-    return Epoch(number, changes, len(aside), len(suspect), len(erased), len(made))
+    changes: tuple[Change, ...] = (*aside, *suspect, *kept, *erased, *made, *settings, *void)
+    return Epoch(number, changes, len(aside), len(suspect), len(kept), len(erased), len(made))
 
 
 def _pools(

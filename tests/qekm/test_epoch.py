@@ -44,16 +44,38 @@ EXPECTED = {
     KeyState.GENERATED: KeyState.QUARANTINED,
     KeyState.READY: KeyState.QUARANTINED,
     KeyState.ASSIGNED: KeyState.SUSPECT,
+    KeyState.DESTROY_PENDING: KeyState.ACTIVE,
 }
 
 
 @pytest.mark.parametrize("state", KeyState)
 def test_what_becomes_of_a_key_of_every_state(state: KeyState) -> None:
     (key,) = keys(1, state=state)
+    if state is KeyState.DESTROY_PENDING:
+        key = replace(key, former=KeyState.ACTIVE.value, destroy_time_us=6)
     after, _, _ = turned(Past(found([key]), RING))
     expected = EXPECTED.get(state, state)
     assert after[key.alias].state is expected
     assert KeyState.READY not in NEXT[expected]
+
+
+def test_a_destruction_that_may_have_been_called_off_since_is_called_off() -> None:
+    used, unused, gone = [
+        replace(key, former=former.value, destroy_time_us=6)
+        for key, former in zip(
+            keys(3, state=KeyState.DESTROY_PENDING),
+            (KeyState.PROCESS_ONLY, KeyState.READY, KeyState.ACTIVE),
+            strict=True,
+        )
+    ]
+    past = Past(found([used, unused, gone]), RING, [gone.key_id])
+    after, _, _ = turned(past)
+    states = [after[key.alias].state for key in (used, unused, gone)]
+    assert states == [KeyState.PROCESS_ONLY, KeyState.QUARANTINED, KeyState.DESTROYED]
+    assert after[used.alias].destroy_time_us == after[used.alias].former == 0
+    epoch = turn(2, past, KeyState.READY, lambda: 7, os.urandom)
+    assert (epoch.kept, epoch.erased) == (2, 1)
+    assert "of 2 the destruction is called off" in str(epoch)
 
 
 def test_a_tombstone_ends_a_key_of_any_state_and_one_that_is_gone_already_is_left() -> None:
