@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import file_digest
+from pathlib import Path
 
 from qekm.audit import occurred
 from qekm.backup.cover import Cover
@@ -19,9 +20,9 @@ from qekm.config import Settings
 from qekm.epoch import ACTOR
 from qekm.errors import BackupDamaged, StoreDamaged, UnknownBackup
 from qekm.estate import Estate
-from qekm.model import Approval, Change, Outcome
+from qekm.model import Approval, Change, KeyState, Outcome
 from qekm.offline import commit
-from qekm.restoring import Restored, Restorer
+from qekm.restoring import Present, Restored, Restorer
 from qekm.sealing import KeyRing, Sealer
 from qekm.secret import Secret
 from qekm.store import Locked, Store
@@ -58,12 +59,20 @@ def replace_store(restorer: Restorer, settings: Settings, sealer: Sealer) -> Res
             return Secret(roots[0].reveal())
 
         with built_in_place_of(home, kept) as new:
-            restored = restorer.fill(new, root, store.witness.epoch)
+            restored = restorer.fill(
+                new, root, _present(store, restorer.home.path / settings["keystore.anchor"])
+            )
             if restored.extracted.sha256 != sha256:
                 raise BackupDamaged("the file changed while it was read", backup=restorer.wanted.file.name)
             _use_up(store, approval, restorer)
             stack.callback(store.release().close)  # after the exchange
         return replace(restored, kept=kept)
+
+
+def _present(store: Store, anchor: Path) -> Present:
+    """Return what the store that is there knows, and a backup may not: which keys are destroyed."""
+    gone = [key.key_id for key in store.load().keys if key.state is KeyState.DESTROYED]
+    return Present(store.witness.epoch, frozenset(gone), frozenset([anchor.parent]))
 
 
 def _digest(restorer: Restorer) -> bytes:

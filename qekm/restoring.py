@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qekm.audit import occurred
@@ -58,6 +58,15 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True)
+class Present:
+    """What is known of the store that a backup replaces; nothing, where there is none."""
+
+    epoch: int = 0
+    destroyed: frozenset[bytes] = frozenset()  # ids of keys
+    graves: frozenset[Path] = frozenset()  # directories in which tombstones may be
+
+
+@dataclass(frozen=True, slots=True)
 class Restorer:
     """Restores into a home that is being built."""
 
@@ -70,13 +79,10 @@ class Restorer:
     def onto_nothing(self, root_of: FindRoot) -> Restored:
         """Restore where no key manager is; HomeExists, BackupDamaged, UnknownBackup, what a slot raises."""
         with built(self.home) as new:
-            return self.fill(new, root_of, 0)
+            return self.fill(new, root_of, Present())
 
-    def fill(self, new: Home, root_of: FindRoot, past: int) -> Restored:
-        """Put a backup's store and everything that belongs to it into a new home.
-
-        past: the last epoch that is known to have been.
-        """
+    def fill(self, new: Home, root_of: FindRoot, present: Present) -> Restored:
+        """Put a backup's store and everything that belongs to it into a new home."""
         found: list[tuple[Secret, KeyRing]] = []
 
         def unwrap(cover: Cover) -> Secret:
@@ -91,20 +97,26 @@ class Restorer:
             (new.store_directory / AUDIT_KEY).rename(new.audit_key)
             root, ring = found[0]
             examine(new.store, new.audit_key, extracted.cover, ring, self.tell)
-            return self._made_ours(new, extracted, root, ring, past)
+            return self._made_ours(new, extracted, root, ring, present)
         finally:
             for secret, _ in found:
                 secret.wipe()
 
-    def _made_ours(self, new: Home, extracted: Extracted, root: Secret, ring: KeyRing, past: int) -> Restored:
+    def _made_ours(
+        self, new: Home, extracted: Extracted, root: Secret, ring: KeyRing, present: Present
+    ) -> Restored:
         """Make what was proved the store of this machine, in one commit."""
         settings, key_file = self._configure(new)
         store = Store.open(new.store, lambda _locked: ring)
         with closing(store):
             found = store.load()
             estate = Estate.load(found.vaults, found.settings, ring)
-            around = Surroundings.of(self.home, settings, self.wanted.file.parent)
-            own_epoch = max(past, store.witness.epoch)
+            around = replace(
+                Surroundings.of(self.home, settings, self.wanted.file.parent),
+                gone=present.destroyed,
+                others=present.graves,
+            )
+            own_epoch = max(present.epoch, store.witness.epoch)
             epoch = turned(found, ring, own_epoch, settings, around, self.now_us, self.random_bytes)
             own = reissue(found, ring, self.wanted.hosts, self.now_us, self.random_bytes)
             what = f"{extracted.cover.header.name}; {epoch}"

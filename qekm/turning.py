@@ -30,6 +30,8 @@ class Surroundings:
 
     anchor: Path
     backups: frozenset[Path]  # directories
+    gone: frozenset[bytes] = frozenset()  # ids of keys that another store of the estate has destroyed
+    others: frozenset[Path] = frozenset()  # directories in which there may be tombstones, too
 
     @classmethod
     def of(cls, home: Home, settings: Settings, *more: Path) -> Surroundings:
@@ -44,9 +46,10 @@ class Surroundings:
         witnesses = [witness for place in self.backups for witness in seen(place, ring)]
         return max([own, *(each.epoch for each in (anchor, *witnesses) if each is not None)])
 
-    def destroyed(self, ring: KeyRing) -> set[bytes]:
-        """Return the ids of the keys that have tombstones anywhere."""
-        return {key_id for place in (self.anchor.parent, *self.backups) for key_id in _graves(place, ring)}
+    def destroyed(self, ring: KeyRing) -> frozenset[bytes]:
+        """Return the ids of the keys that have tombstones anywhere, or are destroyed in another store."""
+        places = {self.anchor.parent, *self.backups, *self.others}
+        return self.gone.union(*(_graves(place, ring) for place in places))
 
 
 def turned(

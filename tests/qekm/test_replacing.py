@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from qekm.replacing import replace_store
 from qekm.restoring import Restored, Restorer, Wanted
 from qekm.sealing import KeyFileSealer
 from qekm.store import Store
+from qekm.tombstones import NAME, bury
 from qekm.trail import read_public_key, verify
 from tests.qekm.backup.site import Site
 from tests.system.processes import environment, run_server
@@ -160,6 +162,24 @@ def test_where_one_person_may_do_it_none_is_needed(site: Site) -> None:
     amend(site.home.config, {"twoPerson": "off"})
     replaced(site, written.path)
     assert "store" in kept(site.home)
+
+
+def test_a_key_that_the_store_has_as_destroyed_does_not_come_back(site: Site, tmp_path: Path) -> None:
+    """Nothing but the store that is replaced, or the tombstones beside its anchor, tells of it."""
+    written = site.back_up()
+    amend(site.home.config, {"twoPerson": "off"})
+    first, second, *_ = site.keys().values()
+    gone = replace(first, state=KeyState.DESTROYED, sealed=b"", check_value=b"", destroy_time_us=9)
+    site.change(replace(gone, version=first.version + 1))
+    (graves := tmp_path / "elsewhere").mkdir()
+    amend(site.home.config, {"keystore.anchor": str(graves / "anchor")})  # the backup names another
+    shutil.copyfile(site.home.anchor, graves / "anchor")
+    ring = site.load()[1]
+    bury(graves / NAME, [replace(second, destroy_time_us=9)], ring.seals, ring.estate_id)
+    told = replaced(site, written.path)
+    assert told.epoch.erased == 2
+    assert {site.keys()[key.alias].state for key in (first, second)} == {KeyState.DESTROYED}
+    assert not {first.alias, second.alias} & site.materials().keys()
 
 
 def test_a_damaged_backup_or_one_of_another_estate_replaces_nothing_and_uses_no_approval(
