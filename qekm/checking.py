@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from qekm.audit import verify_trail
 from qekm.config import Settings
 from qekm.errors import StoreDamaged
-from qekm.estate import Estate
+from qekm.estate import BEHIND, Estate
 from qekm.home import Home
 from qekm.sealing import Sealer
-from qekm.store import Store
-from qekm.unlocking import unlock
+from qekm.standing import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,7 @@ def check(home: Home, settings: Settings, sealer: Sealer, tell: Callable[[int], 
     tell: called with how many rows more are verified. StoreInUse, StoreNewer, BadPassword, BadConfiguration.
     """
     try:
-        anchor = home.path / settings["keystore.anchor"]
-        store = Store.open(home.store, unlock(sealer), anchor=anchor, tell=tell)
+        store = open_store(home, settings, sealer, tell)
     except StoreDamaged as error:
         return Checked(0, 0, (error.message,), "")
     try:
@@ -51,6 +49,7 @@ def check(home: Home, settings: Settings, sealer: Sealer, tell: Callable[[int], 
         verdict = verify_trail(store.iterate_audit(), public_key, store.audit_count())
         if not verdict.intact:
             flaws.append(f"audit record {verdict.broken_at:,}: {verdict.reason}")
-        return Checked(len(found.keys), verdict.checked, tuple(flaws), store.behind)
+        doubted = found.settings.get(BEHIND) or store.behind
+        return Checked(len(found.keys), verdict.checked, tuple(flaws), doubted)
     finally:
         store.close()

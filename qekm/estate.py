@@ -29,6 +29,7 @@ from qekm.signing import spki_sha256
 AUDIT, DIAGNOSIS = "audit", "diagnosis"  # names of vaults
 TAG, EPOCH = "keystore.tag", "keystore.epoch"  # names of settings
 BEHIND = "store.behind"  # a setting: why the store may be an old copy, until somebody adopts it
+UNANCHORED = "store.unanchored"  # a setting: where the store stood when its anchor could not be found
 UNPROTECTED = "keys are on one disk only: keystore.protect=none"  # DEGRADED, wherever it is told
 ONE_PERSON = "one person may destroy, export and restore: twoPerson=off"  # likewise
 

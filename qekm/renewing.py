@@ -10,6 +10,7 @@ from cryptography import x509
 from qekm import pki
 from qekm.audit import occurred
 from qekm.certificates import Certificates
+from qekm.config import Settings
 from qekm.errors import BadArgument, BadCertificate, BadConfiguration, StoreInUse, UnknownIdentity
 from qekm.estate import Estate
 from qekm.home import Home
@@ -19,14 +20,14 @@ from qekm.offline import commit
 from qekm.pki import RandomBytes
 from qekm.rpc.tls import Files, publish
 from qekm.sealing import Sealer
-from qekm.store import Store
-from qekm.unlocking import unlock
+from qekm.standing import doubt, open_store
 
 ACTOR = "renew"  # in the audit trail: who has the root key and the store needs no certificate
 
 
 def renew(
     home: Home,
+    settings: Settings,
     sealer: Sealer,
     name: str,
     now_us: Callable[[], int],
@@ -40,7 +41,7 @@ def renew(
     files = Files(home.certificate(name), home.key(name), home.trust)
     serial, key = _read(files, name)
     try:
-        store = Store.open(home.store, unlock(sealer))
+        store = open_store(home, settings, sealer)
     except StoreInUse as error:
         hint = "while the service runs: qekm certificates renew; else stop it first: qekm server stop"
         raise StoreInUse(error.message, hint=hint, **error.details) from None
@@ -52,7 +53,8 @@ def renew(
         )
         issued, changes = owner.renew(key, serial)
         estate = Estate.load(found.vaults, found.settings, ring)
-        commit(store, estate, [*changes, _record(issued.record, serial, now_us())])
+        _, doubts = doubt(store, found.settings, now_us(), ACTOR)
+        commit(store, estate, [*doubts, *changes, _record(issued.record, serial, now_us())])
     finally:
         store.close()
     publish(files, issued.pem, owner.trust_pem)

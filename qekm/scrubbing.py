@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -39,6 +40,7 @@ class Scrubber:
         self._every_s = settings["store.scrubHours"] * HOUR_S
         self._due = time.monotonic() + first_s
         self._pass: asyncio.Task[None] | None = None
+        self._ended = threading.Event()
         self.findings: tuple[str, ...] = ()
 
     async def tick(self) -> None:
@@ -46,11 +48,20 @@ class Scrubber:
         if self._pass is None and time.monotonic() >= self._due:
             self._pass = asyncio.create_task(self.scrub())
 
+    async def close(self) -> None:
+        """End the pass that is under way, at its next rest, and wait for it: its thread reads the store."""
+        self._ended.set()
+        if self._pass is not None:
+            await asyncio.wait([self._pass])
+
     async def scrub(self) -> None:
         """Make one whole pass and tell what it found. StoreFailed."""
         try:
             keys = list(self._owners.keystore)
-            findings = await asyncio.to_thread(lambda: tuple(self._find(keys)))
+            try:
+                findings = await asyncio.to_thread(lambda: tuple(self._find(keys)))
+            except _Ended:
+                return
             if findings and findings != self.findings:
                 await self._alarm(findings)
             self.findings = findings
@@ -66,7 +77,7 @@ class Scrubber:
 
     def _find(self, keys: list[Key]) -> Iterator[str]:
         """Yield what is damaged; in a thread, which rests nine tenths of the time."""
-        pause = _Pause()
+        pause = _Pause(self._ended)
         try:
             found = self._store.scrub(pause)
             yield from found.damaged
@@ -93,12 +104,17 @@ class Scrubber:
                 pause(number)
 
 
-class _Pause:
-    """Rests nine times as long as was worked since it was last called."""
+class _Ended(Exception):
+    """The service stops: the pass is given up."""
 
-    def __init__(self) -> None:
-        self._since = time.monotonic()
+
+class _Pause:
+    """Rests nine times as long as was worked since it was last called; _Ended when the service stops."""
+
+    def __init__(self, ended: threading.Event) -> None:
+        self._ended, self._since = ended, time.monotonic()
 
     def __call__(self, _done: int) -> None:
-        time.sleep(_REST * (time.monotonic() - self._since))
+        if self._ended.wait(_REST * (time.monotonic() - self._since)):
+            raise _Ended
         self._since = time.monotonic()

@@ -142,7 +142,7 @@ def renew_certificate(options: argparse.Namespace) -> int:
     home.require()
     settings = Settings.load(home.config)
     sealer = sealer_of(home, settings, _means(options))
-    issued = renew(home, sealer, options.name, now_us)
+    issued = renew(home, settings, sealer, options.name, now_us)
     end = datetime.fromtimestamp(issued.expire_time_us // 1_000_000, UTC)
     who = f"{issued.role.name.lower()}/{issued.name}"
     print(f"{who} renewed: {home.certificate(options.name)}, until {end:%Y-%m-%dT%H:%M:%SZ}")

@@ -20,17 +20,16 @@ from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import SERVICE, Strangers, occurred, stranger
 from qekm.backup.keeping import Keeper
 from qekm.backup.making import Workshop
-from qekm.backup.reading import seen
 from qekm.backup.routine import Routine
 from qekm.backup.target import Target
 from qekm.backup.writing import Sealing
 from qekm.config import Settings
 from qekm.destroying import Destroyer
 from qekm.errors import Draining, QekmError, StoreFailed
-from qekm.estate import BEHIND, ONE_PERSON
+from qekm.estate import ONE_PERSON
 from qekm.home import Home
 from qekm.listeners import Listeners
-from qekm.model import Change, Outcome, Setting
+from qekm.model import Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.rotating import Rotating
@@ -39,9 +38,9 @@ from qekm.rpc.tls import Files, publish
 from qekm.scrubbing import Scrubber
 from qekm.sealing import Sealer
 from qekm.source import host_of
+from qekm.standing import doubt, open_store
 from qekm.store import Store
 from qekm.tombstones import NAME as TOMBSTONES
-from qekm.unlocking import unlock
 from qekm.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
@@ -86,8 +85,8 @@ class Service:
             now_us,
         )
         self.upkeep.duties.append(self.rotating.tick)
-        scrubber = Scrubber(store, self.owners, settings, now_us)
-        self.upkeep.duties.append(scrubber.tick)
+        self._scrubber = Scrubber(store, self.owners, settings, now_us)
+        self.upkeep.duties.append(self._scrubber.tick)
         anchor = home.path / settings["keystore.anchor"]
         places = [anchor.parent, *([target.directory] if target else [])]
         graves = [place / TOMBSTONES for place in places]
@@ -114,11 +113,12 @@ class Service:
 
     async def start(self) -> dict[str, int]:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
+        doubts = self._doubt()  # first: a store in doubt leaves its anchor alone
         self._store.start(self.owners.estate.audit_key.sign, self._fail)
         two_person = self.owners.approvals.two_person
         what = f"version {__version__}" if two_person else f"version {__version__}; {OFF}"
         record = occurred(self._now_us(), "server.start", SERVICE, message=what)
-        await self._store.commit([*self._behind(), *self.owners.serving.recover(), record])
+        await self._store.commit([*doubts, *self.owners.serving.recover(), record])
         await self._destroyer.start()
         await self.keeper.start()
         await self.upkeep.renew()
@@ -131,19 +131,15 @@ class Service:
             _log.warning("DEGRADED: %s", ONE_PERSON)
         return ports
 
-    def _behind(self) -> list[Change]:
+    def _doubt(self) -> list[Change]:
         """Give no new keys from a store that may be an old copy, now and after every start."""
-        settings, found = self.owners.settings, self._store.behind
-        told = settings.get(BEHIND, "")
-        if not (told or found):
-            return []
-        self.owners.keystore.freeze(told or found)
-        _log.error("READ ONLY: %s", told or found)
-        if told:
-            return []
-        settings[BEHIND] = found
-        record = occurred(self._now_us(), "store.behind", SERVICE, Outcome.FAILURE, message=found)
-        return [Setting(BEHIND, found), record]
+        settings = self.owners.settings
+        reason, changes = doubt(self._store, settings, self._now_us(), SERVICE)
+        settings.update({each.name: each.value for each in changes if isinstance(each, Setting)})
+        if reason:
+            self.owners.keystore.freeze(reason)
+            _log.error("READ ONLY: %s", reason)
+        return changes
 
     def end(self) -> None:
         """Have `wait` return: the service is to stop."""
@@ -178,6 +174,7 @@ class Service:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._scrubber.close()
 
     def _fail(self, error: BaseException) -> None:
         """Note that the store has failed, once, in the event loop."""
@@ -225,16 +222,7 @@ async def serve(home: Home, settings: Settings, sealer: Sealer) -> None:
 
     BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
     """
-    anchor = home.path / settings["keystore.anchor"]
-    target = Target.of(settings, home.path)
-    directory = None if target is None else target.directory
-    store = Store.open(
-        home.store,
-        unlock(sealer),
-        anchor=anchor,
-        witnesses=lambda ring: seen(directory, ring),
-        tell=_Checking(),
-    )
+    store = open_store(home, settings, sealer, _Checking())
     try:
         service = Service(home, settings, store)
         loop = asyncio.get_running_loop()

@@ -16,6 +16,8 @@ from qekm.errors import BackupFailed, NoBackupTarget
 _ENDS_S = 3.0  # for a process that was killed to be gone
 _SAID = 500  # bytes of what a command says last that are told
 
+_IN_MEMORY = frozenset({"tmpfs", "ramfs"})  # a power cut takes what is there
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -49,8 +51,9 @@ class Target:
             raise NoBackupTarget(f"the directory {self.directory} (backup.target) is not there")
 
     def is_elsewhere(self, store: Path) -> bool:
-        """Tell whether the directory is on another file system than the store; OSError."""
-        return self.directory.stat().st_dev != store.stat().st_dev
+        """Tell whether the directory is on another file system than the store, not one in memory; OSError."""
+        device = self.directory.stat().st_dev
+        return device != store.stat().st_dev and _kind(device) not in _IN_MEMORY
 
     async def copy_away(self, path: Path) -> None:
         """Have the command copy a backup away; BackupFailed if it says no, or says nothing in time.
@@ -98,3 +101,14 @@ async def end(child: asyncio.subprocess.Process) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_ENDS_S):
             await child.wait()
+
+
+def _kind(device: int) -> str:
+    """Return the type of a mounted file system as Linux tells it (proc(5), mountinfo); empty if it does not."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    rows = (line.split(" - ", 1) for line in lines if " - " in line)
+    return next((row[1].split(" ")[0] for row in rows if row[0].split(" ")[2] == wanted), "")

@@ -20,6 +20,6 @@ os.environ[_VARIABLE] = _UNUSABLE
 # grpc writes a line for every handshake that fails, straight to stderr: noise in a command line, and a way
 # for a stranger to fill a log. GRPC_VERBOSITY=INFO in the environment brings them back.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-# uvloop starts a child with fork(), in which grpc's fork handlers run: under load 5 children of 60 crashed. No
-# child of ours uses grpc before it has called exec.
+# uvloop starts a child with fork(), in which grpc's fork handlers run: under load 5 children of 60 crashed.
+# No child of ours uses grpc before it has called exec.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"

@@ -20,6 +20,7 @@ from qekm.sealing.seals import Seals
 
 _MAGIC = b"QEKMANC1"
 _RECORD = Struct(">8sQQ32s32s")  # magic, epoch, sequence, store root, MAC
+MISSING = "its anchor is missing or is another store's"
 _SYNC_EVERY_S = 1.0  # a kill loses nothing that was written; a power cut may lose this much of the anchor
 _STRIDE = 512  # bytes: a sector, so that the two records never share one
 
@@ -94,14 +95,13 @@ def behind(own: Witness, anchored: bool, anchor: Witness | None, others: Iterabl
 
     own: where the store is; anchored: it once had an anchor; others: what backups and peers have seen of it.
     """
-    if anchored and anchor is None:
-        return "its anchor is missing or is another store's"
-    if anchor is not None and (anchor.epoch, anchor.sequence) > (own.epoch, own.sequence):
-        return f"its anchor has seen commit {anchor.sequence:,}, it is at {own.sequence:,}"
-    same = anchor is not None and (anchor.epoch, anchor.sequence) == (own.epoch, own.sequence)
-    if anchor is not None and same and anchor.root != own.root:
-        return "its anchor has seen another store at the same commit"
     latest = max(others, default=own)
     if (latest.epoch, latest.sequence) > (own.epoch, own.sequence):
         return f"a backup has seen commit {latest.sequence:,}, it is at {own.sequence:,}"
+    if anchor is None:
+        return MISSING if anchored else ""
+    if (anchor.epoch, anchor.sequence) > (own.epoch, own.sequence):
+        return f"its anchor has seen commit {anchor.sequence:,}, it is at {own.sequence:,}"
+    if (anchor.epoch, anchor.sequence) == (own.epoch, own.sequence) and anchor.root != own.root:
+        return "its anchor has seen another store at the same commit"
     return ""

@@ -44,6 +44,7 @@ class Store(Reader):
         """Use Store.open."""
         super().__init__(engine)
         self.ring, self.behind = ring, ""
+        self.anchor_seen: Witness | None = None  # what the anchor said when the store was opened
         self._lock, self._ledger, self._anchor = lock, ledger, anchor
         self._writer: Writer | None = None
 
@@ -116,10 +117,17 @@ class Store(Reader):
             with engine.connect() as connection:
                 found = integrity.examine(connection, ring.seals, locked.estate_id, tell or integrity.mute)
             store = cls(lock, engine, ring, found.require(), anchor)
-            store.behind = _behind(store._ledger, anchor, witnesses(ring))
+            store._look(witnesses(ring))
             schema.fsync_directory(path.parent)  # the log's name: it exists since the first read
             undo.pop_all()
             return store
+
+    def _look(self, witnesses: Iterable[Witness]) -> None:
+        """See whether this may be an old copy."""
+        anchored = self._anchor is not None and self._ledger.root.anchored
+        if self._anchor is not None:
+            self.anchor_seen = read_anchor(self._anchor, self.ring.seals, self.estate_id)
+        self.behind = behind(self.witness, anchored, self.anchor_seen, witnesses)
 
     @staticmethod
     @contextmanager
@@ -200,6 +208,19 @@ class Store(Reader):
         if error is not None:
             raise error
 
+    def remove_older(self) -> None:
+        """Remove what migrations have left beside the file, durably; from a thread of its own. OSError."""
+        schema.remove_older(self._path)
+
+    def put_aside(self) -> list[str]:
+        """Return the names of the stores that a restore has put aside, which hold what they held then."""
+        directory = self._path.parent
+        return sorted(each.name for each in directory.parent.glob(f"{directory.name}.before-restore-*"))
+
+    @property
+    def _path(self) -> Path:
+        return Path(str(self._engine.url.database))
+
     async def rewrite(self) -> bool:
         """Write the whole file anew, so that what was erased from rows is on no page; False without the room.
 
@@ -264,11 +285,3 @@ def _migrate(path: Path, present: schema.Schema, ring: KeyRing, estate_id: bytes
         integrity.check_keys(connection, lambda key: ring.open_key(key).wipe())
 
     schema.upgrade(path, present, before, after)
-
-
-def _behind(ledger: Ledger, path: Path | None, witnesses: Iterable[Witness]) -> str:
-    own = witness_of(ledger)
-    if path is None:
-        return behind(own, False, None, witnesses)
-    anchor = read_anchor(path, ledger.seals, ledger.estate_id)
-    return behind(own, ledger.root.anchored, anchor, witnesses)

@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from itertools import combinations
@@ -163,15 +162,19 @@ def test_key_file_password_and_shares_each_open_the_store_alone(tmp_path: Path) 
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """Give a directory on another file system than the test's; skips where there is none."""
-    for place in (Path("/dev/shm"), Path("/run"), Path("/tmp")):
-        if place.is_dir() and os.access(place, os.W_OK):
-            directory = Path(tempfile.mkdtemp(dir=place))
-            yield directory
-            shutil.rmtree(directory)
-            return
-    pytest.skip("no second file system to write to")
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """Give a directory on a file system of its own, made of a file; skips where none can be mounted."""
+    image, place = tmp_path / "image", tmp_path / "elsewhere"
+    with image.open("wb") as file:
+        file.truncate(16 * 1024 * 1024)
+    place.mkdir()
+    for words in (["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(place)]):
+        path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+        found = shutil.which(words[0], path=path)
+        if found is None or subprocess.run([found, *words[1:]], capture_output=True, check=False).returncode:
+            pytest.skip(f"{words[0]} does not work here: it takes root and loop devices")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
 
 
 def protected(path: Path, **properties: str) -> Settings:

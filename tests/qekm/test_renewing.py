@@ -10,6 +10,7 @@ from cryptography import x509
 
 from qekm import pki
 from qekm.clock import now_us as clock_us
+from qekm.config import Settings
 from qekm.errors import (
     BadArgument,
     BadCertificate,
@@ -46,7 +47,7 @@ def leaf(home: Home, name: str) -> x509.Certificate:
 def test_a_certificate_that_has_ended_is_issued_anew_for_its_key(home: Home, name: str) -> None:
     before = leaf(home, name)
     later = clock_us() + 500 * DAY_US
-    issued = renew(home, KeyFileSealer(home.root_key), name, lambda: later)
+    issued = renew(home, Settings.load(home.config, {}), KeyFileSealer(home.root_key), name, lambda: later)
     after = leaf(home, name)
     assert after.public_key() == before.public_key() and subject_of(after) == subject_of(before)
     assert pki.end_us(before) < later < pki.end_us(after) == issued.expire_time_us
@@ -78,7 +79,7 @@ def test_what_cannot_be_renewed_is_named_and_left_as_it_was(home: Home) -> None:
     before = {path: path.read_bytes() for path in home.pki.iterdir()}
     for name, kind in kinds.items():
         with pytest.raises(kind):
-            renew(home, KeyFileSealer(home.root_key), name, clock_us)
+            renew(home, Settings.load(home.config, {}), KeyFileSealer(home.root_key), name, clock_us)
     assert {path: path.read_bytes() for path in home.pki.iterdir()} == before
 
 
@@ -87,7 +88,8 @@ def test_the_program_refuses_while_the_service_runs_and_says_what_to_do(home: Ho
     try:
         busy = run_server("renew", "administrator", "--home", home.path)
         with pytest.raises(StoreInUse):
-            renew(home, KeyFileSealer(home.root_key), "administrator", clock_us)
+            settings = Settings.load(home.config, {})
+            renew(home, settings, KeyFileSealer(home.root_key), "administrator", clock_us)
     finally:
         store.close()
     assert busy.returncode == 6

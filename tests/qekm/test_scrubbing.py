@@ -90,3 +90,12 @@ async def test_a_pass_begins_when_it_is_due_and_only_one_at_a_time(tmp_path: Pat
             await asyncio.sleep(0.01)
         await now.tick()
         assert len(asyncio.all_tasks()) == before
+
+
+async def test_a_stop_waits_for_no_whole_pass(tmp_path: Path) -> None:
+    async with running(tmp_path / "home", keys=2_000) as run:
+        own = scrubber(run)
+        await own.tick()
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(own.close(), 2.0)
+        assert own.findings == ()

@@ -57,6 +57,14 @@ def test_another_file_system_is_told_from_the_stores_own(tmp_path: Path) -> None
     assert Target(Path("/proc")).is_elsewhere(tmp_path)
 
 
+def test_a_file_system_in_memory_is_no_second_place(tmp_path: Path) -> None:
+    mounts = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    places = [Path(front.split()[4]) for front, back in mounts if back.startswith("tmpfs ")]
+    if not places:
+        pytest.skip("nothing is mounted in memory here")
+    assert [place for place in places if place.is_dir() and Target(place).is_elsewhere(tmp_path)] == []
+
+
 async def test_a_command_gets_the_path_as_its_last_word_and_no_shell(tmp_path: Path) -> None:
     file = tmp_path / "a $(touch x) b.qbk"
     file.write_bytes(b"backup")
