@@ -68,19 +68,14 @@ class BackupsServicer(BackupsServiceServicer):
         actor, name = caller().actor, self._backups.find(request.name).name
         if request.proof.WhichOneof("means") is None:
             raise BadArgument("nothing was given to open the backup with", field="proof")
-        secret = Secret(request.proof.SerializeToString())
 
-        def hand(pipe: int) -> None:
-            """Give the proof to the process that opens the backup."""
-            hand_secret(secret, pipe)
+        async def drill(tell: Tell) -> Backup:
+            """Make the drill; it may wait and go on without its caller, so the secret is its own."""
+            with Secret(request.proof.SerializeToString()) as secret:
+                return await self._keeper.drill(name, actor, tell, lambda pipe: hand_secret(secret, pipe))
 
-        def work(tell: Tell) -> Awaitable[Backup]:
-            """Make the drill, as a try that counts."""
-            return self._proofs.tried(lambda: self._keeper.drill(name, actor, tell, hand))
-
-        with secret:
-            async for told in _told(work):
-                yield pb.DrillBackupResponse(**told)
+        async for told in _told(lambda tell: self._proofs.tried(lambda: drill(tell))):
+            yield pb.DrillBackupResponse(**told)
 
     async def GetSchedule(self, request: pb.GetScheduleRequest, context: Any) -> pb.GetScheduleResponse:
         """Tell when backups are made and how many are kept."""

@@ -59,7 +59,7 @@ class Proofs:
         """Take the slots; `refusals` makes few records of many failures, and somebody flushes it."""
         self._slots, self.place, self._store, self._refusals = slots, place, store, refusals
         self._now_us, self._tries = now_us, Tries(steady_s)
-        self._turn = asyncio.Lock()
+        self._turn, self._elsewhere = asyncio.Lock(), asyncio.Lock()
 
     async def open(
         self, method: str, proof: pb.Proof, *, name: str = "", but: str = ""
@@ -80,13 +80,15 @@ class Proofs:
             raise
 
     async def tried(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what another try of a proof comes to, made elsewhere; a wrong one is counted. TooMany."""
-        self._tries.check()
-        try:
-            return await work()
-        except (BadPassword, TokenAway):
-            self._tries.fail()
-            raise
+        """Return what another try of a proof comes to, made elsewhere; a wrong one is counted. TooMany.
+
+        One at a time, or many would begin before the first of them is known to be wrong. It may take minutes,
+        in which the slots stay at hand: `open` does not wait for it. Once begun it goes on, and counts.
+        """
+        await self._elsewhere.acquire()
+        trying = asyncio.create_task(self._tried(work))
+        trying.add_done_callback(lambda _: self._elsewhere.release())
+        return await asyncio.shield(trying)
 
     async def work(self, part: Callable[[], T]) -> T:
         """Return what a part that may take long (Argon2id, a token) makes; in a thread, one at a time."""
@@ -102,6 +104,14 @@ class Proofs:
                 await self._refused(method, error)
                 raise
         return self._slots.find(found), root
+
+    async def _tried(self, work: Callable[[], Awaitable[T]]) -> T:
+        self._tries.check()
+        try:
+            return await work()
+        except (BadPassword, TokenAway):
+            self._tries.fail()
+            raise
 
     async def _refused(self, method: str, error: QekmError) -> None:
         """Count a wrong try, and record every failure, many of one caller as one record a minute."""

@@ -22,6 +22,7 @@ from qekm.errors import (
     UnknownBackup,
 )
 from qekm.model import KeyState, Outcome
+from qekm.tries import FREE
 from qekm.v1 import backups_pb2 as pb
 from qekm.v1 import keystore_pb2, server_pb2
 from qekm.v1.slots_pb2 import Proof
@@ -160,6 +161,49 @@ async def test_whoever_guesses_in_drills_has_to_wait(path: Path) -> None:
             for _ in range(10):
                 with pytest.raises(BadPassword):
                     await collect(run.client.backups.DrillBackup(request))
+
+
+async def test_of_many_guesses_at_once_few_are_made(path: Path) -> None:
+    async with running(path, keys=1, **PROTECTED) as run:
+        await create(run)
+        requests = [pb.DrillBackupRequest(proof=Proof(key_file=os.urandom(32))) for _ in range(30)]
+        drills = (collect(run.client.backups.DrillBackup(each)) for each in requests)
+        told = await asyncio.gather(*drills, return_exceptions=True)
+        assert {type(each) for each in told} == {BadPassword, TooMany}
+        assert FREE <= sum(isinstance(each, BadPassword) for each in told) < 2 * FREE
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_a_drill_that_waits_goes_on_with_its_proof_and_counts_when_its_caller_leaves(
+    path: Path, right: bool
+) -> None:
+    async with running(path, keys=1, **PROTECTED) as run:
+        await create(run)
+        keeper, free, proof = run.service.keeper, asyncio.Event(), key_file(run)
+        for _ in range(1 if right else FREE):
+            request = pb.DrillBackupRequest(proof=proof if right else Proof(key_file=os.urandom(32)))
+            free.clear()
+            before = asyncio.create_task(keeper._in_turn(lambda: _until(free)))
+            stream: Any = run.client.backups.DrillBackup(request)
+            reading = asyncio.create_task(collect(stream))
+            while len(keeper._tasks) < 2:
+                await asyncio.sleep(0.01)
+            stream.cancel()
+            await asyncio.wait([reading])
+            free.set()
+            await asyncio.wait([before])
+            while keeper.busy:
+                await asyncio.sleep(0.01)
+        (*_, outcome) = [record.outcome for record in await run.records() if record.event == "backup.drill"]
+        assert outcome is (Outcome.SUCCESS if right else Outcome.FAILURE)
+        if not right:
+            with pytest.raises(TooMany):
+                await collect(run.client.backups.DrillBackup(pb.DrillBackupRequest(proof=proof)))
+
+
+async def _until(free: asyncio.Event) -> Any:
+    """Be other work of the keeper, until it is over."""
+    await free.wait()
 
 
 async def test_the_schedule_is_told_changed_and_lasts(path: Path) -> None:
