@@ -38,6 +38,9 @@ class Files(Protocol):
     async def commit(self, changes: Sequence[Change]) -> None:
         """Return when the unit is durable; StoreFailed, Incident."""
 
+    def remove_older(self) -> None:
+        """Remove what migrations have left beside the file; from a thread. OSError."""
+
     async def rewrite(self) -> bool:
         """Write the file anew, without what was erased; False if there is no room."""
 
@@ -120,6 +123,12 @@ class Destroyer:
     async def _erase(self) -> None:
         """Have the store's files hold nothing of destroyed keys."""
         if not self._rewritten:
+            try:
+                await asyncio.to_thread(self._store.remove_older)  # first: that makes room
+            except OSError as error:
+                _log.warning("an older store cannot be removed: copies of destroyed keys are left: %s", error)
+                self._erase_s = time.monotonic() + RETRY_S
+                return
             self._rewritten = await self._store.rewrite()
             if not self._rewritten:
                 _log.warning("there is no room to write the store anew: copies of destroyed keys may be left")

@@ -33,6 +33,7 @@ class Endings:
     _journal: Journal
     _consents: Consents
     _destroy_days: int
+    _put_aside: Callable[[], list[str]]  # names of stores that a restore has put aside
     _now_us: Callable[[], int]
 
     async def DeactivateKeys(
@@ -64,7 +65,8 @@ class Endings:
         when = f"to be destroyed on {datetime.fromtimestamp(due_us // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
         await self._record("DestroyKeys", "key.condemn", keys, consent.told(when), consent.changes)
         oldest = min(key.created_seq for key in keys)  # a backup holds all keys up to one
-        return pb.DestroyKeysResponse(keys=map(to_proto, keys), backups=self._backups.holding(oldest))
+        holding = [*self._backups.holding(oldest), *self._put_aside()]
+        return pb.DestroyKeysResponse(keys=map(to_proto, keys), backups=holding)
 
     async def KeepKeys(self, request: pb.KeepKeysRequest, context: Any) -> pb.KeepKeysResponse:
         """Call a destruction off; UnknownKey, KeyInUse, BadArgument."""

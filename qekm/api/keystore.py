@@ -36,6 +36,9 @@ class Uses(Protocol):
     ) -> list[tuple[int, Cartridge]]:
         """Return uses of keys, oldest first, each with its number."""
 
+    def put_aside(self) -> list[str]:
+        """Return the names of the stores that a restore has put aside."""
+
 
 class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
     """Thin: questions to the owner, and the batches of GenerateKeys."""
@@ -55,7 +58,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
         self._owners, self._opened = owners, owners.opened
         self._keystore, self._allocator = owners.keystore, owners.allocator
         self._proofs, self._rotating, self._now_us = proofs, rotating, now_us
-        self._uses, self._backups = uses, owners.backups
+        self._uses, self._backups, self._put_aside = uses, owners.backups, uses.put_aside
         self._journal, self._orders, self._consents = journal, Orders(owners.settings, now_us), consents
         self._slot, self._destroy_days = settings["keystore.slot"], settings["keystore.destroyDays"]
         self._making = asyncio.Lock()  # so that the same request twice at once makes one batch

@@ -1,7 +1,8 @@
 """The schema's revision, and how an older store becomes a present one without being caught half-way.
 
 A migration works on a copy that is checked and synced before it takes the name of the original; the original
-stays beside it under its revision. So a store's revision is always in the file itself, never in its log.
+stays beside it under its revision, until keys are destroyed. So a store's revision is always in the file
+itself, never in its log.
 """
 
 from __future__ import annotations
@@ -83,6 +84,13 @@ def upgrade(path: Path, schema: Schema, before: Act, after: Act) -> None:
     kept.hardlink_to(path)
     failpoint("migrate.installing")
     _install(new, path)
+
+
+def remove_older(path: Path) -> None:
+    """Remove what migrations have left beside a store: it may hold what is erased from the store. OSError."""
+    for left in (*path.parent.glob(f"{path.name}.[0-9]*"), *path.parent.glob(f"{path.name}.new*")):
+        left.unlink(missing_ok=True)
+    fsync_directory(path.parent)
 
 
 def fsync_directory(path: Path) -> None:

@@ -194,6 +194,29 @@ async def test_without_room_the_store_is_written_anew_later(tmp_path: Path) -> N
         assert run.store.load().settings[UNERASED] == ""
 
 
+async def test_what_a_migration_left_goes_with_the_keys_and_stores_put_aside_are_named(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "home", twoPerson="off") as run:
+        directory = run.home.store_directory
+        for name in ("qekm.db.0001", "qekm.db.new"):
+            shutil.copyfile(run.home.store, directory / name)
+        (aside := run.home.path / "store.before-restore-20261126T000000Z").mkdir()
+        alias = run.service.owners.keystore.page()[0].alias
+        told = await run.client.keystore.DestroyKeys(pb.DestroyKeysRequest(aliases=[alias]))
+        assert list(told.backups) == [aside.name]
+        assert (directory / "qekm.db.0001").exists()
+        run.clock.ahead_us += WEEK_US
+        await tick(run)
+        assert {path.name for path in directory.iterdir()} <= {
+            "lock",
+            "qekm.db",
+            "qekm.db-wal",
+            "qekm.db-shm",
+        }
+        assert aside.exists()
+
+
 async def test_a_tombstone_that_somebody_made_up_destroys_nothing(tmp_path: Path) -> None:
     async with running(tmp_path / "home", keys=2) as run:
         key = run.service.owners.keystore.page()[0]
