@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperOption
 
-from qekm_cli.commands import Verb, kept, whole_number
+from qekm_cli.commands import Guarded, kept, whole_number
 from qekm_cli.passwords import read_password
 from qekm_cli.shares import SPLIT, Split, check_place, parse_split
 
@@ -47,7 +47,7 @@ def _options() -> list[TyperOption]:
     ]
 
 
-class Making(Verb):
+class Making(Guarded):
     """The command that makes a key manager."""
 
     def __init__(self, *arguments: Any, params: list[Any] | None = None, **more: Any) -> None:

@@ -81,6 +81,17 @@ class Verb(TyperCommand):
         super().__init__(*arguments, params=[*(params or []), *global_options(hidden=True)], **more)
 
 
+class Guarded(Verb):
+    """A command that reads or makes passwords, shares, keys: nobody looks into it, and it leaves no core."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Harden the process before anything is read."""
+        from qekm.hardening import harden
+
+        harden()
+        return super().invoke(ctx)
+
+
 class Noun(typer.Typer):
     """A group of verbs on one noun, or a single verb that stands for itself."""
 

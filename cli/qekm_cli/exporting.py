@@ -47,10 +47,8 @@ def export_keys(
 
     Keys that were never used stay: two sites could give them to two cartridges.
     """
-    from qekm.hardening import harden
     from qekm.v1 import sharing_pb2 as pb
 
-    harden()
     _check(aliases or [], group, to, format_, in_clear)
     request = pb.ExportKeysRequest(aliases=aliases or [], group=group, partner=to)
     with client_of(context) as client, new_file(output, force=force) as write:

@@ -60,9 +60,6 @@ def import_keys(
 
     Ends with 5 if a key could not be taken. An import that was cut off is done by doing it again.
     """
-    from qekm.hardening import harden
-
-    harden()
     content = _read(file)
     kind: Format = keyfiles.detect(content) if format_ == "auto" else format_
     with client_of(context) as client:

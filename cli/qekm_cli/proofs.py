@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperOption
 
 from qekm.errors import BadFile, BadShares, KeystoreLocked
-from qekm_cli.commands import Verb, kept, whole_number
+from qekm_cli.commands import Guarded, kept, whole_number
 from qekm_cli.connection import invocation_of
 from qekm_cli.passwords import read_password
 
@@ -46,7 +46,7 @@ def _options() -> list[TyperOption]:
     ]
 
 
-class Proving(Verb):
+class Proving(Guarded):
     """A command that may need the keystore opened."""
 
     def __init__(self, *arguments: Any, params: list[Any] | None = None, **more: Any) -> None:

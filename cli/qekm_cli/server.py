@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from qekm.errors import EXIT_VERDICT, IdentityError, NotInitialised, QekmError, UnavailableError
-from qekm_cli.commands import Noun
+from qekm_cli.commands import Guarded, Noun
 from qekm_cli.connection import client_of, home_of, invocation_of
 from qekm_cli.passwords import DescriptorOption, FileOption
 from qekm_cli.render import cell, document, done, plain, wants_json
@@ -23,7 +23,7 @@ STATUS_SECONDS = 5  # a service that takes longer to say how it is, is not well
 DEAF = (UnavailableError, IdentityError, NotInitialised)
 
 
-@app.command("start")
+@app.command("start", kind=Guarded)
 def start_server(
     context: typer.Context, password_file: FileOption = None, password_fd: DescriptorOption = None
 ) -> None:

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from qekm.errors import EXIT_CODES, QekmError, UnknownKey
 from qekm_cli.app import NOUNS, load, run
+from qekm_cli.commands import Guarded
 from qekm_cli.connection import Invocation
 
 from .conftest import Qekm
@@ -59,6 +60,13 @@ def verbs() -> Iterator[tuple[list[str], TyperCommand]]:
 
 def test_every_command_is_there_and_nothing_else() -> None:
     assert sorted(" ".join(words) for words, _ in verbs()) == sorted(COMMANDS)
+
+
+def test_every_command_that_takes_a_secret_is_guarded_and_one_that_takes_none_is_not() -> None:
+    secrets = {"password_file", "password_fd", "new_password_file", "key_file", "shares", "pin_file"}
+    for words, command in verbs():
+        takes = not secrets.isdisjoint(parameter.name or "" for parameter in command.params)
+        assert isinstance(command, Guarded) is takes, words
 
 
 def test_every_command_helps_and_every_option_says_what_it_is(qekm: Qekm) -> None:

@@ -101,6 +101,15 @@ def test_the_password_is_asked_for_on_a_terminal_and_not_shown() -> None:
     assert f"PROOF password b'{PASSWORD}'" in screen
 
 
+@pytest.mark.parametrize(("verb", "hardened"), [("unlock", True), ("status", False)])
+def test_no_core_is_left_of_a_process_that_read_a_password(verb: str, hardened: bool) -> None:
+    """The control: a command that reads none is as any other program."""
+    dumpable = "import ctypes, resource; dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)\n"
+    told = "print('HARDENED', not dumpable and resource.getrlimit(resource.RLIMIT_CORE) == (0, 0))"
+    _, screen = typed_to_qekm(["keystore", verb], [PASSWORD] * hardened, after=dumpable + told)
+    assert f"HARDENED {hardened}" in screen
+
+
 def test_shares_are_asked_for_one_by_one_until_nothing_is_typed() -> None:
     after = TELL.format("list(proof.shares.mnemonics)")
     lines = ["acid word", "  beta   word ", ""]
