@@ -60,6 +60,9 @@ class Owners:
         estate = Estate.load(found.vaults, found.settings, ring)
         first_state = KeyState.READY if settings["keystore.protect"] == "none" else KeyState.GENERATED
         keystore = Keystore(found.keys, ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
+        backups = Backups(found.backups, found.settings, now_us)
+        if keystore.must_wait:
+            keystore.bound(backups.protected(settings["backup.sameDisk"]))
         allocator = Allocator(found.groups, keystore, now_us)
         registry = Registry(found.drives, found.authorities, found.blocked, now_us)
         certificates = Certificates(
@@ -87,7 +90,7 @@ class Owners:
             registry,
             certificates,
             approvals,
-            Backups(found.backups, found.settings, now_us),
+            backups,
             Slots(found.slots, now_us),
             Opened(steady_s),
             partners,

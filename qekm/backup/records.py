@@ -50,6 +50,11 @@ class Backups:
         """Return the newest VERIFIED backup."""
         return next((each for each in reversed(self._known.values()) if _is_good(each)), None)
 
+    def protected(self, same_disk: bool) -> int:
+        """Return up to which key all are in a proved backup that counts; same_disk: one on one's own does."""
+        good = (each for each in self._known.values() if _is_good(each) and (each.independent or same_disk))
+        return max((each.created_seq for each in good), default=0)
+
     def last(self) -> Backup | None:
         """Return the newest backup, whatever became of it."""
         return next(reversed(self._known.values()), None)
@@ -84,11 +89,12 @@ class Backups:
     def outdated(self, directory: Path) -> list[Backup]:
         """Return whose files in a directory are to go: good ones beyond `keep`, failed ones but the last.
 
-        The newest good one is never among them, nor is a file that none of the rows names.
+        The newest good one is never among them, nor is one that was ever good, nor a file that
+        none of the rows names.
         """
         here = [each for each in self._known.values() if each.target == str(directory)]
         good = [each for each in here if _is_good(each)]
-        failed = [each for each in here if each.state is BackupState.FAILED]
+        failed = [each for each in here if each.state is BackupState.FAILED and not each.verify_time_us]
         return good[: -self.keep] + failed[:-1]
 
     # The schedule.

@@ -104,7 +104,7 @@ async def end(child: asyncio.subprocess.Process) -> None:
 
 
 def _kind(device: int) -> str:
-    """Return the type of a mounted file system as Linux tells it (proc(5), mountinfo); empty if it does not."""
+    """Return the type of a mounted file system as Linux tells it (proc(5)); empty if it does not."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()

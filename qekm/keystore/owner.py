@@ -17,6 +17,7 @@ from qekm.sealing import KeyRing
 from qekm.secret import Secret
 
 KEY_LENGTH = 32  # bytes, AES-256
+_ALL = 2**63  # beyond every sequence number
 _NOBODY: Mount = ("", b"", "")
 
 
@@ -38,6 +39,7 @@ class Keystore(Resealing):
         self._tag, self._epoch, self._first_state = tag.upper(), epoch, first_state
         # Keys are never removed, so the highest alias there is tells where the counter stands.
         self._counter = 0
+        self._protected_seq = _ALL
         self.read_only = ""
         super().__init__(keys, ring)
 
@@ -77,6 +79,15 @@ class Keystore(Resealing):
             self.enter(key)
         return keys
 
+    def bound(self, created_seq: int) -> None:
+        """Give out no key beyond this one before `protect` says so: it was READY when one disk was enough."""
+        self._protected_seq = created_seq
+
+    def next_ready(self, group: str) -> Key | None:
+        """Return the oldest key of a group that was never given out and may be, without taking it."""
+        key = super().next_ready(group)
+        return key if key is None or key.created_seq <= self._protected_seq else None
+
     def protect(self, created_seq: int, most: int | None = None) -> list[Key]:
         """Make GENERATED keys up to this one READY: their material is in a second durable place now.
 
@@ -84,6 +95,7 @@ class Keystore(Resealing):
         """
         if self.read_only:
             return []
+        self._protected_seq = max(self._protected_seq, created_seq)
         due = [key for key in self.few(KeyState.GENERATED, most) if key.created_seq <= created_seq]
         return [self._change(key, KeyState.READY) for key in due]
 

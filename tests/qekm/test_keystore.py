@@ -262,3 +262,14 @@ def test_a_key_that_is_kept_for_a_drive_can_end_and_one_under_way_to_a_drive_can
         store.condemn([given.alias], 100)
     with pytest.raises(KeyInUse):
         store.retire([given.alias], KeyState.COMPROMISED)
+
+
+def test_a_key_that_was_ready_without_a_backup_waits_for_one_once_that_is_the_rule() -> None:
+    owner = keystore()
+    keys = owner.generate(3, "default")
+    owner.bound(1)
+    assert owner.next_ready("default") == keys[0]
+    owner.assign(keys[0], 1, ("D", b"m", "V"))
+    assert owner.next_ready("default") is None
+    owner.protect(keys[1].created_seq)
+    assert owner.next_ready("default") == keys[1]
