@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ from qekm.failpoints import failpoint
 from qekm.interchange.parcel import SharedKey
 from qekm.model import Key, Outcome, Partner
 from qekm.opened import Opened
-from qekm.sharing import BATCH, Exporting
+from qekm.sharing import BATCH, Exporting, Pairs
 from qekm.v1 import sharing_pb2 as pb
 
 PART = 65_536  # bytes of a file in a message
@@ -47,22 +48,39 @@ class Exports:
         consent = await self._consents.require("ExportKeys", act)
         what = consent.told(act.summary)
         await self._journal.commit("ExportKeys", consent.changes, message=what, outcome=Outcome.INTENT)
-        if wanted.partner is None:
+        left, outcome = 0, Outcome.FAILURE
+        try:
+            async with aclosing(self._answers(keys, actor, wanted.partner, pairs)) as answers:
+                async for count, answer in answers:
+                    left += count  # before: whoever stops listening may have them already
+                    yield answer
+            outcome = Outcome.SUCCESS
+        finally:  # also where the client has gone
+            if outcome is Outcome.FAILURE:
+                what = f"{what}; ended early, {left:,} of {len(keys):,} keys left"
+            await self._journal.commit("ExportKeys", (), message=what, outcome=outcome)
+
+    async def _answers(
+        self, keys: Sequence[Key], actor: str, partner: Partner | None, pairs: Pairs
+    ) -> AsyncGenerator[tuple[int, pb.ExportKeysResponse], None]:
+        """Yield the answers, and how many keys leave with each; all keys of a file with its first part."""
+        if partner is None:
             async for opened in self._opening(keys, actor, None):
-                answer = pb.ExportKeysResponse(keys=map(_to_proto, opened))
-                _wipe(opened)
-                yield answer
-        else:
-            shared: list[SharedKey] = []
-            try:
-                async for opened in self._opening(keys, actor, wanted.partner):
-                    shared += opened
-                data = await asyncio.to_thread(self._exporting.seal, shared, wanted.partner, pairs)
-            finally:
-                _wipe(shared)
-            for start in range(0, len(data), PART):
-                yield pb.ExportKeysResponse(data=data[start : start + PART])
-        await self._journal.commit("ExportKeys", (), message=what)
+                try:
+                    answer = pb.ExportKeysResponse(keys=map(_to_proto, opened))
+                finally:
+                    _wipe(opened)
+                yield len(opened), answer
+            return
+        shared: list[SharedKey] = []
+        try:
+            async for opened in self._opening(keys, actor, partner):
+                shared += opened
+            data = await asyncio.to_thread(self._exporting.seal, shared, partner, pairs)
+        finally:
+            _wipe(shared)
+        for start in range(0, len(data), PART):
+            yield 0 if start else len(keys), pb.ExportKeysResponse(data=data[start : start + PART])
 
     async def _opening(
         self, keys: Sequence[Key], actor: str, partner: Partner | None

@@ -99,10 +99,16 @@ class Exporting:
 
     def open(self, keys: Iterable[Key]) -> list[SharedKey]:
         """Return keys with their material, as they are now; StoreDamaged, UnknownKey, KeyInUse."""
-        present = (self._keystore.by_alias(key.alias) for key in keys)
-        return [
-            SharedKey(key.alias, self._keystore.open(key), key.group, key.create_time_us) for key in present
-        ]
+        opened: list[SharedKey] = []
+        try:
+            for key in (self._keystore.by_alias(each.alias) for each in keys):
+                material = self._keystore.open(key)
+                opened.append(SharedKey(key.alias, material, key.group, key.create_time_us))
+        except BaseException:
+            for each in opened:
+                each.material.wipe()
+            raise
+        return opened
 
     def seal(self, keys: Iterable[SharedKey], partner: Partner, pairs: Pairs) -> bytes:
         """Return the file for a partner; takes a second for 100,000 keys. BadCertificate."""

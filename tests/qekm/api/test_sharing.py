@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -20,11 +21,14 @@ from qekm.errors import (
     NotAllowed,
     PartnerExists,
     QekmError,
+    StoreDamaged,
     UnknownGroup,
     UnknownKey,
     UnknownPartner,
 )
-from qekm.model import KeyState, Outcome, Role
+from qekm.keystore import Keystore
+from qekm.model import Key, KeyState, Outcome, Role
+from qekm.secret import Secret
 from qekm.v1 import sharing_pb2 as pb
 from qekm.v1.keystore_pb2 import LockKeystoreRequest
 from tests.qekm.api.people import have, person
@@ -137,6 +141,43 @@ async def test_keys_in_clear_are_told_batch_by_batch_after_their_records(tmp_pat
         assert [(alias, message) for _, _, alias, message in left] == [
             (key.alias, "in clear") for key in keys
         ]
+
+
+class Failing:
+    """A keystore of which one key cannot be read; keeps what it opened."""
+
+    def __init__(self, keystore: Keystore, damaged: str) -> None:
+        self._keystore, self._damaged = keystore, damaged
+        self.opened: list[Secret] = []
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keystore)
+
+    def by_alias(self, alias: str) -> Key:
+        """Return a key."""
+        return self._keystore.by_alias(alias)
+
+    def open(self, key: Key) -> Secret:
+        """Return its material, or StoreDamaged."""
+        if key.alias == self._damaged:
+            raise StoreDamaged("it is damaged")
+        self.opened.append(self._keystore.open(key))
+        return self.opened[-1]
+
+
+async def test_an_export_that_fails_leaves_no_key_behind_and_a_record_of_how_many_left(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path / "a", keys=100) as here:
+        keys = await here.used(100)
+        exporting: Any = here.run.service.owners.exporting
+        failing = exporting._keystore = Failing(exporting._keystore, keys[70].alias)
+        with pytest.raises(StoreDamaged):
+            await here.export(pb.ExportKeysRequest(aliases=[key.alias for key in keys]))
+        assert [secret.reveal() for secret in failing.opened] == [bytes(32)] * 70
+        *_, (_, outcome, _, message) = await told(here, "rpc.ExportKeys")
+        assert outcome is Outcome.FAILURE
+        assert message.endswith("; ended early, 64 of 100 keys left")
 
 
 async def test_an_export_takes_an_open_keystore_and_a_second_person_each_time(here: Site) -> None:
