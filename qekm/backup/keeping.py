@@ -28,7 +28,6 @@ from qekm.errors import (
     QekmError,
     ReadOnly,
     StoreFailed,
-    UnknownBackup,
 )
 from qekm.failpoints import failpoint
 from qekm.keystore import Keystore
@@ -164,8 +163,9 @@ class Keeper:
                 proved = await self._workshop.prove(path, scratch, tell, hand)
             _compare(proved, row)
         except QekmError as error:
-            gone = isinstance(error, BackupDamaged | UnknownBackup)
-            changes = [self._put(row, BackupState.FAILED, error.message)] if gone else []
+            # A file that is not there may be on a disk that is not mounted: that says nothing of the backup.
+            damaged = isinstance(error, BackupDamaged)
+            changes = [self._put(row, BackupState.FAILED, error.message)] if damaged else []
             await self._tell(event, actor, Outcome.FAILURE, f"{row.name}: {error.message}", changes)
             raise
         if event == DRILL:

@@ -217,7 +217,23 @@ async def test_a_backup_that_is_gone_or_another_one_of_this_store_is_not_the_one
             await run.keeper.verify(first.name, "a/b", mute)
         with pytest.raises(UnknownBackup, match="there is no file"):
             await run.keeper.verify(second.name, "a/b", mute)
-        assert {row.state for row in run.store.load().backups} == {BackupState.FAILED}
+        states = {row.name: row.state for row in run.store.load().backups}
+        assert states == {first.name: BackupState.FAILED, second.name: BackupState.VERIFIED}
+
+
+async def test_backups_whose_disk_was_away_when_they_were_proved_are_kept(tmp_path: Path) -> None:
+    async with kept(tmp_path) as run:
+        made = [await run.keeper.create("a/b", mute) for _ in range(3)]
+        run.target.directory.rename(tmp_path / "away")
+        run.target.directory.mkdir()  # as a mount point is, without its disk
+        for row in made:
+            with pytest.raises(UnknownBackup):
+                await run.keeper.verify(row.name, "a/b", mute)
+        assert run.store.load().backups == made
+        run.target.directory.rmdir()
+        (tmp_path / "away").rename(run.target.directory)
+        last = await run.keeper.create("a/b", mute)
+        assert run.files() == sorted(row.name for row in [*made, last])
 
 
 async def test_a_store_that_is_damaged_on_the_disk_makes_no_good_backup(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,8 @@ def test_the_oldest_go_and_the_newest_good_one_never_does() -> None:
     backups = owner(*rows, backup(8, BAD), backup(9, BAD), elsewhere, backup(10, GONE), backup_keep="2")
     assert backups.outdated(HERE) == [*rows[:4], backup(8, BAD)]
     assert owner(backup(1), backup(2, BAD), backup_keep="1").outdated(HERE) == []
+    once_good = replace(backup(2, BAD), verify_time_us=5)
+    assert owner(backup(1), once_good, backup(3, BAD), backup(4, BAD)).outdated(HERE) == [backup(3, BAD)]
 
 
 def test_a_key_may_be_in_every_backup_that_is_as_new_as_it() -> None:
