@@ -66,9 +66,7 @@ def prove(
 
     def unwrap(cover: Cover) -> Secret:
         rings.append(open_ring(cover))
-        key = key_of(rings[0], cover)
-        _check_versions(rings[0], cover.header)
-        return key
+        return key_of(rings[0], cover)
 
     found = extract(path, unwrap, directory, tell, reader)
     header = found.cover.header
@@ -91,6 +89,7 @@ def examine(copy: Path, audit_key: Path, cover: Cover, ring: KeyRing, tell: Tell
         _compare(picture_of(copy), cover)
         store = Store.open(copy, lambda _locked: ring)
         try:
+            _check_versions(ring, store.record_versions(), header)
             _open_everything(store, header, audit_key, tell)
         finally:
             store.close()
@@ -101,9 +100,9 @@ def examine(copy: Path, audit_key: Path, cover: Cover, ring: KeyRing, tell: Tell
         raise BackupFailed(f"the backup cannot be proved: {error.message}", backup=header.name) from error
 
 
-def _check_versions(ring: KeyRing, header: Header) -> None:
+def _check_versions(ring: KeyRing, used: set[int], header: Header) -> None:
     """Raise BackupFailed, which says nothing against the backup, if keys of it cannot be opened here."""
-    missing = set(range(header.oldest, header.current + 1)) - ring.versions
+    missing = used - ring.versions
     if missing:
         what = f"keys of the backup are under version {min(missing)} of the record key, which is forgotten"
         raise BackupFailed(what, hint="open it with a slot: qekm backup drill", backup=header.name)

@@ -61,6 +61,9 @@ def extract(
             for name, part in sorter.feed(source.close()):
                 files[name].write(part)
             sorter.close()
+            for member in files.values():
+                member.flush()
+                os.fsync(member.fileno())  # a restore gives them their names for good
     except OSError as error:
         raise BackupFailed(f"the backup {path} cannot be read: {error.strerror}", backup=path.name) from error
     assert source.cover is not None

@@ -60,11 +60,14 @@ def write(copy: Path, others: Mapping[str, bytes], directory: Path, sealing: Sea
     """
     picture = picture_of(copy)
     header = _header(picture, sealing)
-    final, new = directory / header.name, directory / f".{prefix_of(header.estate)}new"
+    final, left = directory / header.name, f".{prefix_of(header.estate)}new"
+    # A name of its own: an earlier attempt that hangs on its disk may go on when this one has begun.
+    new = directory / f"{left}-{sealing.random_bytes(8).hex()}"
     if final.exists():
         raise BackupFailed(f"{final} is there already, and this store has not made it", backup=header.name)
     try:
-        new.unlink(missing_ok=True)  # of a backup that was cut off
+        for old in directory.glob(f"{left}*"):  # of backups that were cut off
+            old.unlink(missing_ok=True)
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             size, digest = _pour(_pieces(copy, others, header, picture, sealing, tell), handle)

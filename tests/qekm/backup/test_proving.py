@@ -7,7 +7,9 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -16,7 +18,7 @@ from qekm.backup.cover import Cover, cover_of
 from qekm.backup.header import Header
 from qekm.backup.keeping import mute
 from qekm.backup.members import AUDIT_KEY, CONFIG, NAMES, STORE, head_of
-from qekm.backup.opening import opener
+from qekm.backup.opening import opener, root_of
 from qekm.backup.proving import Proved, prove
 from qekm.backup.reading import cover_at, extract, key_of
 from qekm.backup.writing import Sealing, write
@@ -70,9 +72,13 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    base = tmp_path_factory.mktemp("proving")
+    yield made_in(tmp_path_factory.mktemp("proving"), KEYS)
+
+
+def made_in(base: Path, keys: int) -> Made:
+    """Make a key manager and a backup of it in a directory."""
     home = Home(base / "home")
-    make(home, Wanted(keys=KEYS, properties={"keystore.protect": "none"}), now_us)
+    make(home, Wanted(keys=keys, properties={"keystore.protect": "none"}), now_us)
     store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)))
     try:
         found = store.load()
@@ -84,7 +90,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     sealing = Sealing(ring, estate.audit_key, now_us)
     others = {CONFIG: home.config.read_bytes(), AUDIT_KEY: estate.audit_public_pem}
     written = write(base / "copy.db", others, base, sealing, mute)
-    yield Made(written.path, sealing, {STORE: (base / "copy.db").read_bytes(), **others}, home)
+    return Made(written.path, sealing, {STORE: (base / "copy.db").read_bytes(), **others}, home)
 
 
 def test_a_whole_backup_is_proved_and_counted(made: Made, tmp_path: Path) -> None:
@@ -234,10 +240,70 @@ def test_a_file_that_is_not_there_and_a_disk_that_is_full_are_told_from_damage(
 def test_a_backup_under_a_record_key_that_is_forgotten_is_not_called_damaged(
     made: Made, tmp_path: Path
 ) -> None:
-    header = replace(cover_at(made.path).header, current=2)
-    with pytest.raises(BackupFailed, match="version 2 of the record key") as caught:
-        made.prove(made.rewrite(tmp_path / "x.qbk", header), tmp_path)
+    with pytest.raises(BackupFailed, match="version 1 of the record key") as caught:
+        prove(made.path, lambda cover: rotated(made.home, cover), tmp_path, mute)
     assert "qekm backup drill" in caught.value.advice
+
+
+def rotated(home: Home, cover: Cover) -> KeyRing:
+    """Return the ring of a home whose first record key is forgotten."""
+    root = root_of(cover, KeyFileSealer(home.root_key))
+    return KeyRing(root, cover.header.estate, versions=(2,))
+
+
+def test_a_backup_is_proved_without_a_record_key_that_no_key_of_it_is_under(tmp_path: Path) -> None:
+    """Its header names the versions that the store had, which a rotation keeps until they are not needed."""
+    empty = made_in(tmp_path, 0)
+    (tmp_path / "members").mkdir()
+    proved = prove(empty.path, lambda cover: rotated(empty.home, cover), tmp_path / "members", mute)
+    assert proved.keys == 0
+
+
+def test_every_member_is_on_the_disk_when_it_is_extracted(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restore moves them to where they stay, and its journal says that they are whole."""
+    synced: dict[str, int] = {}
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        fsync(handle)
+        synced[Path(os.readlink(f"/proc/self/fd/{handle}")).name] = os.fstat(handle).st_size
+
+    monkeypatch.setattr(os, "fsync", watched)
+    extract(made.path, lambda cover: key_of(made.ring, cover), tmp_path, mute)
+    assert synced == {name: len(made.members[name]) for name in NAMES}
+
+
+def test_an_attempt_that_hung_never_gives_a_later_ones_half_file_its_name(made: Made, tmp_path: Path) -> None:
+    """The first goes on when the second is in the middle of its file."""
+    hangs, goes_on, told = Event(), Event(), list[str]()
+    copy, others = tmp_path / "copy.db", {name: made.members[name] for name in NAMES[1:]}
+    copy.write_bytes(made.members[STORE])
+    (directory := tmp_path / "backups").mkdir()
+
+    def hang(*_told: object) -> None:
+        hangs.set()
+        assert goes_on.wait(60)
+
+    def attempt() -> None:
+        try:
+            write(copy, others, directory, made.sealing, hang)
+        except BackupFailed as error:
+            told.append(error.message)
+
+    first = Thread(target=attempt)
+    first.start()
+    assert hangs.wait(60)
+
+    def let_it_go_on(*_told: object) -> None:
+        goes_on.set()
+        first.join()
+
+    written = write(copy, others, directory, made.sealing, let_it_go_on)
+    assert len(told) == 1 and "cannot be written" in told[0]
+    assert [each.name for each in directory.iterdir()] == [written.path.name]
+    assert sha256(written.path.read_bytes()).digest() == written.sha256
 
 
 def test_what_is_no_file_keeps_nobody_waiting(made: Made, tmp_path: Path) -> None:
