@@ -24,6 +24,7 @@ from qekm.backup.writing import Written
 from qekm.errors import (
     BackupDamaged,
     BackupFailed,
+    Draining,
     NoBackupTarget,
     QekmError,
     ReadOnly,
@@ -65,7 +66,7 @@ class Keeper:
         self._workshop, self._keystore, self._store, self._now_us = workshop, keystore, store, now_us
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.backups = backups
+        self.backups, self.closed = backups, False
         self.failure, self.failures, self.failed_us = "", 0, 0  # why, how often in a row, when last
         self.elsewhere = True  # whether backups are on another file system; until it is known
         # Keys up to this one need no new backup. If some wait, they waited for one that did not count.
@@ -86,7 +87,8 @@ class Keeper:
             self._begin(self._look())
 
     async def close(self) -> None:
-        """Call off what is under way."""
+        """Call off what is under way, and begin nothing any more: what is asked for then is Draining."""
+        self.closed = True
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -235,6 +237,9 @@ class Keeper:
 
     async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, Backup]]) -> Backup:
         """Do a piece of work when those before it are done, in a task that outlives whoever asked for it."""
+
+        if self.closed:
+            raise Draining("the service is stopping")
 
         async def turn() -> Backup:
             async with self._turn:

@@ -27,7 +27,7 @@ class Routine:
     async def tick(self) -> None:
         """Begin a backup if one is due: new keys and a moment's rest, or the schedule."""
         keeper, now_us = self._keeper, self._now_us()
-        if keeper.target is None or self._keystore.read_only:
+        if keeper.closed or keeper.target is None or self._keystore.read_only:
             return
         settled = self._growth.settled(self._keystore.created_seq, keeper.covered, now_us)
         due = settled or 0 < keeper.backups.next_us <= now_us

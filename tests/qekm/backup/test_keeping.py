@@ -20,6 +20,7 @@ from qekm.errors import (
     BackupDamaged,
     BackupFailed,
     BadPassword,
+    Draining,
     NoBackupTarget,
     QekmError,
     ReadOnly,
@@ -306,6 +307,17 @@ async def test_a_proof_that_is_killed_fails_the_backup_and_leaves_nothing(tmp_pa
             await task
         assert list(run.home.run.iterdir()) == []
         assert run.count(KeyState.GENERATED) == 2_000
+
+
+async def test_a_keeper_that_is_closed_begins_nothing_and_that_is_no_failure(tmp_path: Path) -> None:
+    async with kept(tmp_path) as run:
+        await run.keeper.close()
+        for begun in (run.keeper.create("a/b", mute), run.keeper.verify("", "a/b", mute)):
+            with pytest.raises(Draining):
+                await begun
+        await settle(run)
+        assert (run.files(), run.store.load().backups, run.records("backup.create")) == ([], [], [])
+        assert (run.keeper.failures, run.keeper.failure) == (0, "")
 
 
 async def test_a_keeper_that_is_closed_ends_its_proof(tmp_path: Path) -> None:

@@ -268,7 +268,7 @@ def test_every_member_is_on_the_disk_when_it_is_extracted(
 
     def watched(handle: int) -> None:
         fsync(handle)
-        synced[Path(os.readlink(f"/proc/self/fd/{handle}")).name] = os.fstat(handle).st_size
+        synced[Path(f"/proc/self/fd/{handle}").readlink().name] = os.fstat(handle).st_size
 
     monkeypatch.setattr(os, "fsync", watched)
     extract(made.path, lambda cover: key_of(made.ring, cover), tmp_path, mute)
