@@ -136,7 +136,13 @@ class Servicers:
         """Put what gives keys to other sites, and takes keys from them, on a server."""
         owners, store = self.owners, self.store
         pairs = OwnPairs(
-            owners.pairs, owners.certificates, store.ring, journal, self.now_us, self.random_bytes
+            owners.pairs,
+            owners.certificates,
+            owners.keystore,
+            store.ring,
+            journal,
+            self.now_us,
+            self.random_bytes,
         )
         sharing = SharingServicer(owners, store, journal, consents, pairs)
         sharing_pb2_grpc.add_SharingServiceServicer_to_server(sharing, server)

@@ -10,7 +10,7 @@ from qekm.allocator import Allocator, check_name
 from qekm.audit import occurred
 from qekm.dkp.codes import Fault
 from qekm.dkp.names import alias_to_dki, dki_to_alias
-from qekm.errors import BadArgument, KeyExists, ReadOnly, StoreDamaged, UnknownGroup
+from qekm.errors import BadArgument, BadFile, KeyExists, ReadOnly, StoreDamaged, UnknownGroup
 from qekm.interchange import cms
 from qekm.keystore import Keystore
 from qekm.model import AuditRecord, Change, KeyState, OnExhaustion, Outcome, Partner
@@ -77,8 +77,16 @@ class Importing:
         def known(chain: cms.Chain) -> None:
             senders.append(self._partners.sender(chain[0]))
 
-        parcel, _ = cms.unseal(data, pairs.decryption_key, pairs.encryption, known)
-        return [Offer(key.alias, key.material, key.dki) for key in parcel.keys], senders[0]
+        try:
+            parcel, _ = cms.unseal(data, pairs.decryption_key, pairs.encryption, known)
+        except BadFile as error:
+            if pairs.former is None:
+                raise
+            try:
+                parcel, _ = cms.unseal(data, pairs.former.decryption_key, pairs.former.encryption, known)
+            except BadFile:
+                raise error from None  # what is wrong with it for the pair in force
+        return [Offer(key.alias, key.material, key.dki) for key in parcel.keys], senders[-1]
 
     def take_in(
         self, offers: Sequence[Offer], group: str, actor: str, source: str

@@ -27,7 +27,16 @@ from qekm.pki import Issuer, RandomBytes
 from qekm.sealing import KeyRing
 
 ENCRYPTION, SIGNING, AUTHORITY = "sharing-encryption", "sharing-signing", "sharing-authority"  # vaults
+FORMER = "sharing-encryption-former"
 _RSA_BITS = 3_072  # 128 bits of security, as the rest has (NIST SP 800-57 part 1, table 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The pair that was encrypted to before: files for it may still be under way."""
+
+    encryption: x509.Certificate
+    decryption_key: rsa.RSAPrivateKey = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +48,16 @@ class Pairs:
     authority: x509.Certificate
     decryption_key: rsa.RSAPrivateKey = field(repr=False)
     signing_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    former: Former | None = None
 
     @classmethod
-    def make(cls, issuer: Issuer, now_us: int, random_bytes: RandomBytes) -> Pairs:
-        """Draw both and have their certificates issued; an RSA key takes a second at times."""
+    def make(
+        cls, issuer: Issuer, now_us: int, random_bytes: RandomBytes, before: Pairs | None = None
+    ) -> Pairs:
+        """Draw both and have their certificates issued; an RSA key takes a second at times.
+
+        before: the pairs whose place they take.
+        """
         ours, signing = rsa.generate_private_key(65_537, _RSA_BITS), make_key()
         return cls(
             issuer.issue_sharing(ours.public_key(), now_us, random_bytes, encrypts=True),
@@ -50,6 +65,7 @@ class Pairs:
             issuer.certificate,
             ours,
             signing,
+            Former(before.encryption, before.decryption_key) if before else None,
         )
 
     @classmethod
@@ -65,19 +81,25 @@ class Pairs:
                 raise ValueError("a key of another kind")
             if [ours.public_key(), signing.public_key()] != [each.public_key() for each in certificates[:2]]:
                 raise ValueError("a certificate of another key")
-            return cls(certificates[0], certificates[1], certificates[2], ours, signing)
+            return cls(
+                certificates[0], certificates[1], certificates[2], ours, signing, _former(vaults, ring)
+            )
         except (KeyError, ValueError, TypeError) as error:
             raise StoreDamaged("the keys for partners cannot be read") from error
 
     def dump(self, ring: KeyRing) -> list[Vault]:
         """Return what the store holds of them."""
-        return [
+        vaults = [
             Vault(
                 ENCRYPTION, ring.seal_vault(ENCRYPTION, _der(self.decryption_key)), pki.der(self.encryption)
             ),
             Vault(SIGNING, ring.seal_vault(SIGNING, _der(self.signing_key)), pki.der(self.signing)),
             Vault(AUTHORITY, b"", pki.der(self.authority)),
         ]
+        if former := self.former:
+            sealed = ring.seal_vault(FORMER, _der(former.decryption_key))
+            vaults.append(Vault(FORMER, sealed, pki.der(former.encryption)))
+        return vaults
 
     @property
     def pem(self) -> str:
@@ -98,6 +120,19 @@ class Pairs:
     def end_us(self) -> int:
         """Return when the certificates end."""
         return min(pki.end_us(self.encryption), pki.end_us(self.signing))
+
+
+def _former(vaults: Mapping[str, Vault], ring: KeyRing) -> Former | None:
+    """Open the pair before this one, if there was one; StoreDamaged, ValueError, TypeError."""
+    if FORMER not in vaults:
+        return None
+    key, certificate = (
+        _key(vaults[FORMER], ring),
+        x509.load_der_x509_certificate(vaults[FORMER].certificate),
+    )
+    if not isinstance(key, rsa.RSAPrivateKey) or key.public_key() != certificate.public_key():
+        raise ValueError("a certificate of another key")
+    return Former(certificate, key)
 
 
 def _der(key: PrivateKey) -> bytes:
