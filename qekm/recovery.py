@@ -34,6 +34,8 @@ def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
     restoring.add_argument("file", type=Path, metavar="FILE", nargs="?", help="the backup")
     replaces = "in the place of the key manager that is there, which is kept beside"
     restoring.add_argument("--replace", action="store_true", help=replaces)
+    loses = "replace, though exactly so many keys that were given out are lost"
+    restoring.add_argument("--lose", type=int, default=0, metavar="N", help=loses)
     restoring.add_argument("--host", action="append", default=[], help="name for certificates; repeatable")
     _add_property(restoring)
     _add_means(restoring)
@@ -119,7 +121,7 @@ def restore_backup(options: argparse.Namespace) -> int:
         return 0
     if options.file is None:
         raise BadArgument("name the file of the backup", field="file")
-    wanted = Wanted(options.file.absolute(), tuple(options.host), properties(options.property))
+    wanted = Wanted(options.file.absolute(), tuple(options.host), properties(options.property), options.lose)
     restorer = Restorer(home, wanted, now_us, tell=Steps(sys.stderr))
     print(
         *_told(home, _replaced(restorer, options) if options.replace else _put(restorer, options)), sep="\n"
@@ -189,5 +191,6 @@ def _told(home: Home, restored: Restored) -> list[str]:
         f"  server anchor  {restored.anchor.hex()}, as before: drives notice nothing",
     ]
     if restored.kept:
+        lines.append(f"  lost           {restored.lost}")
         lines.append(f"  kept           what was there before: {home.path}/*.{restored.kept}")
     return [*lines, "  start it with  qekm server start"]

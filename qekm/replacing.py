@@ -20,7 +20,7 @@ from qekm.config import Settings
 from qekm.epoch import ACTOR
 from qekm.errors import BackupDamaged, StoreDamaged, UnknownBackup
 from qekm.estate import Estate
-from qekm.model import Approval, Change, KeyState, Outcome
+from qekm.model import Approval, Change, Outcome
 from qekm.offline import commit
 from qekm.restoring import Present, Restored, Restorer
 from qekm.sealing import KeyRing, Sealer
@@ -33,7 +33,7 @@ def replace_store(restorer: Restorer, settings: Settings, sealer: Sealer) -> Res
     """Restore a backup in the place of the store that is there, which `sealer` opens.
 
     NotInitialised, StoreInUse, ApprovalNeeded, BackupDamaged (also for one of another estate), UnknownBackup,
-    StoreDamaged, BadPassword.
+    StoreDamaged, BadPassword, KeyInUse for keys in use that would be lost.
     """
     home, roots = restorer.home, list[Secret]()
 
@@ -64,15 +64,14 @@ def replace_store(restorer: Restorer, settings: Settings, sealer: Sealer) -> Res
             )
             if restored.extracted.sha256 != sha256:
                 raise BackupDamaged("the file changed while it was read", backup=restorer.wanted.file.name)
-            _use_up(store, approval, restorer)
+            _use_up(store, approval, restorer, restored)
             stack.callback(store.release().close)  # after the exchange
         return replace(restored, kept=kept)
 
 
 def _present(store: Store, anchor: Path) -> Present:
-    """Return what the store that is there knows, and a backup may not: which keys are destroyed."""
-    gone = [key.key_id for key in store.load().keys if key.state is KeyState.DESTROYED]
-    return Present(store.witness.epoch, frozenset(gone), frozenset([anchor.parent]))
+    """Return what the store that is there knows, and a backup may not."""
+    return Present(store.witness.epoch, tuple(store.load().keys), frozenset([anchor.parent]))
 
 
 def _digest(restorer: Restorer) -> bytes:
@@ -91,12 +90,12 @@ def _approval(store: Store, settings: Settings, sha256: bytes, restorer: Restore
     return used(store.load().approvals, sha256, restorer.now_us())
 
 
-def _use_up(store: Store, approval: Approval | None, restorer: Restorer) -> None:
+def _use_up(store: Store, approval: Approval | None, restorer: Restorer, restored: Restored) -> None:
     """Write the last commit of the store that is about to be replaced."""
     found = store.load()
     estate = Estate.load(found.vaults, found.settings, store.ring)
     who = f"approved by {approval.decider}, request {approval.approval_id}" if approval else "twoPerson=off"
-    what = f"this store is replaced by {restorer.wanted.file.name}; {who}"
+    what = f"this store is replaced by {restorer.wanted.file.name}; {who}; {restored.lost}"
     record = occurred(restorer.now_us(), "server.restore", ACTOR, Outcome.INTENT, message=what)
     changes: list[Change] = [approval] if approval else []
     commit(store, estate, [*changes, record])

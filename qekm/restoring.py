@@ -7,7 +7,7 @@ of its own for this machine (reissuing.py); the key that drives trust is the old
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,10 +22,11 @@ from qekm.backup.reading import Extracted, extract, key_of
 from qekm.building import built, write_file
 from qekm.config import Settings, amend
 from qekm.epoch import ACTOR, Epoch
-from qekm.errors import BadConfiguration
+from qekm.errors import BadConfiguration, KeyInUse
 from qekm.estate import Estate
 from qekm.home import Home
-from qekm.model import Slot
+from qekm.keystore import never_given
+from qekm.model import Key, KeyState, Slot
 from qekm.offline import commit
 from qekm.pki import RandomBytes
 from qekm.reissuing import reissue
@@ -44,6 +45,7 @@ class Wanted:
     file: Path
     hosts: tuple[str, ...] = ()  # of server and gateway; none: those that they had
     properties: Mapping[str, str] = field(default_factory=dict)
+    lose: int = 0  # keys that were given out and may be lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Restored:
     epoch: Epoch
     key_file: Path | None  # what opens the store on this machine; None: what opened it before
     anchor: bytes  # SHA-256 of the key that signs for drives
+    lost: Lost
     kept: str = ""  # what was added to the names of what was there before
 
 
@@ -62,8 +65,40 @@ class Present:
     """What is known of the store that a backup replaces; nothing, where there is none."""
 
     epoch: int = 0
-    destroyed: frozenset[bytes] = frozenset()  # ids of keys
+    keys: tuple[Key, ...] = ()
     graves: frozenset[Path] = frozenset()  # directories in which tombstones may be
+
+    @property
+    def destroyed(self) -> frozenset[bytes]:
+        """Return the ids of the keys that are destroyed in it."""
+        return frozenset(key.key_id for key in self.keys if key.state is KeyState.DESTROYED)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """How many keys of the store that is replaced are not in the backup."""
+
+    made: int = 0
+    given: int = 0  # of these: something may have been written with them
+
+    @classmethod
+    def of(cls, present: Present, backup: Iterable[Key]) -> Lost:
+        """Compare the keys themselves: numbers tell nothing where a store had several epochs."""
+        there = {key.key_id for key in backup}
+        lost = [key for key in present.keys if key.sealed and key.key_id not in there]
+        return cls(len(lost), sum(not never_given(key) for key in lost))
+
+    def __str__(self) -> str:
+        return f"{self.made:,} keys made since are not in it, {self.given:,} of them were given out"
+
+    def check(self, accepted: int) -> None:
+        """Raise KeyInUse unless it was said that exactly so many given keys are lost."""
+        if self.given and self.given != accepted:
+            hint = (
+                "what is written with them could never be read again: restore a newer backup, or accept it "
+                f"with --lose {self.given}"
+            )
+            raise KeyInUse(f"the backup is older than keys in use: {self}", hint=hint, lost=str(self.given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +145,8 @@ class Restorer:
         store = Store.open(new.store, lambda _locked: ring)
         with closing(store):
             found = store.load()
+            lost = Lost.of(present, found.keys)
+            lost.check(self.wanted.lose)
             estate = Estate.load(found.vaults, found.settings, ring)
             around = replace(
                 Surroundings.of(self.home, settings, self.wanted.file.parent),
@@ -119,14 +156,14 @@ class Restorer:
             own_epoch = max(present.epoch, store.witness.epoch)
             epoch = turned(found, ring, own_epoch, settings, around, self.now_us, self.random_bytes)
             own = reissue(found, ring, self.wanted.hosts, self.now_us, self.random_bytes)
-            what = f"{extracted.cover.header.name}; {epoch}"
+            what = f"{extracted.cover.header.name}; {epoch}" + (f"; {lost}" if present.keys else "")
             record = occurred(self.now_us(), "server.restore", ACTOR, message=what)
             slots = self._slots(new, key_file, root)
             store.begin_epoch(epoch.number)
             commit(store, estate, [*slots, *own.issued, *own.revoked, *epoch.changes, record])
         for name, content in own.files.items():
             write_file(new.pki / name, content)
-        return Restored(extracted, epoch, key_file, estate.anchor)
+        return Restored(extracted, epoch, key_file, estate.anchor, lost)
 
     def _configure(self, new: Home) -> tuple[Settings, Path | None]:
         """Write the settings; return them, and where the key file is that opens the store on this machine.

@@ -138,6 +138,10 @@ def restore_backup(
         list[str] | None,
         typer.Option("--property", help="Setting that shall be other than it was.", metavar="NAME=VALUE"),
     ] = None,
+    lose: Annotated[
+        int,
+        typer.Option(help="Keys that were given out and may be lost: exactly so many.", metavar="N", min=0),
+    ] = 0,
 ) -> None:
     """Restore a backup: onto an empty home, or in the place of the key manager there, which is stopped.
 
@@ -152,6 +156,8 @@ def restore_backup(
         words += ["--host", name]
     for assignment in properties or []:
         words += ["--property", assignment]
+    if lose:
+        words += ["--lose", str(lose)]
     there = home.config.exists() or home.pending.exists()
     if not there or invocation_of(context).given or _is_asked(home):
         words += ["--proof-fd", str(_piped(read_proof(context).SerializeToString()))]

@@ -150,10 +150,13 @@ def test_a_restore_where_a_key_manager_is_takes_its_place(
     (home / "KeyManagerConfig.properties").write_text(f"keystore.slot={slot}\n")
     (tmp_path / "password").write_text("correct horse\n")
     words = ["--password-file", str(tmp_path / "password")] if asked else []
-    done = programs.run("backup", "restore", "some.qbk", *words, environment={"QEKM_HOME": str(home)})
+    done = programs.run(
+        "backup", "restore", "some.qbk", "--lose", "3", *words, environment={"QEKM_HOME": str(home)}
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert "--replace" in told["words"]
+    assert told["words"][told["words"].index("--lose") + 1] == "3"
     assert ("proof" in told) is asked
 
 

@@ -26,12 +26,14 @@ from qekm.errors import (
     BackupDamaged,
     BadPassword,
     HomeExists,
+    KeyInUse,
     NotInitialised,
     StoreDamaged,
     StoreInUse,
     UnknownBackup,
 )
 from qekm.home import Home
+from qekm.keystore import Keystore
 from qekm.model import Approval, ApprovalState, KeyState
 from qekm.replacing import replace_store
 from qekm.restoring import Restored, Restorer, Wanted
@@ -70,9 +72,9 @@ def approve(
     )
 
 
-def replaced(site: Site, path: Path) -> Restored:
+def replaced(site: Site, path: Path, lose: int = 0) -> Restored:
     """Put a backup in the place of the site's store."""
-    restorer = Restorer(site.home, Wanted(path), now_us)
+    restorer = Restorer(site.home, Wanted(path, lose=lose), now_us)
     return replace_store(restorer, site.settings, KeyFileSealer(site.home.root_key))
 
 
@@ -180,6 +182,26 @@ def test_a_key_that_the_store_has_as_destroyed_does_not_come_back(site: Site, tm
     assert told.epoch.erased == 2
     assert {site.keys()[key.alias].state for key in (first, second)} == {KeyState.DESTROYED}
     assert not {first.alias, second.alias} & site.materials().keys()
+
+
+def test_keys_in_use_that_are_not_in_the_backup_are_lost_only_if_their_number_is_said(site: Site) -> None:
+    written = site.back_up()
+    amend(site.home.config, {"twoPerson": "off"})
+    found, ring = site.load()
+    made = Keystore(found.keys, ring, now_us, os.urandom, "0A1B2C3D4E").generate(5, "default")
+    used = [replace(key, state=KeyState.ACTIVE, assign_time_us=5) for key in made[:2]]
+    site.change(*used, *made[2:])
+    before = whole(site.home)
+    for lose in (0, 1, 3, 5):
+        with pytest.raises(KeyInUse, match="5 keys made since are not in it, 2 of them") as caught:
+            replaced(site, written.path, lose)
+        assert "--lose 2" in caught.value.advice
+        assert whole(site.home) == before
+    told = replaced(site, written.path, 2)
+    assert (told.lost.made, told.lost.given) == (5, 2)
+    store = site.open()
+    assert "5 keys made since are not in it" in [link.record for link in store.iterate_audit()][-1].message
+    store.close()
 
 
 def test_a_damaged_backup_or_one_of_another_estate_replaces_nothing_and_uses_no_approval(
