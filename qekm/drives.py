@@ -220,11 +220,16 @@ class Registry:
         """Return the drive authorities by fingerprint."""
         return [self._authorities[fingerprint] for fingerprint in sorted(self._authorities)]
 
-    def add_authority(self, certificate: bytes) -> list[Change]:
-        """Trust a CA certificate, DER or PEM, to name drives; BadCertificate, AuthorityExists."""
+    def check_authority(self, certificate: bytes) -> Authority:
+        """Return the authority that `add_authority` would trust; BadCertificate, AuthorityExists."""
         authority = load_authority(certificate, self._now_us())
         if authority.fingerprint in self._authorities:
             raise AuthorityExists(f"{authority.subject} is trusted already")
+        return authority
+
+    def add_authority(self, certificate: bytes) -> list[Change]:
+        """Trust a CA certificate, DER or PEM, to name drives; errors as `check_authority`."""
+        authority = self.check_authority(certificate)
         self._authorities[authority.fingerprint] = authority
         self._renew_trust()
         return [authority]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -29,8 +30,9 @@ class Consent:
 class Consents:
     """Asks for a second person in the name of whoever makes the call."""
 
-    def __init__(self, approvals: Approvals, journal: Journal) -> None:
-        self._approvals, self._journal = approvals, journal
+    def __init__(self, approvals: Approvals, journal: Journal, count: Callable[[], int]) -> None:
+        """`count` tells how many persons there are who may approve."""
+        self._approvals, self._journal, self._count = approvals, journal, count
 
     async def require(self, method: str, act: Act) -> Consent:
         """Return the consent to an act of the caller; else file a request, and raise ApprovalNeeded.
@@ -46,6 +48,13 @@ class Consents:
         if used is not None:
             return Consent((used,), f"approved by {used.decider}, request {used.approval_id}")
         return await self._ask(method, act, who)
+
+    async def require_of_two(self, method: str, act: Act) -> Consent:
+        """Return the consent to an act that is free while one person is alone; as `require` else.
+
+        For what a key manager is set up with: certificates of people, authorities of drives.
+        """
+        return await self.require(method, act) if self._count() >= 2 else Consent()
 
     async def ready(self, method: str, act: Act) -> str:
         """Return the id of the approval that the caller has of an act, not used up; as `require` else.

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from qekm.allocator import Allocator
+from qekm.api.consent import Consents
 from qekm.api.fields import chosen, paths_of, sized, stamp
 from qekm.api.journal import Journal, about
 from qekm.api.paging import Paged, cut
+from qekm.approvals import Act
 from qekm.claim import normalise_serial
 from qekm.drives import Registry
 from qekm.model import Authority, BlockedKey, Drive, DriveState, LabelMode
@@ -24,10 +26,12 @@ _CHANGEABLE = (
 class DrivesServicer(DrivesServiceServicer):
     """Thin: drives and authorities in and out; names in an entry are checked against their owners."""
 
-    def __init__(self, registry: Registry, allocator: Allocator, journal: Journal) -> None:
+    def __init__(
+        self, registry: Registry, allocator: Allocator, journal: Journal, consents: Consents
+    ) -> None:
         self._registry = registry
         self._allocator = allocator
-        self._journal = journal
+        self._journal, self._consents = journal, consents
 
     async def ListDrives(self, request: pb.ListDrivesRequest, context: Any) -> pb.ListDrivesResponse:
         """List accepted and pending drives by serial."""
@@ -111,10 +115,19 @@ class DrivesServicer(DrivesServiceServicer):
     async def CreateAuthority(
         self, request: pb.CreateAuthorityRequest, context: Any
     ) -> pb.CreateAuthorityResponse:
-        """Trust a certificate authority to name drives; BadCertificate, AuthorityExists."""
+        """Trust a certificate authority to name drives; BadCertificate, AuthorityExists, ApprovalNeeded.
+
+        Whoever names drives can have every key served to one of his own: that is giving keys out.
+        """
+        authority = self._registry.check_authority(request.certificate)
+        fingerprint = authority.fingerprint.hex()
+        summary = f"trust {authority.subject}, SHA-256 {fingerprint}, to name drives that are served"
+        act = Act.of("authority", summary, fingerprint)
+        consent = await self._consents.require_of_two("CreateAuthority", act)
         changes = self._registry.add_authority(request.certificate)
         (authority,) = (each for each in changes if isinstance(each, Authority))
-        await self._journal.commit("CreateAuthority", changes, message=_named(authority))
+        what = consent.told(_named(authority))
+        await self._journal.commit("CreateAuthority", [*consent.changes, *changes], message=what)
         return pb.CreateAuthorityResponse(authority=_told(authority))
 
     async def DeleteAuthority(

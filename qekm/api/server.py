@@ -10,6 +10,7 @@ from qekm import __version__
 from qekm.api.fields import stamp
 from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
+from qekm.approvals import people
 from qekm.estate import ONE_PERSON
 from qekm.model import DriveState, KeyState, Role
 from qekm.owners import Owners
@@ -71,6 +72,8 @@ class ServerServicer(ServerServiceServicer):
         yield from self._backups()
         if not self._approvals.two_person:
             yield ONE_PERSON
+        elif len(people(self._certificates, self._now_us())) < 2:
+            yield "twoPerson=on, and only one person could approve: issue a second one's certificate"
         if self._keystore.read_only:
             yield f"READ ONLY, no new keys are given: {self._keystore.read_only}"
         if not self._gateways:

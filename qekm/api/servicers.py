@@ -24,6 +24,7 @@ from qekm.api.server import ServerServicer
 from qekm.api.serving import ServingServicer
 from qekm.api.sharing import SharingServicer
 from qekm.api.slots import SlotsServicer
+from qekm.approvals import people
 from qekm.audit import Strangers
 from qekm.backup.keeping import Keeper
 from qekm.config import Settings
@@ -101,7 +102,7 @@ class Servicers:
         owners, store, gateways, now_us = self.owners, self.store, self.gateways, self.now_us
         journal = Journal(store, now_us)
         estate, anchor = owners.estate, owners.estate.anchor
-        consents = Consents(owners.approvals, journal)
+        consents = Consents(owners.approvals, journal, lambda: len(people(owners.certificates, now_us())))
         approvals = ApprovalsServicer(owners.approvals, journal, self._issued_us)
         approvals_pb2_grpc.add_ApprovalsServiceServicer_to_server(approvals, server)
         audit = AuditServicer(store, estate.audit_key.public_key())
@@ -110,7 +111,7 @@ class Servicers:
         certificates_pb2_grpc.add_CertificatesServiceServicer_to_server(certificates, server)
         diagnosis = DiagnosisServicer(gateways, estate.diagnosis, anchor, journal, now_us, self.random_bytes)
         diagnosis_pb2_grpc.add_DiagnosisServiceServicer_to_server(diagnosis, server)
-        drives = DrivesServicer(owners.registry, owners.allocator, journal)
+        drives = DrivesServicer(owners.registry, owners.allocator, journal, consents)
         drives_pb2_grpc.add_DrivesServiceServicer_to_server(drives, server)
         groups = GroupsServicer(owners.allocator, owners.registry, journal)
         groups_pb2_grpc.add_GroupsServiceServicer_to_server(groups, server)

@@ -8,12 +8,14 @@ itself, never in its log.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, exc, inspect, text
+from sqlalchemy import Connection, create_engine, exc, inspect, text
 
 from qekm.errors import StoreDamaged, StoreFailed, StoreNewer
 from qekm.failpoints import failpoint
@@ -21,6 +23,7 @@ from qekm.store import engine as database
 
 Act = Callable[[Connection], None]
 
+_NEVER = re.compile(r"\b(CONFLICT|GENERATED|CHECK|COLLATE)\b")  # in the text of no table of ours
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -45,6 +48,43 @@ class Schema:
 
 
 PRESENT = Schema(("0001", "0002"), (_MIGRATIONS / "versions",))
+
+
+@cache
+def _made(schema: Schema) -> frozenset[tuple[str, ...]]:
+    """Return the objects that the last revision has, from an empty database."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        schema.apply(connection)
+        return _objects(connection)
+
+
+def check_objects(connection: Connection, schema: Schema) -> None:
+    """Raise StoreDamaged unless the database has the tables, columns and indexes of the last revision only.
+
+    A trigger could keep a commit from the disk and say nothing, or keep a copy of what is destroyed; so could
+    a constraint with a conflict clause. The text of a table is not compared: libraries may word it anew.
+    """
+    texts = connection.exec_driver_sql("SELECT name, upper(sql) FROM sqlite_master WHERE sql IS NOT NULL")
+    strange = {name for name, sql in texts if _NEVER.search(sql)}
+    strange |= {found[1] for found in _objects(connection) ^ _made(schema)}
+    if strange:
+        named = ", ".join(sorted(strange)[:5])
+        hint = (
+            "restore the latest backup (qekm backup restore), and keep this store for whoever looks into it"
+        )
+        raise StoreDamaged(f"the store's schema is not what this program made: {named}", hint=hint)
+
+
+def _objects(connection: Connection) -> frozenset[tuple[str, ...]]:
+    """Return kind, name and table of every object, and of every column its place, name, type and flags."""
+    rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master").fetchall()
+    found = {tuple(map(str, row)) for row in rows}
+    for table in (row[1] for row in rows if row[0] == "table"):
+        columns = connection.exec_driver_sql("SELECT * FROM pragma_table_xinfo(?)", (table,))
+        # Without the default (4): a value that a row may lack, worded as a library likes.
+        found |= {("column", table, *map(str, (*row[:4], *row[5:]))) for row in columns}
+    return frozenset(found)
 
 
 def make(path: Path, fill: Act, schema: Schema) -> None:

@@ -44,6 +44,7 @@ class Store(Reader):
         """Use Store.open."""
         super().__init__(engine)
         self.ring, self.behind = ring, ""
+        self._present = schema.PRESENT
         self.anchor_seen: Witness | None = None  # what the anchor said when the store was opened
         self._lock, self._ledger, self._anchor = lock, ledger, anchor
         self._writer: Writer | None = None
@@ -115,8 +116,10 @@ class Store(Reader):
                 engine.dispose()
                 _migrate(path, present, ring, locked.estate_id)
             with engine.connect() as connection:
+                schema.check_objects(connection, present)
                 found = integrity.examine(connection, ring.seals, locked.estate_id, tell or integrity.mute)
             store = cls(lock, engine, ring, found.require(), anchor)
+            store._present = present
             store._look(witnesses(ring))
             schema.fsync_directory(path.parent)  # the log's name: it exists since the first read
             undo.pop_all()
@@ -168,6 +171,7 @@ class Store(Reader):
         tell: called after every thousand rows; it may sleep, so that drives are served meanwhile.
         """
         with database.translated(), self._engine.connect() as connection:
+            schema.check_objects(connection, self._present)
             return integrity.examine(connection, self.ring.seals, self.estate_id, tell)
 
     def check_file(self) -> None:
@@ -281,6 +285,7 @@ def _migrate(path: Path, present: schema.Schema, ring: KeyRing, estate_id: bytes
             integrity.examine(connection, ring.seals, estate_id).require()
 
     def after(connection: Connection) -> None:
+        schema.check_objects(connection, present)
         integrity.authenticate(connection, ring.seals, estate_id)
         integrity.check_keys(connection, lambda key: ring.open_key(key).wipe())
 

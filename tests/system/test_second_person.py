@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from qekm.clock import now_us
 from qekm.properties import PROPERTIES
+from qekm_gateway.simulator.authority import make_authority
 from tests.system.command import ask_qekm, run_qekm
 from tests.system.processes import Estate, made
 
@@ -90,3 +93,15 @@ def test_where_one_is_enough_every_status_says_so(tmp_path: Path) -> None:
         assert run_qekm(estate.home, "keys", "destroy", "--yes", alias).returncode == 0
         told = run_qekm(estate.home, "server", "status").stdout
         assert "one person may destroy, export and restore: twoPerson=off" in told
+
+
+def test_an_authority_of_drives_is_trusted_by_two(running: Estate, tmp_path: Path) -> None:
+    """Whoever names drives alone could have every key served to one of his own."""
+    ca = make_authority(now_us()).certificate.public_bytes(Encoding.PEM)
+    (tmp_path / "ca.pem").write_bytes(ca)
+    words = ("drives", "authorities", "add", str(tmp_path / "ca.pem"))
+    request = request_of(running, *words)
+    assert ask_qekm(running.home, "drives", "authorities", "list")["authorities"] == []
+    assert run_qekm(running.home, "approvals", "approve", request, "--identity", "bob").returncode == 0
+    added = run_qekm(running.home, *words)
+    assert added.returncode == 0, added.stderr

@@ -89,7 +89,7 @@ class Service:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicer under test."""
         journal = Journal(self.store, now_us)
-        consents = Consents(self.approvals, journal)
+        consents = Consents(self.approvals, journal, lambda: 2)
         servicer = CertificatesServicer(self.owner, journal, consents, now_us, self.publish)
         add_CertificatesServiceServicer_to_server(servicer, server)
 

@@ -59,10 +59,13 @@ async def test_what_is_not_as_it_should_be_is_told_a_line_each(run: Running) -> 
     async with run.gateway():
         while not (await status(run)).gateways:
             await asyncio.sleep(0.01)
-        assert list((await status(run)).degraded) == ["keys are on one disk only: keystore.protect=none"]
+        assert list((await status(run)).degraded) == [
+            "keys are on one disk only: keystore.protect=none",
+            "twoPerson=on, and only one person could approve: issue a second one's certificate",
+        ]
         run.clock.ahead_us += 370 * DAY_US
         lines = list((await status(run)).degraded)
-        ending = {line.split(" of ")[1] for line in lines[1:]}
+        ending = {line.split(" of ")[1] for line in lines[2:]}
         assert ending == {f"{who}/{who} ends in 26 days" for who in ("server", "gateway", "administrator")}
 
 

@@ -83,6 +83,39 @@ def test_what_is_altered_is_named_and_the_store_stays_shut(path: Path, statement
         Store.open(path, unlock)
 
 
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE TRIGGER t BEFORE INSERT ON keys BEGIN SELECT RAISE(IGNORE); END", "t"),
+        ("CREATE TRIGGER t AFTER UPDATE ON keys BEGIN DELETE FROM settings; END", "t"),
+        ("CREATE VIEW v AS SELECT * FROM keys", "v"),
+        ("CREATE TABLE zz (a, b)", "zz"),
+        ("CREATE INDEX more ON keys (volser)", "more"),
+        ("DROP INDEX keys_alias", "keys_alias"),
+        ("ALTER TABLE keys ADD COLUMN more TEXT", "keys"),
+        ("ALTER TABLE partners RENAME COLUMN signer TO giver", "partners"),
+    ],
+)
+def test_what_the_schema_does_not_have_keeps_the_store_shut(path: Path, statement: str, named: str) -> None:
+    """A trigger that swallows rows would have commits acknowledged that never reach the disk."""
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(StoreDamaged, match=f"schema is not what this program made: {named}"):
+        Store.open(path, unlock)
+
+
+def test_a_conflict_clause_in_a_tables_text_is_found(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'UNIQUE (dki)', 'UNIQUE (dki) ON CONFLICT IGNORE')"
+        )
+    connection.close()
+    with pytest.raises(StoreDamaged, match="schema is not what this program made: keys"):
+        Store.open(path, unlock)
+
+
 async def _later(path: Path, *changes: Key | Drive) -> None:
     store = Store.open(path, unlock)
     store.start(SIGNER.sign, Failures().append)
