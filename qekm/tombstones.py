@@ -10,10 +10,12 @@ have a key destroyed that was not. That a line was taken away cannot be told; a 
 
 from __future__ import annotations
 
+import errno
 import hmac
 import json
 import logging
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -99,10 +101,12 @@ def bury(path: Path, keys: Iterable[Key], seals: Seals, estate_id: bytes) -> int
 def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file, of a longer one its first bytes; nothing if there is none."""
     try:
-        file = path.open("rb")
+        file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123, SIM115
     except FileNotFoundError:
         return
     with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")  # a pipe would be waited for
         while line := file.readline(_LONGEST):
             yield line
             while not line.endswith(b"\n") and (line := file.readline(_LONGEST)):

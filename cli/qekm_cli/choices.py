@@ -124,7 +124,7 @@ def _check_complete(
 ) -> None:
     """Raise BadParameter that names everything that was not given and cannot be asked for."""
     missing = []
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         if not {"password_file", "password_fd", "no_password"} & set(given):
             missing.append("--password-file, --password-fd or --no-password")
         if wants_place:

@@ -70,7 +70,7 @@ def _confirm(count: int) -> None:
     from qekm.errors import BadArgument
 
     hint = "what was written with a key that is destroyed cannot be read again"
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         raise BadArgument("nobody can be asked whether the keys are to be destroyed: give --yes", hint=hint)
     print(f"Nothing that was written with {_keys(count)} can be read again.", file=sys.stderr)
     if input("Type how many keys are to be destroyed: ").strip() != str(count):

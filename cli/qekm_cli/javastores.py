@@ -108,7 +108,7 @@ def _key_password(context: typer.Context, entries: Sequence[ProtectedKey], store
         return _read(context, "key", confirm=False)
     if _opens_one(entries, store):
         return store
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         hint = "use --key-password-file or --key-password-fd"
         raise BadPassword("the keys in it have another password than the keystore", hint=hint)
     return _read(context, "key", confirm=False)

@@ -125,7 +125,7 @@ def _confirm(file: Path, certificate: x509.Certificate, own: str) -> None:
     """Show a certificate and have a person compare its fingerprint; BadCertificate."""
     from qekm.interchange.partner import holder_of
 
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         hint = "give the fingerprint that the partner told: --fingerprint HEX"
         raise BadCertificate(f"{file}: nobody can be asked to compare its fingerprint", hint=hint)
     print(f"Subject  {printable(holder_of(certificate))}\nSHA-256  {_groups(own)}", file=sys.stderr)

@@ -77,7 +77,7 @@ def read_password(
             return parse_password(source.read(MOST_BYTES + 1), shortest)
     if descriptor is not None:
         return parse_password(_read_all(descriptor), shortest)
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         raise BadPassword("there is no terminal to ask on", hint=f"use {options[0]} or {options[1]}")
     password = parse_password(getpass(f"{title}: ").encode(), shortest)
     if confirm and getpass("The same again: ").encode() != password.encode():

@@ -84,7 +84,7 @@ def opened(context: typer.Context, client: Client, act: Callable[[], T]) -> T:
     try:
         return act()
     except KeystoreLocked:
-        if not _given(context) and not sys.stdin.isatty():
+        if not _given(context) and not (sys.stdin and sys.stdin.isatty()):
             raise
     unlock(context, client)
     return act()
@@ -144,7 +144,7 @@ def read_shares(files: list[Path]) -> list[str]:
 
 def _ask_shares() -> list[str]:
     """Ask for one share after the other, without showing them, until an empty line."""
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         raise BadShares("there is no terminal to ask on", hint="use --shares-file")
     shares: list[str] = []
     while len(shares) < MOST_SHARES:

@@ -98,7 +98,9 @@ class BackupsServicer(BackupsServiceServicer):
         sha256 = sized(request.sha256, (32,), "sha256")
         if not (request.name.isprintable() and len(request.name) <= _NAME_LENGTH):
             raise BadArgument(f"a name is one line of at most {_NAME_LENGTH} characters", field="name")
-        approval_id = await self._consents.ready("PrepareRestore", restore_act(sha256, request.name))
+        # Whoever decides is told what this key manager knows, not what the caller says.
+        name = self._backups.named(sha256) or "a file that this key manager did not make"
+        approval_id = await self._consents.ready("PrepareRestore", restore_act(sha256, name))
         return pb.PrepareRestoreResponse(approval_id=approval_id)
 
     def _schedule(self) -> pb.Schedule:

@@ -23,6 +23,9 @@ from qekm.v1 import sharing_pb2 as pb
 _MOST_TEXT = 524_288  # characters of reasons in a report: after these, what became of a key must do
 
 
+MOST_AT_ONCE = 2  # imports: each may hold a file of MAX_FILE bytes
+
+
 class Imports:
     """Thin: the conversation decides, and what was cut off is done by doing it again."""
 
@@ -31,6 +34,7 @@ class Imports:
     _pairs: OwnPairs
     _store: Commits
     _journal: Journal
+    _taking = 0  # imports under way
 
     async def ImportKeys(
         self, request_iterator: AsyncIterator[pb.ImportKeysRequest], context: Any
@@ -47,8 +51,20 @@ class Imports:
             raise BadArgument("nothing was sent", field="keys")
         group, source = first.group or GROUP, one_line(first.source, "source") or "no file named"
         self._importing.check(group)
+        if self._taking >= MOST_AT_ONCE:
+            raise TooMany(f"{MOST_AT_ONCE} imports are under way", limit=str(MOST_AT_ONCE))
+        self._taking += 1
+        try:
+            return await self._receive(_all(first, request_iterator), group, actor, source)
+        finally:
+            self._taking -= 1
+
+    async def _receive(
+        self, parts: AsyncIterator[pb.ImportKeysRequest], group: str, actor: str, source: str
+    ) -> pb.ImportKeysResponse:
+        """Take all parts of an import in, and report."""
         data, report = bytearray(), _Report()
-        async for part in _all(first, request_iterator):
+        async for part in parts:
             if (part.data and report.count) or (part.keys and (data or part.data)):
                 raise BadArgument("a file and keys in clear do not come in one call", field="keys")
             data += part.data

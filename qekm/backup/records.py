@@ -46,6 +46,10 @@ class Backups:
         start = names.index(after) + 1 if after in names else len(names) if after else 0
         return newest[start : start + limit]
 
+    def named(self, sha256: bytes) -> str:
+        """Return the name of the backup whose file has this digest; empty if there is none."""
+        return next((each.name for each in self._known.values() if each.sha256 == sha256), "")
+
     def newest(self) -> Backup | None:
         """Return the newest VERIFIED backup."""
         return next((each for each in reversed(self._known.values()) if _is_good(each)), None)

@@ -74,6 +74,8 @@ class Anchor:
 def read_anchor(path: Path, seals: Seals, estate_id: bytes) -> Witness | None:
     """Return what an anchor says; None if there is none, or not a record in it that is of this estate."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         content = path.read_bytes()
     except FileNotFoundError:
         return None
