@@ -1,4 +1,4 @@
-"""`make golden`: write tests/golden/VERSION, a store of this version and what must be found in it.
+"""`make golden`: write tests/golden/VERSION, a store and a backup of this version and what is found in them.
 
 Part of a release, and never done again for the same version. The store's root key lies beside it: it was
 made for this file, and opens nothing else.
@@ -21,6 +21,7 @@ from qekm.dkp.codes import Ask
 from qekm.sealing import KeyFileSealer
 from qekm.store import Store
 from qekm.unlocking import unlock
+from qekm.v1.backups_pb2 import CreateBackupRequest
 from qekm_gateway.simulator.errand import Errand
 from tests.faults.site import working
 
@@ -70,13 +71,18 @@ def main() -> int:
         print(f"tests/golden/{__version__} is there already: a released store never changes", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as name:
-        with working(Path(name), keys=8) as site:
+        target = Path(name) / "backups"
+        target.mkdir()
+        with working(Path(name), keys=8, backup__target=str(target), backup__sameDisk="true") as site:
             home = site.estate.home
             for drive, volser in zip(site.drives, ("G00001L4", "G00002L4"), strict=True):
                 errand = Errand(Ask.CREATE, volser, os.urandom(16), "GOLDEN")
                 assert site.library(drive).request(drive.serial, errand).confirmed
+            with site.estate.client() as client:
+                made = list(client.backups.CreateBackup(CreateBackupRequest()))[-1].backup
             site.estate.stop()
             folder.mkdir()
+            shutil.copy(target / made.name, folder / "backup.qbk")
             for path in (home.store, home.root_key, home.audit_key):
                 shutil.copy(path, folder / path.name)
         with opened(folder, Path(name)) as store:
