@@ -108,10 +108,16 @@ async def exchange(scene: Scene) -> None:
 
 
 async def prepare(scene: Scene) -> None:
-    """Leave a home with two backups and an older copy of its store beside it, and keys given out since."""
+    """Leave a home with two backups, and keys given out since.
+
+    Beside it are its store as it was after the first backup, with the anchor of that time, and after both.
+    """
+    home = scene.run.home
     await backup(scene)
+    await asyncio.to_thread(scene.run.store.copy_to, home.path.with_name("earliest.db"))
+    home.path.with_name("earliest.anchor").write_bytes(home.anchor.read_bytes())
     await backup(scene)
-    await asyncio.to_thread(scene.run.store.copy_to, scene.run.home.path.with_name("earlier.db"))
+    await asyncio.to_thread(scene.run.store.copy_to, home.path.with_name("earlier.db"))
     await scene.mount()
 
 

@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from tests.faults.reading import Refused
 from tests.faults.sabotage import sabotage
+from tests.faults.scene import CONTEXT
 
 MEMORY = Path("/dev/shm")  # copies are made and thrown away thousands of times
 _CHUNK = 50
@@ -78,11 +78,10 @@ def damage(folder: Path, file: str, look: Look, edit: Edit, numbers: Sequence[in
 
     look, edit: functions of a module, for they are called in other processes.
     """
-    tally, context = Tally(), get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.site"])
+    tally = Tally()
     parts = [numbers[start : start + _CHUNK] for start in range(0, len(numbers), _CHUNK)]
     workers = min(os.cpu_count() or 1, len(parts))
-    with ProcessPoolExecutor(workers, context, sabotage, (build,)) as pool:
+    with ProcessPoolExecutor(workers, CONTEXT, sabotage, (build,)) as pool:
         for part in pool.map(
             _attempt, *zip(*((folder, file, look, edit, part) for part in parts), strict=True)
         ):

@@ -6,11 +6,12 @@ there before or what should come of it, and can go on.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +31,16 @@ from qekm.sealing import KeyFileSealer
 from qekm.store import Store
 from qekm.unlocking import unlock
 from tests.faults.evidence import flaws
+from tests.faults.sabotage import sabotage
 from tests.faults.scene import BROKEN, FAILED, begin
-from tests.faults.told import DONE, named, read_notes
+from tests.faults.told import DONE, MADE, Note, Notes, named, read_notes
 from tests.golden.make import HERE as GOLDEN
 from tests.golden.make import describe
+from tests.qekm.store.material import SIGNER, create, make_key, make_record
+from tests.qekm.store.material import unlock as any_ring
 
 KEYS = 70  # more than one batch
+UNITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,8 @@ class Work:
     """
 
     begin: Callable[[Path, Path], None]  # folder, template
-    play: Callable[[Path], None]  # folder
-    judge: Callable[[Path, bool], Iterator[str]]  # folder, whether somebody was told that it is done
+    play: Callable[[Path, Notes], None]  # folder, what it is told to
+    judge: Callable[[Path, Sequence[Note]], Iterator[str]]  # folder, what was told
 
 
 def perform(work: Work, folder: Path, notes: Path, build: str = "", failure: str = "") -> None:
@@ -56,7 +61,7 @@ def perform(work: Work, folder: Path, notes: Path, build: str = "", failure: str
     told, code = begin(notes, build, failure), 0
     told.put("begun")
     try:
-        work.play(folder)
+        work.play(folder, told)
         told.put(DONE, "done")
     except (QekmError, OSError) as error:
         print(f"refused: {error!r}")
@@ -69,11 +74,14 @@ def perform(work: Work, folder: Path, notes: Path, build: str = "", failure: str
 
 def judge(work: Work, folder: Path, notes: Path, until_ns: int | None = None) -> list[str]:
     """Return what is wrong in the folder of a work; until_ns: what was told later does not count."""
-    done = bool(named(read_notes(notes, until_ns), DONE))
     try:
-        return [*work.judge(folder, done)]
+        return [*work.judge(folder, read_notes(notes, until_ns))]
     except QekmError as error:
         return [f"nobody can go on: {error!r}"]
+
+
+def _is_done(notes: Sequence[Note]) -> bool:
+    return bool(named(notes, DONE))
 
 
 def sync_tree(folder: Path) -> None:
@@ -83,6 +91,43 @@ def sync_tree(folder: Path) -> None:
             handle = os.open(path, os.O_RDONLY)
             os.fsync(handle)
             os.close(handle)
+
+
+# A store is written, as any service writes it.
+
+
+def _written(folder: Path, _template: Path) -> None:
+    create(folder)
+
+
+def _write(folder: Path, told: Notes) -> None:
+    """Commit a few units one after the other, with a move of the log into the file in between."""
+
+    async def work() -> None:
+        ended = asyncio.get_running_loop().create_future()
+        store = Store.open(folder / "store" / "qekm.db", any_ring, anchor=folder / "anchor")
+        store.start(SIGNER.sign, ended.set_result)
+        for number in range(UNITS):
+            key = make_key(number)
+            await store.commit([key, make_record(key.alias)])
+            told.put(MADE, key.alias)
+        store.close()
+
+    sabotage("hurried")
+    asyncio.run(work())
+
+
+def _kept(folder: Path, notes: Sequence[Note]) -> Iterator[str]:
+    store = Store.open(folder / "store" / "qekm.db", any_ring, anchor=folder / "anchor")
+    with closing(store):
+        aliases = {key.alias for key in store.load().keys}
+        told = [item.record.message for item in store.iterate_audit()]
+        store.check_file()
+    if store.behind:
+        yield f"it is taken for an old copy: {store.behind}"
+    if told != sorted(aliases):
+        yield "a unit is there in part"
+    yield from (f"key {alias} is lost" for alias in sorted(named(notes, MADE) - aliases))
 
 
 # An older store is opened by this version.
@@ -99,11 +144,11 @@ def _open(folder: Path) -> Store:
     return Store.open(folder / "store" / "qekm.db", unlock(KeyFileSealer(folder / "root.key")))
 
 
-def _migrate(folder: Path) -> None:
+def _migrate(folder: Path, _told: Notes) -> None:
     _open(folder).close()
 
 
-def _migrated(folder: Path, _done: bool) -> Iterator[str]:
+def _migrated(folder: Path, _notes: Sequence[Note]) -> Iterator[str]:
     expected = json.loads((GOLDEN / "0.1.0" / "expected.json").read_text())
     with closing(_open(folder)) as store:
         found = describe(store)
@@ -117,13 +162,13 @@ def _nothing(folder: Path, _template: Path) -> None:
     folder.mkdir(parents=True)
 
 
-def _init(folder: Path) -> None:
+def _init(folder: Path, _told: Notes | None = None) -> None:
     make(Home(folder / "home"), Wanted(keys=KEYS, properties={"keystore.protect": "none"}), now_us)
 
 
-def _initialised(folder: Path, done: bool) -> Iterator[str]:
+def _initialised(folder: Path, notes: Sequence[Note]) -> Iterator[str]:
     home = Home(folder / "home")
-    if _is_there(home, done, lambda: _init(folder)):
+    if _is_there(home, _is_done(notes), lambda: _init(folder)):
         yield from flaws(home, [])
         with Store.looked_at(home.store) as store:
             count = len(store.load().keys)
@@ -161,28 +206,28 @@ def _restorer(folder: Path, home: Path) -> Restorer:
     return Restorer(Home(home), Wish(newest), now_us)
 
 
-def _restore(folder: Path) -> None:
+def _restore(folder: Path, _told: Notes | None = None) -> None:
     sealer = KeyFileSealer(folder / "home" / "root.key")
     _restorer(folder, folder / "new").onto_nothing(lambda cover: root_of(cover, sealer))
 
 
-def _restored(folder: Path, done: bool) -> Iterator[str]:
+def _restored(folder: Path, notes: Sequence[Note]) -> Iterator[str]:
     home = Home(folder / "new")
-    if _is_there(home, done, lambda: _restore(folder)):
+    if _is_there(home, _is_done(notes), lambda: _restore(folder)):
         yield from flaws(home, read_notes(folder / "notes"), epoch=2)
 
 
-def _replace(folder: Path) -> None:
+def _replace(folder: Path, _told: Notes) -> None:
     home = Home(folder / "home")
     replace_store(_restorer(folder, home.path), Settings.load(home.config), KeyFileSealer(home.root_key))
 
 
-def _replaced(folder: Path, done: bool) -> Iterator[str]:
+def _replaced(folder: Path, notes: Sequence[Note]) -> Iterator[str]:
     home = Home(folder / "home")
     finish(home)
     with Store.looked_at(home.store) as store:
         epoch = store.load().settings["keystore.epoch"]
-    if done and epoch == "1":
+    if _is_done(notes) and epoch == "1":
         yield "the store was replaced, and is the one before"
     yield from flaws(home, read_notes(folder / "notes"), epoch=int(epoch))
 
@@ -195,16 +240,16 @@ def _put_back(folder: Path, template: Path) -> None:
     shutil.copy(folder / "earlier.db", folder / "home" / "store" / "qekm.db")
 
 
-def _adopt(folder: Path) -> None:
+def _adopt(folder: Path, _told: Notes | None = None) -> None:
     home = Home(folder / "home")
     adopt(home, Settings.load(home.config), KeyFileSealer(home.root_key), now_us)
 
 
-def _adopted(folder: Path, done: bool) -> Iterator[str]:
+def _adopted(folder: Path, notes: Sequence[Note]) -> Iterator[str]:
     home = Home(folder / "home")
     with closing(Store.open(home.store, unlock(KeyFileSealer(home.root_key)), anchor=home.anchor)) as store:
         behind = store.behind
-    if behind and done:
+    if behind and _is_done(notes):
         yield f"an old copy was adopted, and is one: {behind}"
     elif behind:
         _adopt(folder)
@@ -212,6 +257,7 @@ def _adopted(folder: Path, done: bool) -> Iterator[str]:
 
 
 WORKS = {
+    "write": Work(_written, _write, _kept),
     "migrate": Work(_old, _migrate, _migrated),
     "init": Work(_nothing, _init, _initialised),
     "restore": Work(_backed_up, _restore, _restored),

@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -67,7 +68,7 @@ def _hasty() -> None:
 
 def _put(examine: Any) -> None:
     integrity.examine = examine
-    store._behind = lambda *_: ""
+    store.behind = lambda *_: ""  # type: ignore[attr-defined]
 
 
 def _unverified() -> None:
@@ -101,6 +102,17 @@ def _hurried() -> None:
     writer._CHECKPOINT_AFTER = 8
 
 
+def _deaf() -> None:
+    """Take a commit that failed for one that did not."""
+    transact = writer.Writer._transact
+
+    def deaf(self: writer.Writer, units: list[Unit]) -> None:
+        with suppress(Exception):
+            transact(self, units)
+
+    writer.Writer._transact = deaf  # type: ignore[method-assign]
+
+
 def _store_is(kind: type[Store]) -> Callable[[], None]:
     def put() -> None:
         service.Store = kind  # type: ignore[attr-defined]
@@ -118,6 +130,7 @@ BUILDS: Mapping[str, Callable[[], None]] = {
     "hasty": _hasty,
     "unflushed": _unflushed,
     "hurried": _hurried,
+    "deaf": _deaf,
 }
 
 

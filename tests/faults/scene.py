@@ -98,7 +98,7 @@ class Ended(Exception):
 
 Act = Callable[[Scene], Awaitable[None]]
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.faults.acts", "tests.faults.offline"])
+CONTEXT.set_forkserver_preload(["tests.faults.acts", "tests.faults.offline", "tests.faults.unpacking"])
 
 
 def start(function: Callable[..., None], *arguments: object) -> ForkServerProcess:

@@ -69,7 +69,8 @@ WHOLE = (
     "*/store*/lock",
     "*/run/server.json",
     "*/backups/*.qbk",
-    "*/earlier.db",
+    "*/earlie*.db",
+    "*/earliest.anchor",
     "*/notes",
     "*/notes.out",
 )

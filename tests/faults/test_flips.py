@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,12 +13,24 @@ from pathlib import Path
 import pytest
 
 from qekm.home import Home
-from tests.faults.flipping import Tally, cut, damage, flip, pick
+from qekm.v1.keystore_pb2 import GetKeystoreRequest
+from tests.faults import scene
+from tests.faults.flipping import Look, Tally, cut, damage, flip, pick
 from tests.faults.forging import forge
 from tests.faults.reading import look
 from tests.faults.report import Report
 from tests.faults.sizes import SEED, SIZES
 from tests.faults.small import make_small
+from tests.faults.unpacking import (
+    BACKUP,
+    EXPORT,
+    look_carelessly,
+    look_into,
+    look_into_export,
+    look_into_export_carelessly,
+    make_export,
+)
+from tests.system.processes import Estate
 
 RIG, FORGED = "bit flips", "forgeries"
 CONTROL = 300  # flips that show a broken build
@@ -27,6 +41,18 @@ STORE = "store/qekm.db"
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Have a small key manager that does not run; `earlier.db` beside it is its store of another time."""
     return asyncio.run(make_small(tmp_path_factory.mktemp("small") / "home"))
+
+
+@pytest.fixture(scope="module")
+def packed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Have a folder with a backup, the key file that opens it, and an export."""
+    folder = tmp_path_factory.mktemp("packed")
+    shutil.copy(max((template / "backups").glob("*.qbk"), key=os.path.getsize), folder / BACKUP)
+    shutil.copy(template / "home" / "root.key", folder)
+    process = scene.start(make_export, folder)
+    process.join()
+    assert process.exitcode == 0
+    return folder
 
 
 def bits_of(path: Path, most: int) -> Sequence[int]:
@@ -64,6 +90,39 @@ def test_a_build_that_believes_its_rows_is_caught(home: Home, report: Report) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("file", "look_at"), [(BACKUP, look_into), (EXPORT, look_into_export)])
+def test_a_flipped_bit_of_what_leaves_the_house_is_noticed(
+    packed: Path, file: str, look_at: Look, report: Report
+) -> None:
+    bits = bits_of(packed / file, SIZES.flips)
+    what = f"bits of {file}, which has {8 * (packed / file).stat().st_size:,}"
+    assert told(report, RIG, what, len(bits), damage(packed, file, look_at, flip, bits)).missed == []
+
+
+@pytest.mark.parametrize(
+    ("file", "careless"), [(BACKUP, look_carelessly), (EXPORT, look_into_export_carelessly)]
+)
+def test_a_build_that_forgets_the_tag_is_caught(
+    packed: Path, file: str, careless: Look, report: Report
+) -> None:
+    tally = damage(packed, file, careless, flip, bits_of(packed / file, CONTROL))
+    print(f"{CONTROL} bits, no tag: {tally}")
+    report.control(RIG, f"{file} without its tags", caught=bool(tally.missed))
+    assert tally.missed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "look_at"), [(BACKUP, look_into), (EXPORT, look_into_export)])
+def test_a_backup_or_an_export_that_is_cut_off_is_noticed(
+    packed: Path, file: str, look_at: Look, report: Report
+) -> None:
+    size = (packed / file).stat().st_size
+    sizes = sorted({*range(0, size, 4_096), *random.Random(SEED).sample(range(size), min(size, 60))})
+    what = f"{file} cut off: at every page, and at random"
+    assert told(report, FORGED, what, len(sizes), damage(packed, file, look_at, cut, sizes)).missed == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [STORE, "anchor", "root.key"])
 def test_a_file_that_is_cut_off_is_noticed_or_tells_the_same(home: Home, file: str, report: Report) -> None:
     size = (home.path / file).stat().st_size
@@ -85,3 +144,30 @@ def test_rows_and_pages_of_another_place_or_time_are_noticed(
     report.control(FORGED, "no root", caught=bool(blind.missed))
     assert tally.missed == []
     assert blind.missed
+
+
+def test_an_old_store_with_its_own_old_anchor_is_told_by_a_backup(
+    template: Path, tmp_path: Path, report: Report
+) -> None:
+    """Whoever put both back cannot have the backup forget what it saw: the service is read only."""
+    told_why = {}
+    for witnesses in (True, False):
+        folder = tmp_path / f"{witnesses}"
+        shutil.copytree(template, folder)
+        shutil.copy(folder / "earliest.db", folder / "home" / STORE)
+        shutil.copy(folder / "earliest.anchor", folder / "home" / "anchor")
+        if not witnesses:
+            shutil.rmtree(folder / "backups")
+        estate = Estate(folder / "home")
+        try:
+            with estate.start(gateway=False).client() as client:
+                told_why[witnesses] = client.keystore.GetKeystore(GetKeystoreRequest()).read_only
+        finally:
+            estate.close()
+    print(told_why)
+    report.tried(
+        FORGED, "an old store and its anchor put back", 1, detected=1, lost=0 if told_why[True] else 1
+    )
+    report.control(FORGED, "no backup as a witness", caught=not told_why[False])
+    assert "a backup has seen" in told_why[True]
+    assert told_why[False] == ""
