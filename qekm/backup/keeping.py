@@ -29,6 +29,7 @@ from qekm.errors import (
     QekmError,
     ReadOnly,
     StoreFailed,
+    TooMany,
 )
 from qekm.failpoints import failpoint
 from qekm.keystore import Keystore
@@ -37,6 +38,7 @@ from qekm.model import Backup, BackupState, Change, KeyState, Outcome
 _log = logging.getLogger(__name__)
 
 BATCH = 1_024  # keys that become READY in one commit: a whole pool
+MOST_WAITING = 4  # works that somebody asked for: one of 100,000 keys takes half a minute
 MAKE, PROVE, DRILL, REMOVE = "backup.create", "backup.verify", "backup.drill", "backup.remove"  # events
 
 
@@ -108,18 +110,18 @@ class Keeper:
 
     async def create(self, actor: str, tell: Tell) -> Backup:
         """Make a backup and return it VERIFIED; NoBackupTarget, ReadOnly, BackupFailed, StoreFailed."""
-        return await self._in_turn(lambda: self._create(actor, tell))
+        return await self._in_turn(actor, lambda: self._create(actor, tell))
 
     async def verify(self, name: str, actor: str, tell: Tell) -> Backup:
         """Prove a backup as it lies there now; UnknownBackup, BackupDamaged, BackupFailed, StoreFailed."""
-        return await self._in_turn(lambda: self._check(name, actor, tell, PROVE, None))
+        return await self._in_turn(actor, lambda: self._check(name, actor, tell, PROVE, None))
 
     async def drill(self, name: str, actor: str, tell: Tell, hand: Hand) -> Backup:
         """Prove a backup with what a person has; errors as `verify`, and those of the slot.
 
         hand: writes what the person has into a pipe, for the other process.
         """
-        return await self._in_turn(lambda: self._check(name, actor, tell, DRILL, hand))
+        return await self._in_turn(actor, lambda: self._check(name, actor, tell, DRILL, hand))
 
     # Parts of the above.
 
@@ -235,11 +237,15 @@ class Keeper:
         record = occurred(self._now_us(), event, actor, outcome, message=message)
         await self._store.commit([*changes, record])
 
-    async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, Backup]]) -> Backup:
-        """Do a piece of work when those before it are done, in a task that outlives whoever asked for it."""
+    async def _in_turn(self, actor: str, work: Callable[[], Coroutine[Any, Any, Backup]]) -> Backup:
+        """Do a piece of work when those before it are done, in a task that outlives whoever asked for it.
 
+        Draining, and TooMany when as much as that waits already: new keys wait for backups, too.
+        """
         if self.closed:
             raise Draining("the service is stopping")
+        if actor != SERVICE and len(self._tasks) >= MOST_WAITING:
+            raise TooMany(f"{len(self._tasks)} works on backups wait already", limit=str(MOST_WAITING))
 
         async def turn() -> Backup:
             async with self._turn:

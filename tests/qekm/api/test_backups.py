@@ -183,7 +183,7 @@ async def test_a_drill_that_waits_goes_on_with_its_proof_and_counts_when_its_cal
         for _ in range(1 if right else FREE):
             request = pb.DrillBackupRequest(proof=proof if right else Proof(key_file=os.urandom(32)))
             free.clear()
-            before = asyncio.create_task(keeper._in_turn(lambda: _until(free)))
+            before = asyncio.create_task(keeper._in_turn("server", lambda: _until(free)))
             stream: Any = run.client.backups.DrillBackup(request)
             reading = asyncio.create_task(collect(stream))
             while len(keeper._tasks) < 2:
