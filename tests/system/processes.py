@@ -54,11 +54,16 @@ class Process:
         pass_fds: tuple[int, ...] = (),
         environ: Mapping[str, str] | None = None,
         program: Sequence[str] = (),
+        under: Sequence[str] = (),
     ) -> None:
-        """Start it; `program`: a module and its first arguments that take the place of the real one."""
+        """Start it; `program`: a module and its first arguments that take the place of the real one.
+
+        under: a command that becomes it, as setpriv does.
+        """
         self.home, self.name = home, name
         self.output = home.path / f"{name}.out"
-        command = [sys.executable, "-m", *(program or [MODULES[name]]), "run", "--home", str(home.path)]
+        module = program or [MODULES[name]]
+        command = [*under, sys.executable, "-m", *module, "run", "--home", str(home.path)]
         with self.output.open("ab") as output:
             self._child = subprocess.Popen(
                 [*command, *map(str, arguments)],
