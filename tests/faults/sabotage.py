@@ -24,7 +24,7 @@ from qekm.store import OLDEST, Snapshot, Store, engine, integrity, store, writer
 from qekm.store.plan import Unit
 from qekm.store.writer import Results
 
-DELAY_S = 0.02
+DELAY_S = 0.1
 
 
 class EarlyStore(Store):
@@ -40,13 +40,13 @@ class EarlyStore(Store):
 
 
 class ForgetfulStore(Store):
-    """Does not know at its start which keys were on their way."""
+    """Does not know at its start which keys were on their way, or ended there."""
 
     def load(self) -> Snapshot:
-        """Read the store with every ASSIGNED key READY again."""
-        found = super().load()
+        """Read the store with every ASSIGNED and SUSPECT key READY again."""
+        found, on_their_way = super().load(), (KeyState.ASSIGNED, KeyState.SUSPECT)
         keys = [
-            replace(key, state=KeyState.READY, mount_id=b"") if key.state is KeyState.ASSIGNED else key
+            replace(key, state=KeyState.READY, mount_id=b"") if key.state in on_their_way else key
             for key in found.keys
         ]
         return replace(found, keys=keys)
