@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from qekm import __version__
 from qekm.errors import NotAllowed, NotInitialised, ServiceAway
 from qekm.home import Home
 
@@ -69,11 +70,11 @@ def test_status_where_there_is_no_key_manager_says_so(qekm: Qekm, service: FakeS
 
 
 def test_version_works_with_and_without_a_service(qekm: Qekm, service: FakeService) -> None:
-    assert qekm("server", "version").out == "qekm     0.1.0\nservice  0.1.0\n"
+    assert qekm("server", "version").out == f"qekm     {__version__}\nservice  0.1.0\n"
     service.server.away = ServiceAway("nobody answers")
     told = qekm("server", "version")
-    assert (told.code, told.out) == (0, "qekm     0.1.0\nservice  no answer (nobody answers)\n")
-    assert qekm("server", "version", "--json").document == {"qekm": "0.1.0", "service": None}
+    assert (told.code, told.out) == (0, f"qekm     {__version__}\nservice  no answer (nobody answers)\n")
+    assert qekm("server", "version", "--json").document == {"qekm": __version__, "service": None}
 
 
 def test_stop_of_a_far_service_asks_it_and_touches_no_process_here(qekm: Qekm, service: FakeService) -> None:

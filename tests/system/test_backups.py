@@ -277,7 +277,7 @@ def test_a_full_disk_fails_the_backup_and_nothing_more(tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
-        target = {"keystore__protect": "backup", "backup__target": str(small)}
+        target = {"keystore__protect": "backup", "backup__target": str(small), "backup__sameDisk": "true"}
         with made(tmp_path / "home", keys=512, **target) as estate:
             estate.start(gateway=False)
             with estate.client() as client:
@@ -288,7 +288,7 @@ def test_a_full_disk_fails_the_backup_and_nothing_more(tmp_path: Path) -> None:
                 assert any("No space left" in line for line in lines)
                 subprocess.run(["mount", "-o", "remount,size=10m", str(small)], check=True)
                 made_now = create(client)
-                assert made_now.independent
+                assert not made_now.independent, "memory is no second place"
                 wait_ready(client, 512)
             estate.stop()
     finally:

@@ -161,7 +161,7 @@ async def test_a_renewed_certificate_of_the_same_person_does_not_approve(run: Ru
 
 async def test_nothing_of_it_is_said_where_two_are_needed(run: Running) -> None:
     status = await run.client.server.GetStatus(GetStatusRequest())
-    assert not [line for line in status.degraded if "twoPerson" in line]
+    assert not [line for line in status.degraded if "twoPerson=off" in line]
     assert not [record for record in await run.records() if "twoPerson" in record.message]
     assert (await run.client.keystore.GetKeystore(pb.GetKeystoreRequest())).two_person
 

@@ -95,6 +95,9 @@ async def test_new_keys_that_wait_for_a_backup_are_not_given_and_reading_goes_on
         keystore, site = run.service.owners.keystore, await Site.of(run)
         drive = site.drive()
         async with run.gateway() as gateway:
+            with pytest.raises(Refused):  # those that were ready without a backup wait for one, too
+                await play(gateway, site.asking(drive))
+            keystore.bound(keystore.created_seq)
             used = [await written(gateway, site, drive) for _ in range(4)]
             await run.service.upkeep.tick()
             assert keystore.counts()[KeyState.GENERATED] == 4, "it is refilled, and what is made waits"
