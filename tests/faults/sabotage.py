@@ -115,7 +115,9 @@ def _deaf() -> None:
 
 def _store_is(kind: type[Store]) -> Callable[[], None]:
     def put() -> None:
-        service.Store = kind  # type: ignore[attr-defined]
+        for name, module in list(sys.modules.items()):
+            if name.startswith("qekm.") and getattr(module, "Store", None) is Store:
+                module.Store = kind  # type: ignore[attr-defined]
 
     return put
 
