@@ -38,7 +38,7 @@ class Condition:
         if not self.elsewhere and self.same_disk:
             yield SAME_DISK
         elif not self.elsewhere:
-            yield "backups are on the store's own file system and do not count (backup.target)"
+            yield "backups are on the store's own file system, or in memory, and do not count (backup.target)"
         last = backups.last()
         failed = last.message if last and last.state is BackupState.FAILED else ""
         if self.failure or failed:

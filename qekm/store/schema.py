@@ -37,9 +37,9 @@ class Schema:
 
     def apply(self, connection: Connection) -> None:
         """Bring the database of a connection, empty or older, to the last revision, in its transaction."""
-        from alembic import command, config  # 0.1 s to import, needed at init and after an upgrade only
-
         logging.getLogger("alembic").setLevel(logging.WARNING)  # each start makes the schema once, in memory
+        from alembic import command, config  # 0.1 s to import
+
         settings = config.Config(attributes={"connection": connection})
         settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         settings.set_main_option("path_separator", "newline")

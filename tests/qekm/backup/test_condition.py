@@ -45,7 +45,7 @@ def test_nothing_is_said_when_all_is_well() -> None:
         (
             {"elsewhere": False},
             [3],
-            "backups are on the store's own file system and do not count (backup.target)",
+            "backups are on the store's own file system, or in memory, and do not count (backup.target)",
         ),
         ({"failure": "no space"}, [3], "the last backup failed: no space"),
         (

@@ -99,7 +99,7 @@ async def test_a_backup_on_the_same_file_system_counts_only_where_that_is_spelle
         assert (made.state, made.independent) == (BackupState.VERIFIED, False)
         assert run.count(KeyState.GENERATED) == 8
         assert run.routine.lines() == [
-            "backups are on the store's own file system and do not count (backup.target)"
+            "backups are on the store's own file system, or in memory, and do not count (backup.target)"
         ]
         assert await run.keeper.verify("", "a/b", mute) == run.keeper.backups.newest()
         assert run.count(KeyState.GENERATED) == 8
