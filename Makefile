@@ -36,10 +36,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/run.py
 
 faults: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest -s --whole tests/faults
 
 soak: $(VENV)/.installed-dev
-	QEKM_SIZE=soak $(BIN)/python -m pytest --timeout 86400 tests/faults
+	QEKM_SIZE=soak $(BIN)/python -m pytest -s --whole tests/faults
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/fuzz/fuzz_frame.py --runs $(RUNS)

@@ -48,7 +48,12 @@ class Report:
         benign: int | None = None,
         lost: int = 0,
     ) -> None:
-        """Record what a rig did; to be called before the test asserts anything."""
+        """Record what a rig did, added to what it did before; call it before anything is asserted."""
+        for row in self.rows:
+            if (row.rig, row.what) == (rig, what):
+                row.tried, row.lost = row.tried + tried, row.lost + lost
+                row.detected = None if detected is None else (row.detected or 0) + detected
+                return
         self.rows.append(Row(rig, what, tried, detected, benign, lost))
 
     def control(self, rig: str, build: str, caught: bool) -> None:
@@ -79,7 +84,7 @@ class Report:
         yield f"size: {size}, seed: {SEED}"
         form = "{:<14} {:<58} {:>8} {:>9} {:>8} {:>5}"
         yield form.format("rig", "what was tried", "times", "detected", "benign", "lost")
-        for row in self.rows:
+        for row in sorted(self.rows, key=lambda row: row.rig):
             cells = (_number(row.detected), _number(row.benign), f"{row.lost:,}")
             yield form.format(row.rig, row.what, f"{row.tried:,}", *cells)
         for rig, builds in self.controls.items():

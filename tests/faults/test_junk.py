@@ -32,6 +32,7 @@ MOST_SECONDS = 200  # for all of it; a two-core machine with nothing else to do 
 MEGABYTE = 1_000_000
 MOST_GROWTH = 8 * MEGABYTE  # resident memory of one process after the warm-up
 MOST_LOGGED = 4_000  # bytes on both processes' standard output and error
+OF_A_SCRUB = 4  # descriptors: the store, its log and its index, opened once for the first pass and kept
 PAUSE_S = 0.03  # of the honest drive between two exchanges
 TRIAL = 200  # exchanges that show what one adds to the store
 
@@ -181,7 +182,7 @@ def test_a_million_junk_frames_cost_a_drive_nothing_and_leave_nothing_behind(tmp
     assert grown < MEGABYTE
     for name in after:
         assert after[name].memory - before[name].memory < MOST_GROWTH
-        assert after[name].descriptors <= before[name].descriptors
+        assert after[name].descriptors <= before[name].descriptors + OF_A_SCRUB
     said = {output.name: output.read_text() for output in site.estate.home.path.glob("*.out")}
     assert sum(map(len, said.values())) - logged < MOST_LOGGED, said
     assert not any(word in text for text in said.values() for word in ("Traceback", "incident", "error"))

@@ -11,6 +11,7 @@ from qekm.store import CURRENT, OLDEST, Store
 from qekm.unlocking import unlock
 from qekm.v1.keystore_pb2 import GetKeystoreRequest, RotateKeystoreRequest
 from qekm.v1.slots_pb2 import Proof
+from tests.faults.report import Report
 from tests.faults.site import Site, at_work, wait_for_exchanges, working
 from tests.faults.verdict import judge
 
@@ -47,7 +48,9 @@ def wait_for_the_end(site: Site) -> None:
     time.sleep(3)  # two looks
 
 
-def test_a_rotation_that_is_killed_at_several_batches_ends_and_loses_no_key(tmp_path: Path) -> None:
+def test_a_rotation_that_is_killed_at_several_batches_ends_and_loses_no_key(
+    tmp_path: Path, report: Report
+) -> None:
     with working(tmp_path, keys=KEYS) as site:
         estate = site.estate
         estate.kill()
@@ -70,6 +73,8 @@ def test_a_rotation_that_is_killed_at_several_batches_ends_and_loses_no_key(tmp_
         verdict = judge(estate.home, site.books)
         after = materials(estate.home)
     print(f"{len(BATCHES)} kills in a rotation of {KEYS:,} keys;", verdict)
+    lost = [*verdict.flaws, *(alias for alias in before if after.get(alias) != before[alias])]
+    report.tried("kill -9", "of a real service, between a rotation's batches", len(BATCHES), lost=len(lost))
     assert [worker.trouble for worker in workers] == [[], []]
     assert verdict.flaws == []
     assert {alias: after[alias] for alias in before} == before
@@ -78,7 +83,7 @@ def test_a_rotation_that_is_killed_at_several_batches_ends_and_loses_no_key(tmp_
         assert (settings[OLDEST], settings[CURRENT], store.record_versions()) == ("2", "2", {2})
 
 
-def test_a_service_that_forgets_the_old_version_too_early_is_caught(tmp_path: Path) -> None:
+def test_a_service_that_forgets_the_old_version_too_early_is_caught(tmp_path: Path, report: Report) -> None:
     with working(tmp_path, keys=64, build="hasty") as site:
         with at_work(site) as workers:
             wait_for_exchanges(workers, 2)
@@ -86,4 +91,5 @@ def test_a_service_that_forgets_the_old_version_too_early_is_caught(tmp_path: Pa
         time.sleep(3)
         site.estate.close()
         verdict = judge(site.estate.home, site.books)
+    report.control("kill -9", "rotation that forgets too early", caught=bool(verdict.unreadable))
     assert verdict.unreadable

@@ -21,14 +21,20 @@ from qekm.store import Store
 from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.errand import Errand, Refused
 from qekm_gateway.simulator.link import Connection, NoAnswer, Server
+from tests.faults.report import Report
 from tests.faults.site import Site, at_work, wait_for_exchanges, working
+from tests.faults.sizes import SEED, SIZES
 from tests.faults.verdict import Verdict, judge
 from tests.faults.worker import Worker
 from tests.system.processes import Estate
 
 EXCHANGES = 1_000
-# What dies in each round: each of the two 20 times, 12 of them alone.
-ROUNDS = [("server",)] * 12 + [("gateway",)] * 12 + [("server", "gateway")] * 4 + [("gateway", "server")] * 4
+RIG = "kill -9"
+# What dies in each round: of 40 kills each of the two has 20, 12 of them alone.
+TIMES = SIZES.service_kills // 40
+ROUNDS = TIMES * (
+    [("server",)] * 12 + [("gateway",)] * 12 + [("server", "gateway")] * 4 + [("gateway", "server")] * 4
+)
 TRY_AGAIN = (0x7461, 0x7462)  # what a drive's library asks again after
 
 
@@ -43,10 +49,10 @@ def strike(site: Site, workers: Sequence[Worker], names: Sequence[str], dice: ra
 
 
 @pytest.mark.slow
-def test_forty_kills_lose_no_key_and_give_none_twice(tmp_path: Path) -> None:
-    dice = random.Random(20071101)
+def test_kills_lose_no_key_and_give_none_twice(tmp_path: Path, report: Report) -> None:
+    dice = random.Random(SEED)
     begun = time.monotonic()
-    with working(tmp_path, keys=2_048) as site:
+    with working(tmp_path, keys=2_048 * TIMES) as site:
         with at_work(site) as workers:
             for names in dice.sample(ROUNDS, len(ROUNDS)):
                 strike(site, workers, names, dice)
@@ -63,6 +69,7 @@ def test_forty_kills_lose_no_key_and_give_none_twice(tmp_path: Path) -> None:
         f"{sum(worker.repeated for worker in workers)} given again by the host, "
         f"{sum(worker.unconfirmed for worker in workers)} keys without COMPLETE)",
     )
+    report.tried(RIG, "of a real service and a real gateway", sum(kills.values()), lost=len(verdict.flaws))
     assert [worker.trouble for worker in workers] == [[], []]
     assert verdict.flaws == []
     assert verdict.keys > EXCHANGES / 2
@@ -106,9 +113,10 @@ def _caught(folder: Path, build: str, kills: int) -> tuple[int, Verdict]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build", ["early", "forgetful"])
-def test_a_service_that_gives_a_key_twice_is_caught(tmp_path: Path, build: str) -> None:
+def test_a_service_that_gives_a_key_twice_is_caught(tmp_path: Path, build: str, report: Report) -> None:
     kills, verdict = _caught(tmp_path, build, 30)
     print(f"{build}: after {kills} kills:", verdict)
+    report.control(RIG, f"real service, {build}", caught=bool(verdict.flaws))
     assert verdict.flaws
 
 

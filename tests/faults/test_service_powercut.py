@@ -14,13 +14,16 @@ import pytest
 
 from qekm.home import Home
 from tests.faults.powercut.rig import VolatileDisk
+from tests.faults.report import Report
 from tests.faults.site import at_work, explained, wait_for_exchanges, working
+from tests.faults.sizes import SEED, SIZES
 from tests.faults.verdict import Verdict, judge
 from tests.system.processes import Estate
 
 pytestmark = pytest.mark.root
 MakeDisk = Callable[[], VolatileDisk]
-CUTS = 6
+CUTS = max(4, SIZES.cuts // 10)
+RIG = "power cut"
 
 
 def cut_at_work(disk: VolatileDisk, build: str, seconds: float) -> tuple[Verdict, Verdict]:
@@ -43,12 +46,13 @@ def cut_at_work(disk: VolatileDisk, build: str, seconds: float) -> tuple[Verdict
 
 
 @pytest.mark.slow
-def test_power_cuts_lose_no_key_and_give_none_twice(make_disk: MakeDisk) -> None:
-    dice = random.Random(20071101)
+def test_power_cuts_lose_no_key_and_give_none_twice(make_disk: MakeDisk, report: Report) -> None:
+    dice = random.Random(SEED)
     for number in range(1, CUTS + 1):
         with make_disk() as disk:
             left, after = cut_at_work(disk, "", dice.uniform(0, 0.8))
         print(f"power cut {number}:", left, "; and after the drives went on:", after)
+        report.tried(RIG, "under a real service, which goes on", 1, lost=len(left.flaws + after.flaws))
         assert left.flaws == []
         assert after.flaws == []
         assert after.keys >= left.keys + 10
@@ -56,13 +60,16 @@ def test_power_cuts_lose_no_key_and_give_none_twice(make_disk: MakeDisk) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build", ["early", "unsynced"])
-def test_a_service_that_answers_before_it_is_durable_is_caught(make_disk: MakeDisk, build: str) -> None:
+def test_a_service_that_answers_before_it_is_durable_is_caught(
+    make_disk: MakeDisk, build: str, report: Report
+) -> None:
     for _ in range(3):
         with make_disk() as disk:
             left, after = cut_at_work(disk, build, 0.3)
             print(f"{build}:", left, "; and after the drives went on:", after)
             if left.flaws and after.flaws:
-                return
+                return report.control(RIG, f"real service, {build}", caught=True)
+    report.control(RIG, f"real service, {build}", caught=False)
     pytest.fail("a broken service looked like an honest one")
 
 

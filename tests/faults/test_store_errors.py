@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.report import Report
 from tests.faults.store_evidence import Worker, lost
 from tests.qekm.store.material import create
 
@@ -26,7 +27,7 @@ SYNCS, WRITES = "fsync,fdatasync", "pwrite64"
     ],
 )
 def test_the_first_error_is_the_end(
-    tmp_path: Path, strace: str, file: str, calls: str, number: int, error: str
+    tmp_path: Path, strace: str, report: Report, file: str, calls: str, number: int, error: str
 ) -> None:
     path = create(tmp_path)
     inject = f"inject={calls}:error={error}:when={number}"
@@ -34,4 +35,6 @@ def test_the_first_error_is_the_end(
     with Worker(path, "honest", tmp_path, *under, "-e", f"trace={calls}", "-e", inject) as worker:
         assert "nothing more is written" in worker.errors()
         assert worker.process.returncode == 3, "it ends by itself, as its on_failure says"
-    assert lost(path, worker.promises()) == []
+    gone = lost(path, worker.promises())
+    report.tried("I/O errors", "the first error of a bare store is its end", 1, detected=1, lost=len(gone))
+    assert gone == []

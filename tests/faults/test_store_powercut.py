@@ -12,12 +12,15 @@ import pytest
 from qekm.errors import StoreNewer
 from qekm.store import Store
 from tests.faults.powercut.rig import VolatileDisk
+from tests.faults.report import Report
+from tests.faults.sizes import SEED, SIZES
 from tests.faults.store_evidence import Worker, lost, run_worker
 from tests.qekm.store.material import SLOTS, create, make_key, next_schema, unlock
 
 pytestmark = pytest.mark.root
 MakeDisk = Callable[[], VolatileDisk]
-CUTS = 10
+CUTS = max(4, SIZES.cuts // 10)
+RIG = "power cut"
 
 
 def _lost_in_a_cut(disk: VolatileDisk, build: str, seconds: float) -> tuple[list[str], int]:
@@ -39,22 +42,26 @@ def test_the_disk_forgets_what_was_not_synced_and_nothing_else(make_disk: MakeDi
 
 
 @pytest.mark.slow
-def test_ten_power_cuts_lose_no_acknowledged_unit(make_disk: MakeDisk) -> None:
-    moments, promised = random.Random(20071101), 0
+def test_power_cuts_lose_no_acknowledged_unit(make_disk: MakeDisk, report: Report) -> None:
+    moments, promised = random.Random(SEED), 0
     for _ in range(CUTS):
         with make_disk() as disk:
             gone, told = _lost_in_a_cut(disk, "honest", moments.uniform(0, 0.6))
+            report.tried(RIG, "under a bare store", 1, lost=len(gone))
             assert gone == []
             promised += told
     assert promised > 10 * CUTS
 
 
 @pytest.mark.parametrize("build", ["unsynced", "early"])
-def test_a_build_that_acknowledges_what_is_not_durable_is_caught(make_disk: MakeDisk, build: str) -> None:
+def test_a_build_that_acknowledges_what_is_not_durable_is_caught(
+    make_disk: MakeDisk, build: str, report: Report
+) -> None:
     for _ in range(3):
         with make_disk() as disk:
             if _lost_in_a_cut(disk, build, 0.2)[0]:
-                return
+                return report.control(RIG, f"bare store, {build}", caught=True)
+    report.control(RIG, f"bare store, {build}", caught=False)
     pytest.fail("a broken build looked like an honest one")
 
 
