@@ -22,10 +22,12 @@ from qekm.home import Home
 
 if TYPE_CHECKING:
     from qekm.rpc.tls import Files
+    from qekm.v1.accounts_pb2_grpc import AccountsServiceAsyncStub, AccountsServiceStub
     from qekm.v1.approvals_pb2_grpc import ApprovalsServiceAsyncStub, ApprovalsServiceStub
     from qekm.v1.audit_pb2_grpc import AuditServiceAsyncStub, AuditServiceStub
     from qekm.v1.backups_pb2_grpc import BackupsServiceAsyncStub, BackupsServiceStub
     from qekm.v1.certificates_pb2_grpc import CertificatesServiceAsyncStub, CertificatesServiceStub
+    from qekm.v1.configuration_pb2_grpc import ConfigurationServiceAsyncStub, ConfigurationServiceStub
     from qekm.v1.diagnosis_pb2_grpc import DiagnosisServiceAsyncStub, DiagnosisServiceStub
     from qekm.v1.drives_pb2_grpc import DrivesServiceAsyncStub, DrivesServiceStub
     from qekm.v1.groups_pb2_grpc import GroupsServiceAsyncStub, GroupsServiceStub
@@ -41,10 +43,12 @@ PORT = 3802
 """Where a service listens of which nothing else is known."""
 
 _SERVICES = (
+    "accounts",
     "approvals",
     "audit",
     "backups",
     "certificates",
+    "configuration",
     "diagnosis",
     "drives",
     "groups",
@@ -74,10 +78,12 @@ class Client(_Stubs):
     """The services on a blocking channel."""
 
     if TYPE_CHECKING:
+        accounts: AccountsServiceStub
         approvals: ApprovalsServiceStub
         audit: AuditServiceStub
         backups: BackupsServiceStub
         certificates: CertificatesServiceStub
+        configuration: ConfigurationServiceStub
         diagnosis: DiagnosisServiceStub
         drives: DrivesServiceStub
         groups: GroupsServiceStub
@@ -91,10 +97,12 @@ class AsyncClient(_Stubs):
     """The services on an asyncio channel."""
 
     if TYPE_CHECKING:
+        accounts: AccountsServiceAsyncStub
         approvals: ApprovalsServiceAsyncStub
         audit: AuditServiceAsyncStub
         backups: BackupsServiceAsyncStub
         certificates: CertificatesServiceAsyncStub
+        configuration: ConfigurationServiceAsyncStub
         diagnosis: DiagnosisServiceAsyncStub
         drives: DrivesServiceAsyncStub
         groups: GroupsServiceAsyncStub

@@ -31,6 +31,14 @@ class Settings:
         self._values = {name: item.read(item.default) for name, item in PROPERTIES.items()} | dict(values)
         self.unknown = dict(unknown)
 
+    def copy(self) -> Settings:
+        """Return settings of the same values, which change apart from these."""
+        return Settings(self._values, self.unknown)
+
+    def put(self, name: str, value: Any) -> None:
+        """Put another value in force; whoever reads the property from now on finds it."""
+        self._values[name] = value
+
     def __getitem__(self, name: str) -> Any:
         """Return a property's value: int, bool, str, or a tuple of hosts; KeyError for no property."""
         return self._values[name]

@@ -18,13 +18,8 @@ from qekm.api.gateways import Gateways
 from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import SERVICE, Strangers, occurred, stranger
-from qekm.backup.keeping import Keeper
-from qekm.backup.making import Workshop
-from qekm.backup.routine import Routine
-from qekm.backup.target import Target
-from qekm.backup.writing import Sealing
 from qekm.config import Settings
-from qekm.destroying import Destroyer
+from qekm.duties import Duties
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import ONE_PERSON
 from qekm.home import Home
@@ -32,20 +27,16 @@ from qekm.listeners import Listeners
 from qekm.model import Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
-from qekm.rotating import Rotating
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
-from qekm.scrubbing import Scrubber
 from qekm.sealing import Sealer
 from qekm.source import host_of
 from qekm.standing import doubt, open_store
 from qekm.store import Store
-from qekm.tombstones import NAME as TOMBSTONES
 from qekm.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
-MOST_BACKUPS = 10_000  # looked at; some are removed as others are made
 GRACE_S = 6.0  # for calls under way when the service is asked to stop; it must have ended after 10 s
 
 
@@ -70,37 +61,17 @@ class Service:
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self.upkeep = Upkeep(self.owners, self._refusals, store, self._publish, now_us)
-        owners, target = self.owners, Target.of(settings, home.path)
-        sealing = Sealing(store.ring, owners.estate.audit_key, now_us, random_bytes)
-        workshop = Workshop(home, store, sealing, target)
-        self.keeper = Keeper(workshop, owners.backups, owners.keystore, store, now_us)
-        self._routine = Routine(self.keeper, owners.keystore, now_us)
-        self.upkeep.duties.append(self._routine.tick)
-        self.rotating = Rotating(
-            store,
-            owners.keystore,
-            owners.settings,
-            lambda: owners.backups.page(limit=MOST_BACKUPS),
-            lambda: self.keeper.busy,
-            now_us,
-        )
-        self.upkeep.duties.append(self.rotating.tick)
-        self._scrubber = Scrubber(store, self.owners, settings, now_us)
-        self.upkeep.duties.append(self._scrubber.tick)
-        anchor = home.path / settings["keystore.anchor"]
-        places = [anchor.parent, *([target.directory] if target else [])]
-        graves = [place / TOMBSTONES for place in places]
-        self._destroyer = Destroyer(store, owners.keystore, owners.settings, graves, now_us)
-        self.upkeep.duties.append(self._destroyer.tick)
+        self.duties = Duties.of(home, settings, store, self.owners, now_us, random_bytes)
+        self.upkeep.duties += self.duties.ticks
         servicers = Servicers(
             self.owners,
             store,
             self.gateways,
             settings,
             self._refusals,
-            self.keeper,
-            self._routine.lines,
-            self.rotating,
+            self.duties.keeper,
+            self.duties.lines,
+            self.duties.rotating,
             self.end,
             self._publish,
             now_us,
@@ -119,13 +90,12 @@ class Service:
         what = f"version {__version__}" if two_person else f"version {__version__}; {OFF}"
         record = occurred(self._now_us(), "server.start", SERVICE, message=what)
         await self._store.commit([*doubts, *self.owners.serving.recover(), record])
-        await self._destroyer.start()
-        await self.keeper.start()
+        await self.duties.start()
         await self.upkeep.renew()
         ports = await self.listeners.start()
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
-        for line in self._routine.lines():
+        for line in self.duties.lines():
             _log.warning("DEGRADED: %s", line)
         if not two_person:
             _log.warning("DEGRADED: %s", ONE_PERSON)
@@ -156,16 +126,16 @@ class Service:
         await self.listeners.leave()
         for link in self.gateways:
             link.end(Draining("the service is stopping"))
-        await self.keeper.close()
+        await self.duties.leave()
         await self.listeners.stop(GRACE_S)
         await self._rest()
-        await self._destroyer.close()
+        await self.duties.close()
         await self.upkeep.close()
         await self._store.commit([occurred(self._now_us(), "server.stop", SERVICE)])
 
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""
-        await self.keeper.close()
+        await self.duties.leave()
         await self.listeners.stop(0)
         await self._rest()
 
@@ -174,7 +144,7 @@ class Service:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._scrubber.close()
+        await self.duties.rest()
 
     def _fail(self, error: BaseException) -> None:
         """Note that the store has failed, once, in the event loop."""

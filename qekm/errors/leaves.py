@@ -97,6 +97,18 @@ class UnknownPartner(NotFoundError):
     hint = "list the partners with: qekm certificates partners"
 
 
+class UnknownAccount(NotFoundError):
+    """No account has this role and name; details: account."""
+
+    hint = "list the accounts with: qekm accounts list"
+
+
+class UnknownProperty(NotFoundError):
+    """No property has this name; details: property."""
+
+    hint = "list the properties with: qekm config list"
+
+
 class KeyExists(ExistsError):
     """A key of this alias exists, perhaps in another case."""
 
@@ -119,6 +131,10 @@ class SlotExists(ExistsError):
 
 class PartnerExists(ExistsError):
     """A partner of this name or certificate exists; details: partner."""
+
+
+class AccountExists(ExistsError):
+    """The certificate's identity has a password; details: account."""
 
 
 class HomeExists(ExistsError):
@@ -199,6 +215,16 @@ class NoBackupTarget(StateError):
     hint = "name a directory on another file system in the property backup.target"
 
 
+class NotFromAfar(StateError):
+    """A property that is changed on the service's own machine only; details: property."""
+
+    hint = "on that machine, with the service stopped: qekm-server config set"
+
+
+class NoPeer(StateError):
+    """There is no second server to synchronise with."""
+
+
 class NotAllowed(DeniedError):
     """The role of the certificate may not call this; details: role, method."""
 
@@ -213,12 +239,24 @@ class SameSubject(DeniedError):
     hint = "another person's certificate is needed: qekm certificates issue"
 
 
+class AccountLocked(DeniedError):
+    """Too many wrong passwords: none is taken for a while; details: account, until."""
+
+    hint = "wait, or have another administrator run: qekm accounts unlock"
+
+
 class UnknownIdentity(IdentityError):
     """The certificate names no role of this estate."""
 
 
 class RevokedIdentity(IdentityError):
     """The certificate was revoked or has ended."""
+
+
+class PasswordNeeded(IdentityError):
+    """The certificate's identity has a command password, and no session proves it; details: account."""
+
+    hint = "log in with: qekm login"
 
 
 class PoolEmpty(ExhaustedError):

@@ -68,6 +68,13 @@ INTERNAL = frozenset(
         errors.TokenAway,
         errors.BackupFailed,
         errors.BackupDamaged,
+        errors.UnknownAccount,
+        errors.UnknownProperty,
+        errors.AccountExists,
+        errors.NotFromAfar,
+        errors.NoPeer,
+        errors.AccountLocked,
+        errors.PasswordNeeded,
     }
 )
 """Leaves that are EE0F on purpose, so that a test can tell them from one that was forgotten."""

@@ -36,7 +36,7 @@ async def condemned(run: Running, count: int) -> list[Key]:
 async def tick(run: Running) -> None:
     """Have the service do what is due, and wait for what it writes beside that."""
     await run.service.upkeep.tick()
-    await run.service._destroyer.close()
+    await run.service.duties.destroyer.close()
 
 
 def stones(run: Running, directory: Path | None = None) -> set[bytes]:
@@ -138,7 +138,7 @@ async def test_what_a_crash_cut_off_after_the_commit_is_done_at_the_next_start(t
     async with running(tmp_path / "home", twoPerson="off") as run:
         (key,) = await condemned(run, 1)
         run.clock.ahead_us += WEEK_US
-        destroyer = run.service._destroyer
+        destroyer = run.service.duties.destroyer
         await run.service._rest()  # nothing is done by itself from here on
         keys = run.service.owners.keystore.destroy_due(run.clock(), 9)
         await destroyer._commit(keys, "")  # and no further
@@ -162,7 +162,7 @@ async def test_tombstones_that_cannot_be_written_are_written_later(tmp_path: Pat
         target.mkdir()
         await tick(run)
         assert stones(run, target) == set(), "a minute has not passed"
-        run.service._destroyer._bury_s = 0.0
+        run.service.duties.destroyer._bury_s = 0.0
         await tick(run)
         assert stones(run, target) == {key.key_id}
     (target / NAME).unlink()
@@ -189,7 +189,7 @@ async def test_without_room_the_store_is_written_anew_later(tmp_path: Path) -> N
         await tick(run)
         assert stored(run)[key.alias].state is KeyState.DESTROYED
         assert run.store.load().settings[UNERASED] == "yes"
-        run.store.cramped, run.service._destroyer._erase_s = False, 0.0
+        run.store.cramped, run.service.duties.destroyer._erase_s = False, 0.0
         await tick(run)
         assert run.store.load().settings[UNERASED] == ""
 

@@ -179,7 +179,7 @@ async def test_a_drill_that_waits_goes_on_with_its_proof_and_counts_when_its_cal
 ) -> None:
     async with running(path, keys=1, **PROTECTED) as run:
         await create(run)
-        keeper, free, proof = run.service.keeper, asyncio.Event(), key_file(run)
+        keeper, free, proof = run.service.duties.keeper, asyncio.Event(), key_file(run)
         for _ in range(1 if right else FREE):
             request = pb.DrillBackupRequest(proof=proof if right else Proof(key_file=os.urandom(32)))
             free.clear()

@@ -63,7 +63,7 @@ async def test_a_client_that_leaves_does_not_stop_it_and_a_restart_goes_on(tmp_p
         told = await run.client.keystore.GetKeystore(pb.GetKeystoreRequest())
         assert told.record_version == 2
         assert told.rotating_count > 0
-        while run.service.rotating.running:
+        while run.service.duties.rotating.running:
             await run.service.upkeep.tick()
         for _ in range(2):
             await run.service.upkeep.tick()
