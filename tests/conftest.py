@@ -1,5 +1,13 @@
-"""What holds for every test: TLS 1.3 only, which this process must be told before grpc is first imported."""
+"""What holds for every test: TLS 1.3 only, which this process must be told before grpc is first imported.
+
+And no service of a test takes port 443, for which all of them would fight.
+"""
 
 from __future__ import annotations
 
+import os
+
 import qekm.rpc  # noqa: F401
+from qekm.config import ENVIRONMENT
+
+os.environ[f"{ENVIRONMENT}TransportListener_ssl_port"] = "0"

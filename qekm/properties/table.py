@@ -13,9 +13,39 @@ _SECONDS = whole(1, 86_400)
 
 _TABLE = (
     Property(
-        "TransportListener.tcp.port", _PORT, "3801", "original", "Drives connect here; 0: any free port."
+        "TransportListener.tcp.port",
+        _PORT,
+        "3801",
+        "original",
+        "Drives connect here; 0: any free port.",
+        dynamic=True,
     ),
-    Property("TransportListener.tcp.host", hosts, "::", "ours", "Addresses on which drives are awaited."),
+    Property(
+        "TransportListener.tcp.host",
+        hosts,
+        "::",
+        "ours",
+        "Addresses on which drives are awaited.",
+        dynamic=True,
+    ),
+    Property(
+        "TransportListener.tcp.drainMinutes",
+        whole(0, 1_440),
+        "10",
+        "ours",
+        "How long drives are still answered on the port before, when it was changed.",
+        "min",
+        dynamic=True,
+    ),
+    Property(
+        "TransportListener.ssl.port",
+        _PORT,
+        "443",
+        "original",
+        "Peers and remote administration connect here; 0: any free port.",
+        dynamic=True,
+    ),
+    Property("TransportListener.ssl.host", host, "::", "ours", "Address of that port.", dynamic=True),
     Property("dkp.tls", choice("optional", "required"), "optional", "ours", "Whether drives must use TLS."),
     Property("dkp.connectionsPerAddress", whole(1, 10_000), "64", "ours", "Connections of one address."),
     Property("dkp.frameTimeout", _SECONDS, "30", "ours", "From a frame's first byte to its last.", "s"),

@@ -11,7 +11,7 @@ from qekm.config import Settings, amend, write_defaults
 from qekm.errors import BadConfiguration
 from qekm.properties import PROPERTIES
 
-ORIGINALS = ["TransportListener.tcp.port", "drive.acceptUnknownDrives", "symmetricKeySet"]
+ORIGINALS = ["TransportListener.tcp.port", "TransportListener.ssl.port", "drive.acceptUnknownDrives", "symmetricKeySet"]
 
 
 def _load(tmp_path: Path, text: str, **environ: str) -> Settings:
@@ -25,6 +25,9 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
     assert {name: settings[name] for name in PROPERTIES} == {
         "TransportListener.tcp.port": 3801,
         "TransportListener.tcp.host": ("::",),
+        "TransportListener.tcp.drainMinutes": 10,
+        "TransportListener.ssl.port": 443,
+        "TransportListener.ssl.host": "::",
         "dkp.tls": "optional",
         "dkp.connectionsPerAddress": 64,
         "dkp.frameTimeout": 30,

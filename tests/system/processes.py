@@ -22,6 +22,7 @@ FREE_PORTS = {
     "grpc.port": "0",
     "health.port": "0",
     "TransportListener.tcp.port": "0",
+    "TransportListener.ssl.port": "0",
 }
 START_TIMEOUT_S = 30.0  # a busy two-core machine; usually well under a second
 STOP_TIMEOUT_S = 15.0  # the service promises 10

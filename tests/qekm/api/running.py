@@ -31,7 +31,12 @@ from qekm.v1.serving_pb2 import GatewayHello, ServeRequest, ServeResponse, Step
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
 from qekm.v1.slots_pb2 import Proof
 
-FREE_PORTS = {"grpc.port": "0", "health.port": "0", "keystore.protect": "none"}
+FREE_PORTS = {
+    "TransportListener.ssl.port": "0",
+    "grpc.port": "0",
+    "health.port": "0",
+    "keystore.protect": "none",
+}
 
 
 @dataclass
