@@ -1,6 +1,6 @@
 """The properties that may be set: one typed table, and how the text of each is read."""
 
-from qekm.properties.property import Property
+from qekm.properties.property import NOT_SHOWN, Property, is_password, shown
 from qekm.properties.table import PROPERTIES
 
-__all__ = ["PROPERTIES", "Property"]
+__all__ = ["NOT_SHOWN", "PROPERTIES", "Property", "is_password", "shown"]

@@ -1,4 +1,4 @@
-"""What one property is: a row of the table (qekm/properties/table.py)."""
+"""What one property is: a row of the tables in the files beside this one (table.py puts them together)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any, Literal
 Origin = Literal["original", "ours", "kept"]
 """original: of the product family, with its meaning. kept: of the family, accepted, and without one here."""
 
+NOT_SHOWN = "(not shown)"
+_PASSWORDS = (".password", ".password.obfuscated")
+
 
 @dataclass(frozen=True, slots=True)
 class Property:
@@ -18,8 +21,23 @@ class Property:
     read: Callable[[str], Any]
     default: str
     origin: Origin
-    help: str
+    help: str  # of one that is kept: why it means nothing here
     unit: str = ""
     dynamic: bool = False  # in force as soon as it is changed, not after a restart
     local: bool = False  # changed on the service's own machine only: it names a file, a program, a safeguard
     also: tuple[str, ...] = ()  # other names of the same property
+
+
+def kept(name: str, default: str, why: str, unit: str = "") -> Property:
+    """Return a property of the family that is accepted and means nothing here; nothing reads its text."""
+    return Property(name, str, default, "kept", why, unit)
+
+
+def is_password(name: str) -> bool:
+    """Tell whether a property, known or not, holds a password: its text is never shown nor logged."""
+    return name.endswith(_PASSWORDS)
+
+
+def shown(name: str, text: str) -> str:
+    """Return the text of a property as people and programs may see it."""
+    return NOT_SHOWN if text and is_password(name) else text

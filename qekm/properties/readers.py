@@ -6,6 +6,7 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Callable
+from urllib.parse import unquote
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -79,3 +80,46 @@ def _is_host(text: str) -> bool:
     except ValueError:
         return _HOST_NAME.fullmatch(text) is not None
     return True
+
+
+def some_of(*values: str) -> Callable[[str], frozenset[str]]:
+    """Return a reader of words with commas or semicolons between them; all and none stand alone."""
+
+    def read(text: str) -> frozenset[str]:
+        found = [word.strip().lower() for word in re.split("[,;]", text)]
+        if found in (["all"], ["none"]):
+            return frozenset(values if found == ["all"] else ())
+        if not set(found) <= set(values):
+            raise ValueError(f"all, none, or some of {', '.join(values)}, with commas between them")
+        return frozenset(found)
+
+    return read
+
+
+def file_name(text: str) -> str:
+    """Read the name of a file in a directory that another property names."""
+    if "/" in plain_text(text) or text in (".", ".."):
+        raise ValueError("the name of a file, without a directory")
+    return text
+
+
+def file_or_none(text: str) -> str:
+    """Read a path, which may be written as a FILE: URL, or nothing; returns the path."""
+    if not re.match("[A-Za-z][A-Za-z0-9+.-]+:", text):
+        return text_or_none(text)
+    scheme, _, rest = text.partition(":")
+    if rest.startswith("//"):
+        host_name, slash, rest = rest[2:].partition("/")
+        rest = slash + rest if host_name.lower() in ("", "localhost") else ""
+    if scheme.lower() != "file" or not rest:
+        raise ValueError("a path or a FILE: URL of this machine")
+    return plain_text(unquote(rest))
+
+
+def syslog(text: str) -> str:
+    """Read where syslog messages go, or nothing."""
+    found = re.fullmatch(r"(udp|tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^:/\[\]]+):([0-9]{1,5})", text)
+    good = found and _is_host(found[2].strip("[]")) and 1 <= int(found[3]) <= 65_535
+    if text and not good:
+        raise ValueError("udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, or nothing")
+    return text

@@ -10,8 +10,14 @@ import pytest
 from qekm.config import Settings, amend, write_defaults
 from qekm.errors import BadConfiguration
 from qekm.properties import PROPERTIES
+from qekm.properties.logs import EVENT_TYPES
 
-ORIGINALS = ["TransportListener.tcp.port", "TransportListener.ssl.port", "drive.acceptUnknownDrives", "symmetricKeySet"]
+ORIGINALS = [
+    "TransportListener.tcp.port",
+    "TransportListener.ssl.port",
+    "drive.acceptUnknownDrives",
+    "symmetricKeySet",
+]
 
 
 def _load(tmp_path: Path, text: str, **environ: str) -> Settings:
@@ -22,9 +28,11 @@ def _load(tmp_path: Path, text: str, **environ: str) -> Settings:
 
 def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
     settings = _load(tmp_path, "")
-    assert {name: settings[name] for name in PROPERTIES} == {
-        "TransportListener.tcp.port": 3801,
+    assert {name: settings[name] for name, item in PROPERTIES.items() if item.origin == "ours"} == {
         "TransportListener.tcp.host": ("::",),
+        "TransportListener.tcp.drainMinutes": 10,
+        "TransportListener.ssl.host": ("::",),
+        "admin.sessionMinutes": 15,
         "TransportListener.tcp.drainMinutes": 10,
         "TransportListener.ssl.port": 443,
         "TransportListener.ssl.host": "::",
@@ -38,12 +46,10 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "grpc.host": "127.0.0.1",
         "grpc.reflection": False,
         "health.port": 0,
-        "drive.acceptUnknownDrives": "true",
         "drive.creationsPerHour": 120,
         "drive.optionalEncryption": "create",
         "store.scrubHours": 24,
         "twoPerson": "on",
-        "symmetricKeySet": "default",
         "keystore.protect": "backup",
         "backup.target": "",
         "backup.sameDisk": False,
@@ -57,8 +63,30 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "keystore.pkcs11.token": "qekm",
         "keystore.pkcs11.key": "qekm-root",
         "keystore.pkcs11.pinFile": "token.pin",
+        "log.format": "text",
+        "log.level": "info",
+        "log.syslog": "",
+        "log.syslog.trust": "",
+        "log.syslog.certificate": "",
+        "log.syslog.key": "",
+        "log.journald": False,
     }
-    assert [name for name, item in PROPERTIES.items() if item.origin == "original"] == ORIGINALS
+    assert {name: settings[name] for name, item in PROPERTIES.items() if item.origin == "original"} == {
+        "TransportListener.tcp.port": 3801,
+        "TransportListener.ssl.port": 443,
+        "drive.acceptUnknownDrives": "true",
+        "drive.default.alias1": "",
+        "drive.default.alias2": "",
+        "symmetricKeySet": "default",
+        "config.drivetable.file.url": "",
+        "Audit.event.types": frozenset(EVENT_TYPES),
+        "Audit.event.outcome": frozenset({"success", "failure"}),
+        "Audit.handler.file.directory": "keymanager/audit",
+        "Audit.handler.file.name": "kms_audit.log",
+        "Audit.handler.file.size": 10_240,
+        "debug": frozenset(),
+        "debug.output.file": "keymanager/debug_server",
+    }
 
 
 def test_values_are_read_in_the_notation_of_java(tmp_path: Path) -> None:
@@ -123,11 +151,11 @@ def test_a_property_that_is_set_twice_is_refused_with_both_lines(tmp_path: Path)
 
 def test_an_unknown_property_is_kept_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        settings = _load(tmp_path, "Audit.handler.file.size=10000\n")
-    assert settings.unknown == {"Audit.handler.file.size": "10000"}
-    assert "line 1: property Audit.handler.file.size is not known" in caplog.text
+        settings = _load(tmp_path, "Audit.handler.file.colour=10000\n")
+    assert settings.unknown == {"Audit.handler.file.colour": "10000"}
+    assert "line 1: property Audit.handler.file.colour is not known" in caplog.text
     with pytest.raises(KeyError):
-        settings["Audit.handler.file.size"]
+        settings["Audit.handler.file.colour"]
 
 
 def test_the_environment_wins_and_is_named_when_it_is_wrong(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""Properties of what listens: for drives, for administration, for probes."""
+
+from __future__ import annotations
+
+from qekm.properties.property import Property
+from qekm.properties.readers import choice, flag, host, hosts, whole
+
+_PORT = whole(0, 65_535)
+_SECONDS = whole(1, 86_400)
+
+LISTENERS = (
+    Property(
+        "TransportListener.tcp.port",
+        _PORT,
+        "3801",
+        "original",
+        "Drives connect here; 0: any free port.",
+        dynamic=True,
+    ),
+    Property("TransportListener.tcp.host", hosts, "::", "ours", "Addresses on which drives are awaited."),
+    Property(
+        "TransportListener.tcp.drainMinutes",
+        whole(0, 1_440),
+        "10",
+        "ours",
+        "How long drives are still answered on the old port when it was changed.",
+        "min",
+        dynamic=True,
+    ),
+    Property(
+        "TransportListener.ssl.port",
+        _PORT,
+        "443",
+        "original",
+        "Remote administration connects here; 0: any free port.",
+        dynamic=True,
+    ),
+    Property(
+        "TransportListener.ssl.host", hosts, "::", "ours", "Addresses on which administration is awaited."
+    ),
+    Property(
+        "admin.sessionMinutes",
+        whole(1, 1_440),
+        "15",
+        "ours",
+        "How long a login with the command password lasts.",
+        "min",
+        dynamic=True,
+    ),
+    Property(
+        "dkp.tls",
+        choice("optional", "required"),
+        "optional",
+        "ours",
+        "Whether drives must use TLS.",
+        local=True,
+    ),
+    Property(
+        "dkp.connectionsPerAddress",
+        whole(1, 10_000),
+        "64",
+        "ours",
+        "Connections of one address.",
+        dynamic=True,
+    ),
+    Property(
+        "dkp.frameTimeout",
+        _SECONDS,
+        "30",
+        "ours",
+        "From a frame's first byte to its last.",
+        "s",
+        dynamic=True,
+    ),
+    Property(
+        "dkp.stepTimeout",
+        _SECONDS,
+        "30",
+        "ours",
+        "From our last byte to the next frame.",
+        "s",
+        dynamic=True,
+    ),
+    Property("dkp.sessionTimeout", _SECONDS, "120", "ours", "Longest session of a drive.", "s", dynamic=True),
+    Property(
+        "dkp.idleTimeout",
+        _SECONDS,
+        "300",
+        "ours",
+        "Longest silence between two sessions.",
+        "s",
+        dynamic=True,
+    ),
+    Property(
+        "grpc.port",
+        _PORT,
+        "3802",
+        "ours",
+        "Gateway and local administration connect here; 0: any free port.",
+        local=True,
+    ),
+    Property("grpc.host", host, "127.0.0.1", "ours", "Address of that port.", local=True),
+    Property("grpc.reflection", flag, "false", "ours", "Whether gRPC reflection is served.", local=True),
+    Property(
+        "health.port", _PORT, "0", "ours", "grpc.health.v1 is served here, loopback only; 0: any free port."
+    ),
+)
