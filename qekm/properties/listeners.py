@@ -17,13 +17,20 @@ LISTENERS = (
         "Drives connect here; 0: any free port.",
         dynamic=True,
     ),
-    Property("TransportListener.tcp.host", hosts, "::", "ours", "Addresses on which drives are awaited."),
+    Property(
+        "TransportListener.tcp.host",
+        hosts,
+        "::",
+        "ours",
+        "Addresses on which drives are awaited.",
+        dynamic=True,
+    ),
     Property(
         "TransportListener.tcp.drainMinutes",
         whole(0, 1_440),
         "10",
         "ours",
-        "How long drives are still answered on the old port when it was changed.",
+        "How long drives are still answered on the port before, when it was changed.",
         "min",
         dynamic=True,
     ),
@@ -32,12 +39,10 @@ LISTENERS = (
         _PORT,
         "443",
         "original",
-        "Remote administration connects here; 0: any free port.",
+        "Peers and remote administration connect here; 0: any free port.",
         dynamic=True,
     ),
-    Property(
-        "TransportListener.ssl.host", hosts, "::", "ours", "Addresses on which administration is awaited."
-    ),
+    Property("TransportListener.ssl.host", host, "::", "ours", "Address of that port.", dynamic=True),
     Property(
         "admin.sessionMinutes",
         whole(1, 1_440),

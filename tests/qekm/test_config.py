@@ -12,13 +12,6 @@ from qekm.errors import BadConfiguration
 from qekm.properties import PROPERTIES
 from qekm.properties.logs import EVENT_TYPES
 
-ORIGINALS = [
-    "TransportListener.tcp.port",
-    "TransportListener.ssl.port",
-    "drive.acceptUnknownDrives",
-    "symmetricKeySet",
-]
-
 
 def _load(tmp_path: Path, text: str, **environ: str) -> Settings:
     path = tmp_path / "KeyManagerConfig.properties"
@@ -31,11 +24,8 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
     assert {name: settings[name] for name, item in PROPERTIES.items() if item.origin == "ours"} == {
         "TransportListener.tcp.host": ("::",),
         "TransportListener.tcp.drainMinutes": 10,
-        "TransportListener.ssl.host": ("::",),
-        "admin.sessionMinutes": 15,
-        "TransportListener.tcp.drainMinutes": 10,
-        "TransportListener.ssl.port": 443,
         "TransportListener.ssl.host": "::",
+        "admin.sessionMinutes": 15,
         "dkp.tls": "optional",
         "dkp.connectionsPerAddress": 64,
         "dkp.frameTimeout": 30,
