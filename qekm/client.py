@@ -6,12 +6,16 @@
     with connect() as qekm:
         print(qekm.keystore.GetKey(GetKeyRequest(alias="QKM000000000000000001")).key.state)
 
+A person whose certificate has a command password gives a source of it, which is asked when it is wanted:
+
+    with connect(identity="alice", password=getpass) as qekm:
+
 Errors are those of qekm.errors. gRPC is imported when `connect` is called, not before.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -118,18 +122,28 @@ def connect(
     target: str | None = None,
     identity: str = "administrator",
     deadline_s: float = DEADLINE_S,
+    *,
+    session: bytes | None = None,
+    password: Callable[[], str | bytes] | None = None,
+    keep: Callable[[bytes, int], None] | None = None,
 ) -> Iterator[Client]:
     """Open a client for a `with` block; it connects when first used.
 
     home: where pki/ has the certificate; default QEKM_HOME, else /var/lib/qekm. target: host:port; default
-    the service that runs in that home. identity: pki/IDENTITY.pem and .key. Raises NotInitialised,
-    UnknownIdentity, BadCertificate, BadConfiguration for what is missing there or of no use.
+    the service that runs in that home. identity: pki/IDENTITY.pem and .key. session: one from before, if it
+    may still be good. password: called when the service wants the command password; without it such calls
+    raise PasswordNeeded. keep: called with each new session and its end (microseconds since 1970), and with
+    b"" and 0 when `session` was refused. Raises NotInitialised, UnknownIdentity, BadCertificate,
+    BadConfiguration for what is missing in the home or of no use.
     """
-    from qekm.rpc import calls, channel, tls
+    from qekm.rpc import calls, channel, sessions, tls
 
     address, files = _locate(home, target, identity)
-    interceptors = [calls.Calls(address, deadline_s)]
-    with channel.open_channel(address, tls.client_credentials(files), interceptors) as opened:
+    proving = sessions.Sessions(sessions.Session(session, password, keep))
+    interceptors = [proving, calls.Calls(address, deadline_s)]
+    wanted = interceptors if session or password else interceptors[1:]
+    with channel.open_channel(address, tls.client_credentials(files), wanted) as opened:
+        proving.channel = opened
         yield Client(opened)
 
 
@@ -139,17 +153,24 @@ async def connect_async(
     target: str | None = None,
     identity: str = "administrator",
     deadline_s: float = DEADLINE_S,
+    *,
+    session: bytes | None = None,
+    password: Callable[[], str | bytes] | None = None,
+    keep: Callable[[bytes, int], None] | None = None,
 ) -> AsyncIterator[AsyncClient]:
-    """Open a client for an `async with` block; everything else as `connect`."""
-    from qekm.rpc import calls, channel, tls
+    """Open a client for an `async with` block; as `connect`, and `password` is called in a thread."""
+    from qekm.rpc import calls, channel, sessions, tls
 
     address, files = _locate(home, target, identity)
+    proving = sessions.AsyncSessions(sessions.Session(session, password, keep))
     interceptors = [
+        *(proving.interceptors if session or password else ()),
         calls.AsyncCalls(address, deadline_s),
         calls.AsyncStreams(address),
         calls.AsyncUploads(address),
     ]
     async with channel.open_async_channel(address, tls.client_credentials(files), interceptors) as opened:
+        proving.channel = opened
         yield AsyncClient(opened)
 
 

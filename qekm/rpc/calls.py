@@ -23,8 +23,8 @@ def _ours(error: grpc.RpcError, target: str) -> QekmError:
 
 
 @dataclass(frozen=True, slots=True)
-class _Details(grpc.ClientCallDetails):
-    """A call's settings with our deadline; the fields are those that grpc looks for."""
+class Details(grpc.ClientCallDetails):
+    """A call's settings as we change them; the fields are those that grpc looks for."""
 
     method: str
     timeout: float | None
@@ -32,6 +32,12 @@ class _Details(grpc.ClientCallDetails):
     credentials: Any
     wait_for_ready: Any
     compression: Any
+
+    @classmethod
+    def of(cls, told: grpc.ClientCallDetails, **changed: Any) -> Details:
+        """Return a copy of a call's settings with some of them changed."""
+        names = ("method", "timeout", "metadata", "credentials", "wait_for_ready", "compression")
+        return cls(**{name: getattr(told, name) for name in names} | changed)
 
 
 class Calls(
@@ -47,15 +53,8 @@ class Calls(
     ) -> Any:
         """Make the call and raise what it failed with; a future is waited for."""
         told = client_call_details
-        details = _Details(
-            told.method,
-            self._deadline_s if told.timeout is None else told.timeout,
-            told.metadata,
-            told.credentials,
-            told.wait_for_ready,
-            told.compression,
-        )
-        outcome = continuation(details, request)
+        timeout = self._deadline_s if told.timeout is None else told.timeout
+        outcome = continuation(Details.of(told, timeout=timeout), request)
         error = outcome.exception()
         if isinstance(error, grpc.RpcError):
             raise _ours(error, self._target) from error
