@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from qekm.accounts import Accounts
 from qekm.allocator import Allocator
 from qekm.approvals import Approvals
 from qekm.backup.records import Backups
@@ -19,6 +20,7 @@ from qekm.opened import Opened
 from qekm.partners import Partners
 from qekm.pki import RandomBytes, der
 from qekm.serving import Serving
+from qekm.sessions import Sessions
 from qekm.sharing import Exporting, Importing, Pairs
 from qekm.signing import FrameSigner
 from qekm.slots import Slots
@@ -45,6 +47,8 @@ class Owners:
     importing: Importing
     serving: Serving
     settings: dict[str, str]  # of the store: small durable facts
+    accounts: Accounts
+    sessions: Sessions  # who proved a command password
 
     @classmethod
     def load(
@@ -82,6 +86,10 @@ class Owners:
             random_bytes,
             der(estate.diagnosis.certificate),
         )
+        sessions = Sessions(
+            store.estate_id, lambda: int(settings["admin.sessionMinutes"]), steady_s, random_bytes
+        )
+        certificates.denied.watch(sessions.end_of)
         return cls(
             store.estate_id,
             estate,
@@ -99,4 +107,6 @@ class Owners:
             Importing(keystore, allocator, partners, now_us),
             serving,
             found.settings,
+            Accounts(found.accounts, now_us, steady_s),
+            sessions,
         )

@@ -130,7 +130,15 @@ class AuditRecord:
 class Removal:
     """A row that goes away: the kind and its primary key."""
 
-    kind: type[Drive] | type[Group] | type[Authority] | type[BlockedKey] | type[Slot] | type[Partner]
+    kind: (
+        type[Drive]
+        | type[Group]
+        | type[Authority]
+        | type[BlockedKey]
+        | type[Slot]
+        | type[Partner]
+        | type[Account]
+    )
     name: str | bytes
 
 
@@ -217,6 +225,28 @@ class Partner:
     create_time_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The command password of a person's certificates, and the wrong tries at it."""
+
+    actor: str  # role/name of the certificates, as in the audit trail
+    verifier: bytes  # see qekm/sealing/verifier.py
+    create_time_us: int
+    password_time_us: int  # when the password was last set
+    wrong: int = 0  # tries since the last right one
+    locked_until_us: int = 0
+
+    @property
+    def role(self) -> Role:
+        """Return the role of the certificates."""
+        return Role[self.actor.partition("/")[0].upper()]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the certificates."""
+        return self.actor.partition("/")[2]
+
+
 # What a decision writes. The store turns each kind into its statement; all of one decision commit together.
 Change = (
     Key
@@ -234,4 +264,5 @@ Change = (
     | Approval
     | Backup
     | Partner
+    | Account
 )

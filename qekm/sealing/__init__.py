@@ -7,6 +7,7 @@ from qekm.sealing.privatefile import read_private
 from qekm.sealing.shares import SharesSealer, combine, read_shares, split
 from qekm.sealing.slot import Cost, Sealer
 from qekm.sealing.token import TokenKey, TokenSealer
+from qekm.sealing.verifier import is_weak, make_verifier, verifies
 
 __all__ = [
     "COST",
@@ -21,7 +22,10 @@ __all__ = [
     "TokenSealer",
     "check_password",
     "combine",
+    "is_weak",
+    "make_verifier",
     "read_private",
     "read_shares",
     "split",
+    "verifies",
 ]

@@ -30,7 +30,7 @@ class PasswordSealer:
         self, password: Secret, *, cost: Cost = COST, random_bytes: RandomBytes = os.urandom
     ) -> None:
         """`cost` is for new slots and the least that is accepted of old ones; only tests pass another."""
-        self._password = _normal(password)
+        self._password = normalised(password)
         self._cost = cost
         self._random_bytes = random_bytes
 
@@ -74,7 +74,8 @@ def _text(password: Secret) -> str:
         raise BadPassword("a password is UTF-8 text") from None
 
 
-def _normal(password: Secret) -> Secret:
+def normalised(password: Secret) -> Secret:
+    """Return a password in its one spelling (UTF-8, NFC); BadPassword if nobody could have set it."""
     text = _text(password)
     if len(text) > MAX_PASSWORD:
         raise BadPassword(f"a password has at most {MAX_PASSWORD:,} characters")

@@ -18,7 +18,7 @@ from qekm.sealing.seals import Seals
 from qekm.store import tables
 from qekm.store.chain import Head
 from qekm.store.ledger import Ledger, Root
-from qekm.store.rows import key_of
+from qekm.store.nouns import key_of
 
 Tell = Callable[[int], None]  # of so many rows more that were checked
 

@@ -17,7 +17,7 @@ from qekm.store import snapshot, tables
 from qekm.store.chain import Head, Link
 from qekm.store.engine import translated
 from qekm.store.locked import Locked, look
-from qekm.store.rows import link_of
+from qekm.store.nouns import link_of
 
 _CHUNK = 1_000
 

@@ -1,4 +1,4 @@
-"""How each noun stands in its table, and back. Pure; a row is a tuple in the order of the table's columns.
+"""How each noun stands in its table, as a tuple in the order of its columns; nouns.py is the way back. Pure.
 
 Enumerations go out as plain ints: the driver is three times slower with subclasses of int.
 """
@@ -6,43 +6,32 @@ Enumerations go out as plain ints: the driver is three times slower with subclas
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table
 
 from qekm.model import (
+    Account,
     Approval,
-    ApprovalState,
     AuditRecord,
     Authority,
     Backup,
-    BackupState,
     BlockedKey,
     Cartridge,
     Certificate,
     Drive,
-    DriveState,
     Group,
     Key,
-    KeyState,
-    LabelMode,
-    OnExhaustion,
-    Outcome,
     Partner,
-    Role,
     Setting,
     Slot,
     Vault,
 )
 from qekm.store import tables
-from qekm.store.chain import Link
 
 Row = tuple[Any, ...]
-Fields = Sequence[Any]
-
-_KEY_STATES = {int(state): state for state in KeyState}  # a look-up costs a quarter of calling the class
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +165,17 @@ def _partner(item: Partner) -> Row:
     )
 
 
+def _account(item: Account) -> Row:
+    return (
+        item.actor,
+        item.verifier,
+        item.create_time_us,
+        item.password_time_us,
+        item.wrong,
+        item.locked_until_us,
+    )
+
+
 def _slot(slot: Slot) -> Row:
     return (slot.name, slot.sealed, slot.kind, slot.create_time_us)
 
@@ -237,53 +237,8 @@ SHAPES: Mapping[type, Shape] = {
     Approval: Shape(tables.approvals, _all_but_key(tables.approvals), _approval),
     Backup: Shape(tables.backups, _all_but_key(tables.backups), _backup),
     Partner: Shape(tables.partners, _all_but_key(tables.partners), _partner),
+    Account: Shape(tables.accounts, _all_but_key(tables.accounts), _account),
 }
 
 # All else stays for ever; a destroyed key too leaves its row.
-REMOVABLE = (Drive, Group, Authority, BlockedKey, Slot, Partner)
-
-
-def key_of(row: Fields) -> Key:
-    """Return the key that a row holds; KeyError for a state that does not exist."""
-    return Key(*(*row[:9], _KEY_STATES[row[9]], *row[10:17]))
-
-
-def drive_of(row: Fields) -> Drive:
-    """Return the drive that a row holds; ValueError for numbers or JSON that cannot be."""
-    return Drive(
-        *(
-            row[0],
-            DriveState(row[1]),
-            *row[2:9],
-            tuple(json.loads(row[9])),
-            *row[10:12],
-            bool(row[12]),
-            LabelMode(row[13]),
-            row[14],
-        )
-    )
-
-
-def certificate_of(row: Fields) -> Certificate:
-    """Return the certificate that a row holds; ValueError for a role that does not exist."""
-    return Certificate(*(row[0], Role(row[1]), *row[2:7], tuple(json.loads(row[7]))))
-
-
-def approval_of(row: Fields) -> Approval:
-    """Return the approval that a row holds; ValueError for a state that does not exist."""
-    return Approval(*(*row[:7], ApprovalState(row[7]), *row[8:10]))
-
-
-def backup_of(row: Fields) -> Backup:
-    """Return the backup that a row holds; ValueError for a state that does not exist."""
-    return Backup(*(*row[:9], bool(row[9]), BackupState(row[10]), *row[11:14]))
-
-
-def group_of(row: Fields) -> Group:
-    """Return the group that a row holds; ValueError for a policy that does not exist."""
-    return Group(row[0], OnExhaustion(row[1]), bool(row[2]), row[3])
-
-
-def link_of(row: Fields) -> Link:
-    """Return the link that a row of the audit table holds; ValueError for an outcome that does not exist."""
-    return Link(row[0], AuditRecord(row[1], row[2], Outcome(row[3]), *row[4:12]), row[12], row[13])
+REMOVABLE = (Drive, Group, Authority, BlockedKey, Slot, Partner, Account)

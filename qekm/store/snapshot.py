@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Table, select
 
 from qekm.errors import StoreDamaged
 from qekm.model import (
+    Account,
     Approval,
     Authority,
     Backup,
@@ -23,8 +24,9 @@ from qekm.model import (
     Vault,
 )
 from qekm.store import tables
-from qekm.store.rows import (
+from qekm.store.nouns import (
     Fields,
+    account_of,
     approval_of,
     backup_of,
     certificate_of,
@@ -52,6 +54,7 @@ class Snapshot:
     approvals: list[Approval]
     backups: list[Backup]
     partners: list[Partner]
+    accounts: list[Account]
 
 
 def load(connection: Connection) -> Snapshot:
@@ -77,4 +80,5 @@ def load(connection: Connection) -> Snapshot:
         approvals=read(tables.approvals, approval_of),
         backups=read(tables.backups, backup_of, "sequence"),
         partners=read(tables.partners, lambda row: Partner(*row[:6])),
+        accounts=read(tables.accounts, account_of),
     )

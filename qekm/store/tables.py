@@ -197,6 +197,16 @@ partners = _sealed(
     Column("create_time_us", Long),
 )
 
+accounts = _sealed(
+    "accounts",
+    Column("actor", Text, primary_key=True),
+    Column("verifier", LargeBinary),
+    Column("create_time_us", Long),
+    Column("password_time_us", Long),
+    Column("wrong", Long),
+    Column("locked_until_us", Long),
+)
+
 audit = _table(
     "audit",
     Column("sequence", Long, primary_key=True, autoincrement=False),

@@ -22,7 +22,7 @@ REFILL = Group("default", OnExhaustion.REFILL, True, 1)
 
 def found(keys: Sequence[Key], *groups: Group) -> Snapshot:
     """Return a store that holds these."""
-    return Snapshot(list(keys), list(groups or [REFILL]), [], [], [], [], {}, {}, [], [], [], [])
+    return Snapshot(list(keys), list(groups or [REFILL]), [], [], [], [], {}, {}, [], [], [], [], [])
 
 
 def keys(count: int, group: str = "default", state: KeyState = KeyState.READY) -> list[Key]:

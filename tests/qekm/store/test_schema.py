@@ -58,6 +58,7 @@ def test_the_revisions_are_those_on_disk() -> None:
         (model.Approval, tables.approvals, []),
         (model.Backup, tables.backups, []),
         (model.Partner, tables.partners, []),
+        (model.Account, tables.accounts, []),
         (model.AuditRecord, tables.audit, ["sequence", "hash", "signature"]),
     ],
 )
@@ -80,7 +81,7 @@ def test_an_older_store_is_migrated_on_a_copy_and_kept(tmp_path: Path) -> None:
     store = Store.open(path, unlock, present=next_schema(tmp_path / "next"))
     assert verify(list(store.iterate_audit())) == 1
     store.close()
-    kept = path.with_name("qekm.db.0002")
+    kept = path.with_name("qekm.db.0003")
     assert kept.read_bytes() == old
     assert path.read_bytes() != old
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
@@ -106,7 +107,7 @@ def test_a_process_that_dies_in_a_migration_leaves_the_store_as_it_was(path: Pat
         "import sys, pathlib\nfrom qekm.store import Store, schema\n"
         "from tests.qekm.store.material import unlock\n"
         "names = list(map(pathlib.Path, sys.argv[1:]))\n"
-        "Store.open(names[0], unlock, present=schema.Schema(('0001', '0002', '9999'), tuple(names[1:])))"
+        "Store.open(names[0], unlock, present=schema.Schema(('0001', '0002', '0003', '9999'), tuple(names[1:])))"
     )
     arguments = [str(path), *map(str, fatal.directories)]
     done = subprocess.run([sys.executable, "-c", program, *arguments], check=False, cwd=ROOT)

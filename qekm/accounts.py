@@ -1,0 +1,145 @@
+"""Own the accounts: who has a command password, how many tries at it were wrong, and who has to wait.
+
+Memory only: what changes is returned, to be committed before anybody is told. A password itself is never
+here; whoever stretches it (0.2 s) does that in a thread, and tells here what came of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from qekm.errors import AccountExists, AccountLocked, NotAllowed, TooMany, UnknownAccount
+from qekm.model import Account, Removal, Role
+from qekm.subject import check_name
+
+PEOPLE = frozenset({Role.ADMINISTRATOR, Role.OPERATOR, Role.AUDITOR, Role.CUSTODIAN})
+MOST = 1_000
+FREE = 5  # wrong tries in a row without a wait: people mistype
+MOST_WRONG = 10  # in a row; from this one on each locks the account
+LOCK_US = 15 * 60 * 1_000_000
+
+
+def actor_of(role: Role, name: str) -> str:
+    """Return a person as the audit trail names him, role/name; BadArgument, NotAllowed for a machine."""
+    if role not in PEOPLE:
+        told = role.name.lower()
+        raise NotAllowed(f"only a person has a command password, not a {told}", role=told, method="")
+    return f"{role.name.lower()}/{check_name(name)}"
+
+
+class Accounts:
+    """The accounts by actor (role/name).
+
+    Only the holder of a certificate can try its password, so a wait and a lock keep out nobody else. The
+    count of wrong tries is kept in the store and ends with a right one only: neither another connection nor
+    a restart is a new start.
+    """
+
+    def __init__(
+        self, stored: Iterable[Account], now_us: Callable[[], int], steady_s: Callable[[], float]
+    ) -> None:
+        """Take what the store holds; who had to wait before a restart waits once more."""
+        self._accounts = {account.actor: account for account in stored}
+        self._now_us, self._steady_s = now_us, steady_s
+        self._last_s = {each.actor: steady_s() for each in self._accounts.values() if each.wrong}
+
+    def __contains__(self, actor: object) -> bool:
+        """Tell whether an identity has a command password."""
+        return actor in self._accounts
+
+    def __iter__(self) -> Iterator[Account]:
+        """Give the accounts by role and name."""
+        return iter(sorted(self._accounts.values(), key=lambda each: each.actor))
+
+    def find(self, actor: str) -> Account:
+        """Return an account; UnknownAccount."""
+        account = self._accounts.get(actor)
+        if account is None:
+            raise UnknownAccount(f"{actor} has no command password", account=actor)
+        return account
+
+    def page(self, after: str = "", limit: int = 100) -> list[Account]:
+        """Return at most `limit` accounts, by role and name, after that of an actor."""
+        return [account for account in self if account.actor > after][:limit]
+
+    def is_locked(self, account: Account) -> bool:
+        """Tell whether no password is taken for an account now."""
+        return self._now_us() < account.locked_until_us
+
+    # Who tries.
+
+    def check(self, actor: str) -> Account:
+        """Return the account whose password may be tried now; UnknownAccount, AccountLocked, TooMany."""
+        account = self.find(actor)
+        if self.is_locked(account):
+            until = _utc(account.locked_until_us)
+            raise AccountLocked(
+                f"{account.wrong} passwords of {actor} in a row were wrong: none is taken until {until}",
+                account=actor,
+                until=until,
+            )
+        left_s = self._last_s.get(actor, 0.0) + _delay_s(account.wrong) - self._steady_s()
+        if left_s > 0:
+            what = f"{account.wrong} passwords of {actor} in a row were wrong: wait {math.ceil(left_s)} s"
+            raise TooMany(what, hint="then try again", limit=str(FREE))
+        return account
+
+    def fail(self, actor: str) -> Account:
+        """Count a wrong try; from the tenth in a row on each locks the account for 15 minutes."""
+        account = self.find(actor)
+        wrong = account.wrong + 1
+        until_us = self._now_us() + LOCK_US if wrong >= MOST_WRONG else 0
+        self._last_s[actor] = self._steady_s()
+        return self._put(replace(account, wrong=wrong, locked_until_us=until_us))
+
+    def forget(self, actor: str) -> Account:
+        """Forget the wrong tries, after a right one or because somebody else says so; UnknownAccount."""
+        return self._put(replace(self.find(actor), wrong=0, locked_until_us=0))
+
+    # What changes.
+
+    def check_new(self, actor: str) -> None:
+        """Raise what `create` would raise: AccountExists, TooMany."""
+        if actor in self._accounts:
+            hint = "set another password with: qekm accounts reset"
+            raise AccountExists(f"{actor} has a command password already", hint=hint, account=actor)
+        if len(self._accounts) >= MOST:
+            raise TooMany(f"there are at most {MOST:,} accounts", limit=str(MOST))
+
+    def create(self, actor: str, verifier: bytes) -> Account:
+        """Give an identity its first password; errors as `check_new`."""
+        self.check_new(actor)
+        now_us = self._now_us()
+        return self._put(Account(actor, verifier, now_us, now_us))
+
+    def change(self, actor: str, verifier: bytes) -> Account:
+        """Set another password, and forget the tries at the one before; UnknownAccount."""
+        account = self.find(actor)
+        return self._put(
+            replace(account, verifier=verifier, password_time_us=self._now_us(), wrong=0, locked_until_us=0)
+        )
+
+    def strengthen(self, actor: str, verifier: bytes) -> Account:
+        """Keep the same password at a higher cost; UnknownAccount."""
+        return self._put(replace(self.find(actor), verifier=verifier))
+
+    def delete(self, actor: str) -> Removal:
+        """Take a password away; UnknownAccount."""
+        del self._accounts[self.find(actor).actor]
+        return Removal(Account, actor)
+
+    def _put(self, account: Account) -> Account:
+        self._accounts[account.actor] = account
+        return account
+
+
+def _delay_s(wrong: int) -> float:
+    """Return the seconds between so many wrong tries in a row and the next try."""
+    return 0.0 if wrong < FREE else 2.0 ** min(wrong - FREE, MOST_WRONG - FREE)
+
+
+def _utc(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
