@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from qekm.errors import EXIT_VERDICT
+from qekm.interchange.roster import normal_serial
 from qekm_cli.commands import Noun, whole_number
 from qekm_cli.connection import client_of
 from qekm_cli.render import Column, Plain, listing, pages, plain, progress, record, wants_json
-from qekm_cli.roster import normal_serial
 from qekm_cli.since import parse_since
 
 app = Noun()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qekm_cli.roster import normal_serial, parse_wwnn
+from qekm.interchange.roster import normal_serial, parse_wwnn
 
 
 def _wwnn(text: str) -> bytes:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qekm.errors import BadArgument, QekmError, UnknownKey
+from qekm.interchange.roster import Entry, check, parse
 from qekm.v1 import drives_pb2, groups_pb2, keystore_pb2
 from qekm_cli.render import Plain, pages, plain, progress
-from qekm_cli.roster import Entry, check, parse
 
 if TYPE_CHECKING:
     from qekm.client import Client

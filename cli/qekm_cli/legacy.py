@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from qekm.interchange.roster import normal_serial
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of
 from qekm_cli.render import listing, pages, plain, wants_json
-from qekm_cli.roster import normal_serial
 
 app = Noun()
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qekm.errors import BadArgument
-from qekm_cli.roster import Entry, check, normal_serial, parse, parse_wwnn
+from qekm.interchange.roster import Entry, check, normal_serial, parse, parse_wwnn
 
 
 def faults(text: str) -> list[str]:
