@@ -15,7 +15,8 @@ Errors are those of qekm.errors. gRPC is imported when `connect` is called, not 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 30.0
 """Seconds that a call with one answer may take unless it says otherwise."""
+
+IDENTITY = "administrator"
+"""Whose certificate is shown where nothing else is said."""
 
 PORT = 3802
 """Where a service listens of which nothing else is known."""
@@ -120,7 +124,7 @@ class AsyncClient(_Stubs):
 def connect(
     home: str | Path | None = None,
     target: str | None = None,
-    identity: str = "administrator",
+    identity: str | None = None,
     deadline_s: float = DEADLINE_S,
     *,
     session: bytes | None = None,
@@ -129,9 +133,9 @@ def connect(
 ) -> Iterator[Client]:
     """Open a client for a `with` block; it connects when first used.
 
-    home: where pki/ has the certificate; default QEKM_HOME, else /var/lib/qekm. target: host:port; default
-    the service that runs in that home. identity: pki/IDENTITY.pem and .key. session: one from before, if it
-    may still be good. password: called when the service wants the command password; without it such calls
+    home: where pki/ has the certificate; default QEKM_HOME, else /var/lib/qekm. target: host:port; default as
+    `address_of`. identity: pki/IDENTITY.pem and .key; default as `identity_of`. session: one from before, if
+    it may still be good. password: called when the service wants the command password; without it such calls
     raise PasswordNeeded. keep: called with each new session and its end (microseconds since 1970), and with
     b"" and 0 when `session` was refused. Raises NotInitialised, UnknownIdentity, BadCertificate,
     BadConfiguration for what is missing in the home or of no use.
@@ -151,7 +155,7 @@ def connect(
 async def connect_async(
     home: str | Path | None = None,
     target: str | None = None,
-    identity: str = "administrator",
+    identity: str | None = None,
     deadline_s: float = DEADLINE_S,
     *,
     session: bytes | None = None,
@@ -174,12 +178,40 @@ async def connect_async(
         yield AsyncClient(opened)
 
 
-def _locate(home: str | Path | None, target: str | None, identity: str) -> tuple[str, Files]:
+def address_of(home: Home, target: str | None = None) -> str:
+    """Return the service's host:port: the one named, the one that runs in the home, or the client's.
+
+    A home without a store tells in ClientKeyManagerConfig.properties where its key manager is;
+    BadConfiguration if that cannot be read.
+    """
+    if target:
+        return target
+    running = home.running("server")
+    if running is None and home.is_client:
+        from qekm.remote import read_remote
+
+        return read_remote(home.client_config).target
+    return f"localhost:{running.ports['grpc'] if running else PORT}"
+
+
+def identity_of(home: Home, named: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
+    """Return whose certificate is shown: the named, QEKM_IDENTITY, the client's, or the administrator's."""
+    if found := named or environ.get("QEKM_IDENTITY"):
+        return found
+    if home.is_client:
+        from qekm.remote import read_remote
+
+        return read_remote(home.client_config).identity
+    return IDENTITY
+
+
+def _locate(home: str | Path | None, target: str | None, identity: str | None) -> tuple[str, Files]:
     """Return the service's address and the files to go there with."""
     from qekm.rpc.tls import Files
 
     place = Home.find(home)
-    files = Files(place.certificate(identity), place.key(identity), place.trust)
+    name = identity_of(place, identity)
+    files = Files(place.certificate(name), place.key(name), place.trust)
     try:
         known, named = place.trust.exists(), files.certificate.exists()
     except OSError as error:
@@ -191,5 +223,4 @@ def _locate(home: str | Path | None, target: str | None, identity: str) -> tuple
             f"there is no certificate {files.certificate}",
             hint="have an administrator issue one with: qekm certificates issue",
         )
-    running = None if target else place.running("server")
-    return target or f"localhost:{running.ports['grpc'] if running else PORT}", files
+    return address_of(place, target), files

@@ -42,6 +42,16 @@ class Home:
         return self.path / "KeyManagerConfig.properties"
 
     @property
+    def client_config(self) -> Path:
+        """Which key manager a home without a store talks to; init writes it to be copied to such homes."""
+        return self.path / "ClientKeyManagerConfig.properties"
+
+    @property
+    def is_client(self) -> bool:
+        """Whether only certificates are here, and the key manager is elsewhere."""
+        return self.client_config.is_file() and not self.store.exists()
+
+    @property
     def root_key(self) -> Path:
         """Key file that opens the root key's slot, unless another one was named."""
         return self.path / "root.key"
@@ -107,6 +117,10 @@ class Home:
     def run_file(self, process: str) -> Path:
         """Return the file in which `process` (server or gateway) tells its pid and ports."""
         return self.run / f"{process}.json"
+
+    def session_file(self, identity: str) -> Path:
+        """Return the file that keeps the session of `identity` between two commands."""
+        return self.run / f"session-{identity}"
 
     def require(self) -> None:
         """Raise NotInitialised unless a key manager was completely made here."""

@@ -1,0 +1,32 @@
+"""The properties of ClientKeyManagerConfig.properties: where remote administration finds the key manager."""
+
+from __future__ import annotations
+
+from qekm.properties.kept import files_of_tls
+from qekm.properties.property import Property, kept
+from qekm.properties.readers import host, whole
+from qekm.properties.table import Table
+
+CLIENT_PROPERTIES = Table(
+    (
+        Property(
+            "TransportListener.ssl.host",
+            host,
+            "localhost",
+            "original",
+            "Address or name of the key manager; it must be in the certificate that it shows.",
+        ),
+        Property(
+            "TransportListener.ssl.port",
+            whole(0, 65_535),
+            "443",
+            "original",
+            "Its SSL port, as in its own configuration; 0: the one it told in its home on this machine.",
+        ),
+        kept("TransportListener.ssl.protocols", "SSL_TLS", "Only TLS 1.3 is spoken."),
+        kept("TransportListener.ssl.ciphersuites", "JSSE_ALL", "Those of TLS 1.3 are used."),
+        kept("TransportListener.ssl.timeout", "10", "Every call has a deadline of its own.", "min"),
+        *files_of_tls("TransportListener.ssl"),
+    ),
+    "QEKM_CLIENT_PROPERTY_",
+)
