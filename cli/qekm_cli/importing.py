@@ -90,8 +90,10 @@ def _content(context: typer.Context, kind: Format, content: bytes, keep_case: bo
     if kind == "cms":
         return Content(content, ())
     if kind == "jceks":
+        from qekm.interchange.jceks import on_tape
+
         keys, useless, others = open_store(context, content)
-        spelled = keys if keep_case else [FileKey(keyfiles.on_tape(key.alias), key.material) for key in keys]
+        spelled = keys if keep_case else [FileKey(on_tape(key.alias), key.material) for key in keys]
         entries = "another entry" if others == 1 else f"{others} other entries"
         note = f"{entries} (key pairs, certificates) left alone" if others else ""
         return Content(b"", spelled, useless, note)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 from typer.core import TyperOption
 
-from qekm.errors import BadFile, BadPassword, QekmError
+from qekm.errors import BadPassword
 from qekm_cli.commands import kept, whole_number
 from qekm_cli.connection import invocation_of
 from qekm_cli.keyfiles import FileKey
@@ -70,13 +70,13 @@ def open_store(context: typer.Context, content: bytes) -> Opened:
 
     password = store_password(context, confirm=False)
     entries = jceks.parse(content, password)
-    protected = [
-        entry
-        for entry in entries
-        if isinstance(entry, jceks.ProtectedKey) and entry.kind is jceks.Kind.SECRET
-    ]
-    keys, useless = _unprotect(protected, _key_password(context, protected, password))
-    return Opened(keys, useless, len(entries) - len(protected))
+    protected = jceks.secret_keys(entries)
+    key_password = _key_password(context, protected, password)
+    with progress("opening keys", len(protected)) as bar:
+        keys, useless = jceks.data_keys(protected, key_password, bar.update)
+    found = [FileKey(key.alias, key.material) for key in keys]
+    reasons = [(each.alias, each.why.message) for each in useless]
+    return Opened(found, reasons, len(entries) - len(protected))
 
 
 def write_store(keys: Sequence[FileKey], password: Secret) -> bytes:
@@ -104,46 +104,16 @@ def store_password(context: typer.Context, *, confirm: bool) -> Secret:
 
 def _key_password(context: typer.Context, entries: Sequence[ProtectedKey], store: Secret) -> Secret:
     """Return the password of the keys: the store's unless one is named, or the first key has another."""
+    from qekm.interchange import jceks
+
     if {"key_password_file", "key_password_fd"} & invocation_of(context).given.keys():
         return _read(context, "key", confirm=False)
-    if _opens_one(entries, store):
+    if jceks.opens_one(entries, store):
         return store
     if not (sys.stdin and sys.stdin.isatty()):
         hint = "use --key-password-file or --key-password-fd"
         raise BadPassword("the keys in it have another password than the keystore", hint=hint)
     return _read(context, "key", confirm=False)
-
-
-def _opens_one(entries: Sequence[ProtectedKey], password: Secret) -> bool:
-    """Tell whether a password opens the first key that can be tried, before minutes are spent on all."""
-    from qekm.interchange import jceks
-
-    for entry in entries:
-        try:
-            jceks.unprotect(entry, password)
-        except BadPassword:
-            return False
-        except BadFile:
-            continue
-        break
-    return True
-
-
-def _unprotect(entries: Sequence[ProtectedKey], password: Secret) -> tuple[list[FileKey], list[Useless]]:
-    from qekm.interchange import jceks
-
-    keys: list[FileKey] = []
-    useless: list[Useless] = []
-    with progress("opening keys", len(entries)) as bar:
-        found = jceks.unprotect_all(entries, password, tell=bar.update)
-    for entry, key in zip(entries, found, strict=True):
-        if isinstance(key, QekmError):
-            useless.append((entry.alias, key.message))
-        elif isinstance(key, jceks.SecretKey) and key.is_data_key:
-            keys.append(FileKey(key.alias, key.material))
-        else:
-            useless.append((entry.alias, "this is no AES-256 key"))
-    return keys, useless
 
 
 def _read(context: typer.Context, whose: str, *, confirm: bool) -> Secret:

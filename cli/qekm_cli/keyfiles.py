@@ -19,7 +19,6 @@ _SIGNS: tuple[tuple[Format, re.Pattern[bytes]], ...] = (
     ("ltfs", re.compile(rb"\n*DK=")),
     ("stenc", re.compile(rb"[0-9A-Fa-f]{64}(\n|\Z)")),
 )
-_LONG = re.compile(r"[\x20-\x7e]{3}00[0-9A-Fa-f]{16}")
 
 
 class FileKey(NamedTuple):
@@ -40,18 +39,6 @@ def detect(content: bytes) -> Format:
         "a key list of LTFS, or a key file of stenc",
         hint="if it is one of these, it is damaged",
     )
-
-
-def on_tape(alias: str) -> str:
-    """Return the name under which a key of a Java keystore is on its cartridges.
-
-    Java keeps aliases in lower case and finds them in any. The original made its keys by ranges such as
-    KEY0-3FF, whose three letters its tools write in upper case, and put the name on tape as the range has it.
-    So the letters are restored: what is shown here is then what a library shows of the cartridge, and what an
-    LTFS key list made of it needs. Drives are served either way: a cartridge's name is looked up in any case,
-    and answered as the cartridge has it. Short names have no such form and stay as they are.
-    """
-    return alias[:3].upper() + alias[3:].upper() if _LONG.fullmatch(alias) else alias
 
 
 def read_ltfs(content: bytes) -> list[FileKey]:

@@ -1,4 +1,4 @@
-"""The kinds of files that keys come in: told apart by their bytes, and the names on tape restored."""
+"""The kinds of files that keys come in: told apart by their bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qekm.errors import BadArgument, BadFile
 from qekm.interchange import jceks, stenc
 from qekm.secret import Secret
-from qekm_cli.keyfiles import FileKey, detect, on_tape, read_ltfs, read_stenc, write_ltfs, write_stenc
+from qekm_cli.keyfiles import FileKey, detect, read_ltfs, read_stenc, write_ltfs, write_stenc
 
 KEY = FileKey("KEY000000000000000A0B", Secret(bytes(range(32))), b"KEY" + bytes.fromhex("000000000000000a0b"))
 
@@ -38,21 +38,6 @@ def test_anything_else_is_refused_and_the_kinds_are_named(content: bytes) -> Non
 def test_any_bytes_are_a_kind_or_bad(content: bytes) -> None:
     with contextlib.suppress(BadFile):
         assert detect(content) in ("cms", "jceks", "ltfs", "stenc")
-
-
-@pytest.mark.parametrize(
-    ("java", "tape"),
-    [
-        ("key000000000000000a0b", "KEY000000000000000A0B"),
-        ("KEY000000000000000A0B", "KEY000000000000000A0B"),
-        ("a 1000000000000000001", "A 1000000000000000001"),
-        ("archivekey1", "archivekey1"),
-        ("key010000000000000001", "key010000000000000001"),  # no range of the original has such a key
-        ("key00000000000000000g", "key00000000000000000g"),
-    ],
-)
-def test_the_letters_of_a_range_are_restored_and_other_names_stay(java: str, tape: str) -> None:
-    assert on_tape(java) == tape
 
 
 def test_what_is_written_reads_back_the_same() -> None:
