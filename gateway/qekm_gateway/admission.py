@@ -6,6 +6,8 @@ import resource
 from itertools import islice
 from typing import Protocol
 
+from qekm.source import UNKNOWN, network_of
+
 # Descriptors for everything that is no drive's connection: the link, TLS files, logs, a diagnosis of our own.
 RESERVED_DESCRIPTORS = 128
 # A connection costs about 10 KiB with the kernel's share, so this many are 1 GiB at the very worst.
@@ -16,13 +18,18 @@ _CANDIDATES = 16
 
 
 class Guest(Protocol):
-    """A connection, as far as admission is concerned."""
+    """A connection, as far as admission is concerned; `door` is the listener by which it came in."""
+
+    door: object
 
     def leave(self) -> bool:
         """Close to make room; False if this is not the moment, because the service is working for it."""
 
     def drain(self) -> None:
         """Close as soon as the service has answered."""
+
+    def retire(self) -> None:
+        """Close as soon as no session is under way."""
 
 
 class Admission:
@@ -33,7 +40,7 @@ class Admission:
     """
 
     def __init__(self, per_address: int, total: int) -> None:
-        self._per_address = per_address
+        self.per_address = per_address
         self._total = total
         self._count: dict[str, int] = {}
         self._strangers: dict[Guest, None] = {}  # oldest first
@@ -50,7 +57,7 @@ class Admission:
     def enter(self, host: str, guest: Guest) -> bool:
         """Admit a new connection; False if it must be closed at once."""
         count = self._count.get(host, 0)
-        if count >= self._per_address or (len(self) >= self._total and not self._make_room()):
+        if count >= self.per_address or (len(self) >= self._total and not self._make_room()):
             return False
         self._count[host] = count + 1
         self._strangers[guest] = None
@@ -85,3 +92,9 @@ def connection_limit() -> int:
         return min(soft if soft > 0 else wanted, wanted) - RESERVED_DESCRIPTORS
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return limit - RESERVED_DESCRIPTORS
+
+
+def name_of(peer: tuple[str, int] | None) -> tuple[str, str]:
+    """Return what a client is counted by, and its address with port; IPv4 through IPv6 is shown as IPv4."""
+    host, port = (peer[0].removeprefix("::ffff:"), peer[1]) if peer else (UNKNOWN, 0)
+    return network_of(host), f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

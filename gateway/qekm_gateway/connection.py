@@ -7,70 +7,41 @@ read.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import cast
 
 from qekm.dkp.codes import Fault
-from qekm.source import UNKNOWN, network_of
 from qekm.v1.serving_pb2 import Reply
-from qekm_gateway.admission import Admission
-from qekm_gateway.deadlines import Deadlines, Limits, Phase
-from qekm_gateway.faults import (
-    CROWDED_OUT,
-    LOST,
-    STALLED,
-    STOPPING,
-    TIMED_OUT,
-    Ending,
-    Incidents,
-    first_byte,
-    internal,
-)
+from qekm_gateway.admission import name_of
+from qekm_gateway.deadlines import Phase
+from qekm_gateway.debug import Beginning, Own
+from qekm_gateway.faults import CROWDED_OUT, LOST, MOVED, STALLED, STOPPING, TIMED_OUT, Ending, first_byte
+from qekm_gateway.gateway import Gateway
 from qekm_gateway.session import State
-from qekm_gateway.tls import Certificate
-from qekm_gateway.translate import Link, Translator
+from qekm_gateway.translate import Translator
 from qekm_gateway.wire import Wire, WireBroken, WireClosed
 
-# One read takes at most this much, whoever sends; two frames of the largest size.
-_READ = 32_768
 # Answers that a client may leave unread in our memory before its requests are no longer looked at.
 _UNREAD = 32_768
 # Frames that one connection may have answered in a row; then all others have their turn.
 _BURST = 16
 
 
-@dataclass(slots=True)
-class Gateway:
-    """What all connections share."""
-
-    loop: asyncio.AbstractEventLoop
-    link: Link
-    admission: Admission
-    deadlines: Deadlines
-    certificate: Certificate
-    incidents: Incidents = field(default_factory=Incidents)
-    limits: Limits = field(default_factory=Limits)
-    tls_required: bool = False
-    draining: bool = False
-    # Bytes are copied out of it before anyone else can read, so one serves all.
-    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_READ)))
-
-
 class Connection(asyncio.BufferedProtocol):
     """One client from accept to close."""
 
     __slots__ = (
-        *("_gateway", "_host", "_over", "_paused", "_phase", "_resting", "_session_end", "_stalled"),
-        *("_translator", "_transport", "_wire", "deadline", "slot"),
+        *("_gateway", "_host", "_over", "_paused", "_phase", "_resting", "_retiring", "_session_end"),
+        *("_source", "_stalled", "_translator", "_transport", "_wire", "deadline", "door", "slot"),
     )
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, door: object = None) -> None:
+        """Take what is shared, and by which listener the client comes in."""
+        self._gateway, self.door = gateway, door
         self._wire = Wire()
-        self._host = ""
+        self._host = self._source = ""
         self._phase = Phase.QUIET
         self._session_end = 0.0
-        self._paused = self._stalled = self._resting = self._over = False
+        self._paused = self._stalled = self._resting = self._retiring = self._over = False
         self.deadline = 0.0
         self.slot = -1
 
@@ -79,12 +50,15 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, or close at once if there is none."""
         self._transport = cast(asyncio.Transport, transport)
-        self._host, source = _name(transport.get_extra_info("peername"))
-        self._translator = Translator(self._gateway.link, self._gateway.incidents, self._host, source)
-        if self._gateway.draining or not self._gateway.admission.enter(self._host, self):
+        gateway = self._gateway
+        self._host, self._source = name_of(transport.get_extra_info("peername"))
+        self._translator = Translator(gateway.link, gateway.incidents, self._host, self._source)
+        if gateway.draining or not gateway.admission.enter(self._host, self):
             self._over = True
+            self._note("turned away: there are too many connections")
             self._transport.abort()
             return
+        self._note("connected")
         self._transport.set_write_buffer_limits(high=_UNREAD)
         self._settle(moved=True)
 
@@ -115,6 +89,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the place."""
+        if not self._over:
+            self._note("connection lost: %s", type(exc).__name__)
         self._gateway.deadlines.forget(self)
         self._over = True
         self._translator.end(LOST)
@@ -159,6 +135,12 @@ class Connection(asyncio.BufferedProtocol):
         if not self._translator.step:
             self._close(STOPPING)
 
+    def retire(self) -> None:
+        """Close once no session is under way: the port is taken back. Who has just come may still speak."""
+        self._retiring = True
+        if self._idle and not self._over:
+            self._settle(moved=True)
+
     # From bytes to answers.
 
     def _received(self, data: bytes) -> None:
@@ -166,6 +148,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             self._wire.feed(data, gateway.certificate, gateway.tls_required)
         except Fault as fault:
+            self._note("no frame: %s", Beginning(data))
             self._send(self._translator.refuse(fault))
             return
         self._advance()
@@ -190,18 +173,22 @@ class Connection(asyncio.BufferedProtocol):
                 self._gateway.loop.call_soon(self._rested)
             answer = self._translator.take(raw, self)
             if answer:
+                self._note("answered by the gateway: %s", Own(answer))
                 self._send(answer)
+        if self._retiring and moved and self._idle:
+            self._close(MOVED)
         if not self._over:
             self._settle(moved)
 
     def _rested(self) -> None:
         self._resting = False
-        self._guarded_advance()
+        self._guarded_advance(moved=True)
 
     def _next_frame(self) -> bytes | None:
         try:
             raw = self._wire.next_frame()
         except Fault as fault:
+            self._note("no frame: %s", fault.text)
             self._send(self._translator.refuse(fault))
             return None
         except WireClosed:
@@ -209,6 +196,7 @@ class Connection(asyncio.BufferedProtocol):
             return None
         except WireBroken:
             # Reported all the same; to the client only TLS can say something.
+            self._note("what came is no TLS, or not TLS 1.3")
             self._translator.refuse(first_byte(self._gateway.tls_required))
             self._transport.write(self._wire.outgoing())
             self._finish()
@@ -217,6 +205,8 @@ class Connection(asyncio.BufferedProtocol):
             handshake = self._wire.outgoing()
             if handshake:
                 self._transport.write(handshake)
+        if self._gateway.debug.on and (agreed := self._wire.agreed()):
+            self._note("TLS: %s", agreed)
         return raw
 
     def _send(self, data: bytes) -> None:
@@ -229,6 +219,14 @@ class Connection(asyncio.BufferedProtocol):
             self._finish()
 
     # Time and the end.
+
+    @property
+    def _idle(self) -> bool:
+        held = self._translator.step or self._stalled or self._resting or self._wire.partial
+        return self._translator.session.idle and not held
+
+    def _note(self, text: str, *arguments: object) -> None:
+        self._gateway.debug.note(self._source, text, *arguments)
 
     def _settle(self, moved: bool) -> None:
         """Set the deadline for what is waited for now; bytes that complete nothing do not move it."""
@@ -251,7 +249,8 @@ class Connection(asyncio.BufferedProtocol):
     def _deadline(self, now: float, phase: Phase, moved: bool) -> float:
         limits = self._gateway.limits
         if self._translator.session.idle:
-            return now + limits.waiting(phase)
+            soon = self._retiring and phase is Phase.QUIET
+            return now + (limits.discard if soon else limits.waiting(phase))
         self._session_end = self._session_end or now + limits.session
         deadline = min(self._session_end, now + limits.step)
         if phase is Phase.FRAME:
@@ -263,6 +262,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._over:
             return
         self._over = True
+        self._note("closed: %s", ending.message)
         self._translator.end(ending)
         self._transport.write(self._wire.close())
         self._transport.close()
@@ -271,6 +271,7 @@ class Connection(asyncio.BufferedProtocol):
     def _finish(self) -> None:
         """Say that nothing more comes and let the client read it: closing with bytes unread is a reset."""
         self._over = True
+        self._note("closed after an error")
         self._transport.write(self._wire.close())
         self._transport.write_eof()
         self._transport.resume_reading()
@@ -283,16 +284,10 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection for a reason that nobody foresaw; the process goes on."""
         self._gateway.incidents.record(error)
         try:
-            self._send(self._translator.refuse(internal()))
+            self._send(self._translator.fail())
             if not self._over:
                 self._finish()
         except Exception as second:
             self._gateway.incidents.record(second)
             self._over = True
             self._transport.abort()
-
-
-def _name(peer: tuple[str, int] | None) -> tuple[str, str]:
-    """Return what a client is counted by, and its address with port; IPv4 through IPv6 is shown as IPv4."""
-    host, port = (peer[0].removeprefix("::ffff:"), peer[1]) if peer else (UNKNOWN, 0)
-    return network_of(host), f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -26,6 +26,7 @@ STALLED = Ending(Code.EE0E, "the client does not read its answers")
 LOST = Ending(Code.EE0E, "the client closed the connection")
 CROWDED_OUT = Ending(Code.EE0E, "closed to make room for other connections")
 STOPPING = Ending(Code.EE0E, "the gateway is stopping")
+MOVED = Ending(Code.EE0E, "drives are taken on another port now")
 LATE = Ending(Code.EE0E, "the answer came when the client had gone or been refused")
 BROKEN = Ending(Code.EE0F, "internal error")
 

@@ -29,10 +29,11 @@ from qekm.rpc.channel import open_async_channel
 from qekm.rpc.tls import Files, client_credentials
 from qekm.v1.serving_pb2 import GatewayHello
 from qekm_gateway.admission import Admission, connection_limit
-from qekm_gateway.connection import Connection, Gateway
+from qekm_gateway.connection import Connection
 from qekm_gateway.deadlines import Deadlines, Limits
 from qekm_gateway.diagnosing import Diagnosing
 from qekm_gateway.faults import Incidents
+from qekm_gateway.gateway import Gateway
 from qekm_gateway.lines import Lines
 from qekm_gateway.link import Link
 from qekm_gateway.listeners import BACKLOG, open_listeners

@@ -69,6 +69,12 @@ class Tls:
         """Return how many bytes from the wire wait to be read."""
         return self._incoming.pending + self._object.pending()
 
+    @property
+    def agreed(self) -> str:
+        """Return version and cipher, for people."""
+        cipher = self._object.cipher()
+        return f"{self._object.version()} {cipher[0] if cipher else ''}".rstrip()
+
     def feed(self, data: bytes) -> None:
         """Add bytes from the wire."""
         self._incoming.write(data)

@@ -88,7 +88,7 @@ class Translator:
         """Return the frame for the client; None stands for a service that does not answer."""
         self.step = 0
         if reply is None:
-            return self.refuse(internal())
+            return self.fail()
         try:
             if reply.HasField("error"):
                 return self._error(fault_of_error(reply.error))
@@ -97,7 +97,7 @@ class Translator:
             return serialize(frame)
         except Fault as fault:  # the service broke the protocol
             self._incidents.record(fault)
-            return self.refuse(internal())
+            return self.fail()
 
     def refuse(self, fault: Fault, drive_serial: str = "") -> bytes:
         """Return the ERROR for a refusal by the gateway itself and report it."""
@@ -106,6 +106,10 @@ class Translator:
         else:
             self._link.newest.refused(self._host, fault.code, drive_serial)
         return self._error(fault)
+
+    def fail(self) -> bytes:
+        """Return the ERROR for what nobody foresaw and report it."""
+        return self.refuse(internal())
 
     def end(self, ending: Ending) -> None:
         """Report that the connection ends, if something was under way."""

@@ -22,12 +22,12 @@ class WireBroken(Exception):
 class Wire:
     """Bytes in, raw frames out, and answers the way back."""
 
-    __slots__ = ("_begun", "_reader", "_tls")
+    __slots__ = ("_agreed", "_begun", "_reader", "_tls")
 
     def __init__(self) -> None:
         self._reader = Reader()
         self._tls: Tls | None = None
-        self._begun = False
+        self._begun = self._agreed = False
 
     @property
     def pending(self) -> bool:
@@ -75,6 +75,13 @@ class Wire:
     def outgoing(self) -> bytes:
         """Return what TLS itself has to say."""
         return b"" if self._tls is None else self._tls.outgoing()
+
+    def agreed(self) -> str:
+        """Return the version and the cipher of TLS once they are agreed, and only once; else nothing."""
+        if self._agreed or self._tls is None or not self._tls.established:
+            return ""
+        self._agreed = True
+        return self._tls.agreed
 
     def close(self) -> bytes:
         """Return what is said before the connection ends."""

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 from qekm.dkp.frame import HEADER_LENGTH, Frame, parse
 from qekm_gateway.admission import Admission
-from qekm_gateway.connection import Connection, Gateway
+from qekm_gateway.connection import Connection
 from qekm_gateway.deadlines import Deadlines, Limits
 from qekm_gateway.faults import Incidents
+from qekm_gateway.gateway import Gateway
 from qekm_gateway.tls import Certificate
 from tests.fakes.link import FakeLink
 

@@ -9,7 +9,7 @@ import pytest
 
 from qekm.dkp.codes import Code
 from qekm.dkp.frame import Frame, MessageType
-from qekm_gateway.connection import _name
+from qekm_gateway.admission import name_of
 from qekm_gateway.deadlines import Limits
 from tests.dkp.material import raw
 from tests.fakes.link import SESSION, Silent, serve
@@ -174,8 +174,8 @@ def test_draining_lets_the_step_under_way_finish_and_ends_the_rest(port: Port) -
 
 
 def test_a_client_is_counted_by_its_network() -> None:
-    assert _name(("2001:db8::7", 9)) == ("2001:db8::/64", "[2001:db8::7]:9")
-    assert _name(("::ffff:192.0.2.7", 9)) == ("192.0.2.7", "192.0.2.7:9")
+    assert name_of(("2001:db8::7", 9)) == ("2001:db8::/64", "[2001:db8::7]:9")
+    assert name_of(("::ffff:192.0.2.7", 9)) == ("192.0.2.7", "192.0.2.7:9")
 
 
 def test_an_ipv6_client_is_named_in_brackets_with_its_port(new_loop: NewLoop) -> None:
