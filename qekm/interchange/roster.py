@@ -1,27 +1,34 @@
-"""A CSV file of drives: serial[,wwnn,vendor,product,group,alias]. Pure: text in, entries or bad lines out."""
+"""A CSV file of drives: serial[,wwnn,vendor,product,group,alias, and more]. Pure: text in, entries out."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from io import StringIO
+from typing import Any
 
 from qekm.errors import BadArgument
 
 FIELDS = ("serial", "wwnn", "vendor", "product", "group", "alias")
+MORE_FIELDS = ("firmware", "allowed_groups", "confirm", "label_mode")  # what a whole table has besides
+COLUMNS = FIELDS + MORE_FIELDS
 LENGTHS = {
     "serial": 16,
     "vendor": 8,
     "product": 16,
+    "firmware": 4,
     "group": 64,
 }  # T10 field widths; group as in groups.proto
+_CONFIRM = {"": None, "yes": True, "no": False}
+_LABEL_MODES = ("", "full", "t10")
 SHOWN = 20  # errors told at once
 _SEPARATORS = str.maketrans("", "", ":-. ")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One drive of the file and the line it stands on."""
+    """One drive of the file and the line it stands on; what is empty or None is not said."""
 
     line: int
     serial: str
@@ -30,10 +37,17 @@ class Entry:
     product: str = ""
     group: str = ""
     alias: str = ""
+    firmware: str = ""
+    allowed_groups: tuple[str, ...] = ()
+    confirm: bool | None = None
+    label_mode: str = ""
 
-    def fields(self) -> dict[str, str | bytes]:
+    def fields(self) -> dict[str, Any]:
         """Return what the file says of the drive, by the names of qekm.v1.Drive."""
-        return {name: getattr(self, name) for name in FIELDS}
+        said = {name: getattr(self, name) for name in COLUMNS}
+        if self.label_mode:
+            said["label_mode"] = f"LABEL_MODE_{self.label_mode.upper()}"
+        return {name: value for name, value in said.items() if value not in ("", b"", (), None)}
 
 
 def normal_serial(serial: str) -> str:
@@ -59,13 +73,13 @@ def parse(text: str) -> list[Entry]:
     A first line that starts with the word serial names the columns in another order; empty lines and
     lines that start with # are skipped.
     """
-    names: tuple[str, ...] = FIELDS
+    names: tuple[str, ...] = COLUMNS
     entries: list[Entry] = []
     faults: list[str] = []
     for line, cells in _lines(text):
         if not entries and not faults and cells[0].lower() == "serial":
             names = tuple(cell.lower() for cell in cells)
-            refuse([f"line {line}: unknown column {name!r}" for name in names if name not in FIELDS])
+            refuse([f"line {line}: unknown column {name!r}" for name in names if name not in COLUMNS])
             continue
         try:
             entries.append(_entry(line, names, cells))
@@ -101,9 +115,64 @@ def _entry(line: int, names: tuple[str, ...], cells: list[str]) -> Entry:
         value = given.get(name, "")
         if len(value) > length or not (value.isascii() and value.isprintable()):
             raise ValueError(f"{name} {value!r} is not at most {length} printable ASCII characters")
-    wwnn = parse_wwnn(given.pop("wwnn")) if given.get("wwnn") else b""
-    given.pop("wwnn", None)
-    return Entry(line=line, wwnn=wwnn, **{**given, "serial": normal_serial(given["serial"])})
+    read: dict[str, Any] = {name: _READERS[name](value) for name, value in given.items() if name in _READERS}
+    return Entry(line=line, **{**given, **read})
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    """Return the names of groups, between which there are spaces."""
+    names = tuple(text.split())
+    if not all(len(name) <= LENGTHS["group"] and name.isascii() and name.isprintable() for name in names):
+        raise ValueError(f"allowed_groups {text!r} are not names of groups with spaces between them")
+    return names
+
+
+def _confirm(text: str) -> bool | None:
+    if text.lower() not in _CONFIRM:
+        raise ValueError(f"confirm {text!r} is neither yes nor no")
+    return _CONFIRM[text.lower()]
+
+
+def _label_mode(text: str) -> str:
+    if text.lower() not in _LABEL_MODES:
+        raise ValueError(f"label_mode {text!r} is neither full nor t10")
+    return text.lower()
+
+
+_READERS = {
+    "serial": normal_serial,
+    "wwnn": lambda text: parse_wwnn(text) if text else b"",
+    "allowed_groups": _groups,
+    "confirm": _confirm,
+    "label_mode": _label_mode,
+}
+
+
+def serialize(entries: Iterable[Entry]) -> str:
+    """Return the text of a file with all columns, which `parse` reads back; raises BadArgument.
+
+    A serial that begins with # or has spaces around it cannot be read back.
+    """
+    output = StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for entry in entries:
+        serial = entry.serial
+        if serial != serial.strip() or serial.startswith("#") or not serial:
+            raise BadArgument(f"a list of drives cannot hold the serial {serial!r}", field="serial")
+        writer.writerow(_cell(getattr(entry, name)) for name in COLUMNS)
+    return output.getvalue()
+
+
+def _cell(value: str | bytes | tuple[str, ...] | bool | None) -> str:
+    match value:
+        case bytes():
+            return value.hex()
+        case tuple():
+            return " ".join(value)
+        case bool():
+            return "yes" if value else "no"
+    return value or ""
 
 
 def _repeated(entries: list[Entry]) -> list[str]:
@@ -127,8 +196,9 @@ def check(
             faults.append(f"line {entry.line}: drive {entry.serial} exists already")
         if entry.wwnn in drives:
             faults.append(f"line {entry.line}: another drive has the WWNN {entry.wwnn.hex()}")
-        if entry.group and entry.group not in groups:
-            faults.append(f"line {entry.line}: no group is called {entry.group!r}")
+        for group in filter(None, (entry.group, *entry.allowed_groups)):
+            if group not in groups:
+                faults.append(f"line {entry.line}: no group is called {group!r}")
         if entry.alias and entry.alias not in aliases:
             faults.append(f"line {entry.line}: no key has the alias {entry.alias!r}")
     refuse(faults)

@@ -1,11 +1,13 @@
 """CSV files of drives."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qekm.errors import BadArgument
-from qekm.interchange.roster import Entry, check, normal_serial, parse, parse_wwnn
+from qekm.interchange.roster import COLUMNS, Entry, check, normal_serial, parse, parse_wwnn, serialize
 
 
 def faults(text: str) -> list[str]:
@@ -28,10 +30,11 @@ def test_a_heading_names_the_columns_and_a_byte_order_mark_is_skipped() -> None:
 
 
 def test_every_bad_line_is_told() -> None:
-    assert faults("A,1\n,\nB,,toolongvendor\nC,,,,,,\nD\nD\n") == [
+    assert faults("A,1\n,\nB,,toolongvendor\nC,,,,,,,,,,\nD\nD\n") == [
         "line 1: '1' is not a world-wide node name: 16 hex digits, as in 500308c09e4a1001",
         "line 3: vendor 'toolongvendor' is not at most 8 printable ASCII characters",
-        "line 4: 7 fields where at most 6 are expected: serial, wwnn, vendor, product, group, alias",
+        "line 4: 11 fields where at most 10 are expected: serial, wwnn, vendor, product, group, alias, "
+        "firmware, allowed_groups, confirm, label_mode",
         "line 6: the serial is on line 5 already",
     ]
 
@@ -61,6 +64,67 @@ def test_check_finds_what_the_service_has() -> None:
     check([Entry(1, "A", b"12345678", group="g", alias="k")], {"B"}, {"g"}, {"k"})
     with pytest.raises(BadArgument, match="line 1: drive A exists already"):
         check([Entry(1, "A")], {"A"}, (), ())
+
+
+def test_a_whole_table_says_more_and_what_is_empty_is_not_said() -> None:
+    head = "serial,allowed_groups,confirm,label_mode,firmware\n"
+    whole, bare = parse(f"{head}A,archive  default,No,T10,97F9\nB\n")
+    assert whole.fields() == {
+        "serial": "A",
+        "allowed_groups": ("archive", "default"),
+        "confirm": False,
+        "label_mode": "LABEL_MODE_T10",
+        "firmware": "97F9",
+    }
+    assert bare.fields() == {"serial": "B"}
+    assert faults(f"{head}A,,maybe\nB,,,half\nC,{'g' * 65}\n") == [
+        "line 2: confirm 'maybe' is neither yes nor no",
+        "line 3: label_mode 'half' is neither full nor t10",
+        f"line 4: allowed_groups '{'g' * 65}' are not names of groups with spaces between them",
+    ]
+    with pytest.raises(BadArgument, match="line 2: no group is called 'archive'"):
+        check([whole], (), {"default"}, ())
+
+
+printable = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
+words = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=16)
+
+
+def fit(length: int) -> st.SearchStrategy[str]:
+    return st.text(printable, max_size=length).map(str.strip)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Entry,
+            st.just(0),
+            words.map(normal_serial).filter(lambda serial: len(serial) <= 16 and not serial.startswith("#")),
+            st.binary(min_size=8, max_size=8) | st.just(b""),
+            fit(8),
+            fit(16),
+            fit(64),
+            fit(21),
+            fit(4),
+            st.lists(words, max_size=3).map(tuple),
+            st.sampled_from((True, False, None)),
+            st.sampled_from(("", "full", "t10")),
+        ),
+        min_size=1,
+        max_size=5,
+        unique_by=(lambda entry: entry.serial, lambda entry: entry.wwnn or entry.serial),
+    )
+)
+def test_what_is_written_is_read_back(entries: list[Entry]) -> None:
+    text = serialize(entries)
+    assert text.splitlines()[0] == ",".join(COLUMNS)
+    assert [replace(entry, line=0) for entry in parse(text)] == entries
+
+
+@pytest.mark.parametrize("serial", ["", "#A", " A", "A "])
+def test_a_serial_that_could_not_be_read_back_is_not_written(serial: str) -> None:
+    with pytest.raises(BadArgument):
+        serialize([Entry(0, serial)])
 
 
 @given(st.text(max_size=200))
