@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from qekm import __version__, clock
 from qekm.api.consent import OFF
+from qekm.api.entry import Entry
 from qekm.api.gateways import Gateways
 from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
@@ -78,7 +79,10 @@ class Service:
             random_bytes,
         )
         # The deny list is complete here, before anything listens.
-        guard = interceptors(self.owners.certificates.denied, store.estate_id, now_us, self._refuse)
+        entry = Entry(self.owners.accounts, self.owners.sessions)
+        guard = interceptors(
+            self.owners.certificates.denied, store.estate_id, now_us, self._refuse, entry, remote=False
+        )
         self.listeners = Listeners(settings, self._files, guard, servicers.add_to, NAMES)
         self._task: asyncio.Task[None] | None = None
 

@@ -11,7 +11,6 @@ import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 # isort: split
 import asyncio
 import contextlib
-import inspect
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,7 +23,10 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_status import rpc_status
 
+from qekm.api.answers import in_time, pour
 from qekm.api.authority import is_allowed
+from qekm.api.entry import Entry
+from qekm.api.underway import Mark, UnderWay, this_task
 from qekm.errors import (
     BadArgument,
     DeniedError,
@@ -32,20 +34,19 @@ from qekm.errors import (
     IdentityError,
     Incident,
     NotAllowed,
+    PasswordNeeded,
     QekmError,
     RevokedIdentity,
-    ServiceAway,
     UnknownIdentity,
 )
 from qekm.model import Role
 from qekm.rpc.identity import Identity, Passport, peer_certificate, read_passport
+from qekm.rpc.sessions import METADATA_KEY
 from qekm.rpc.status import to_status
+from qekm.sessions import Place
 
 _log = logging.getLogger(__name__)
 _caller: ContextVar[Identity] = ContextVar("caller")
-
-DEADLINE_S = 30.0
-"""Seconds that a call with one answer may take when its client set no deadline."""
 
 _PASSPORTS = 1_024  # certificates kept parsed
 
@@ -72,31 +73,47 @@ def caller() -> Identity:
 
 
 def interceptors(
-    deny: Deny, estate: bytes, now_us: Callable[[], int], on_refusal: OnRefusal, allows: Allows = is_allowed
+    deny: Deny,
+    estate: bytes,
+    now_us: Callable[[], int],
+    on_refusal: OnRefusal,
+    entry: Entry,
+    allows: Allows = is_allowed,
+    *,
+    remote: bool,
 ) -> list[aio.ServerInterceptor]:
     """Return what a server of this estate (16 bytes) puts in front of its services.
 
     on_refusal: called with the identity (None if there is none), method, error and peer address of each call
-    that is refused for who makes it; it must not block. allows: which role may call which method.
+    that is refused for who makes it; it must not block. entry: who needs a session. allows: which role may
+    call which method. remote: whether the server listens for others than its own machine.
     """
-    return [Guard(deny, estate, now_us, on_refusal, allows)]
+    return [Guard(deny, estate, now_us, on_refusal, entry, allows, remote)]
 
 
 class Guard(aio.ServerInterceptor):
     """Wraps every handler, whatever its shape, in the same boundary."""
 
     def __init__(
-        self, deny: Deny, estate: bytes, now_us: Callable[[], int], on_refusal: OnRefusal, allows: Allows
+        self,
+        deny: Deny,
+        estate: bytes,
+        now_us: Callable[[], int],
+        on_refusal: OnRefusal,
+        entry: Entry,
+        allows: Allows,
+        remote: bool,
     ) -> None:
         self._deny = deny
         self._estate = estate
         self._now_us = now_us
         self._on_refusal = on_refusal
-        self._allows = allows
+        self._entry, self._allows, self._remote = entry, allows, remote
         self._handlers: dict[str, Handler] = {}
         self._passports: dict[bytes, Passport] = {}
-        self._calls: dict[str, set[_Call]] = {}  # by serial
-        deny.watch(self._end)
+        self._calls = UnderWay()
+        deny.watch(self._calls.end)
+        entry.watch(self._calls.end)
 
     async def intercept_service(
         self,
@@ -128,10 +145,10 @@ class Guard(aio.ServerInterceptor):
             return late(request) if late else request
 
         async def answer_once(request: Any, context: Context) -> Any:
-            return await self._run(method, context, lambda: _in_time(inner(read(request), context), context))
+            return await self._run(method, context, lambda: in_time(inner(read(request), context), context))
 
         async def answer_many(request: Any, context: Context) -> None:
-            await self._run(method, context, lambda: _pour(inner, read(request), context))
+            await self._run(method, context, lambda: pour(inner, read(request), context))
 
         behaviour = answer_many if handler.response_streaming else answer_once
         return make(behaviour, early, handler.response_serializer)
@@ -142,8 +159,9 @@ class Guard(aio.ServerInterceptor):
         try:
             passport = self._passport(context)
             self._admit(passport, method)
+            session = self._entry.check(passport.identity, method, _session_of(context), remote=self._remote)
             _caller.set(passport.identity)
-            with self._under_way(passport):
+            with self._under_way(passport, session):
                 return await body()
         except aio.AbortError:
             raise  # the servicer said it all
@@ -152,7 +170,7 @@ class Guard(aio.ServerInterceptor):
         except DecodeError:
             failure = BadArgument(f"what was sent is no message that {method} takes")
         except asyncio.CancelledError:
-            if _task().cancelling():
+            if this_task().cancelling():
                 raise  # the client has gone, or the server is stopping
             failure = _incident(method)  # what the servicer waited for was cancelled
         except Exception:
@@ -186,38 +204,37 @@ class Guard(aio.ServerInterceptor):
             raise NotAllowed(f"the role {role} may not call {method}", role=role, method=method)
 
     @contextlib.contextmanager
-    def _under_way(self, passport: Passport) -> Iterator[None]:
-        """Keep a call where the end of its certificate finds it; RevokedIdentity when that happens."""
-        task = _task()
-        call = _Call(task)
-        calls = self._calls.setdefault(passport.identity.serial, set())
-        calls.add(call)
+    def _under_way(self, passport: Passport, session: Place | None) -> Iterator[None]:
+        """Keep a call where the end of what let it in finds it; RevokedIdentity then."""
+        task = this_task()
         left = max(0.0, (passport.end_us - self._now_us()) / 1e6)
-        timer = task.get_loop().call_later(left, call.end)
-        try:
-            yield
-        except asyncio.CancelledError:
-            # The client may have gone in the same moment; then its cancellation goes on.
-            if not call.ended or task.uncancel() > 0:
-                raise
-            if passport.identity.serial in self._deny:
-                raise _ended(passport) from None
-            raise _not_valid(passport, self._now_us()) from None
-        finally:
-            timer.cancel()
-            calls.discard(call)
-            if not calls:
-                self._calls.pop(passport.identity.serial, None)
+        with self._calls.keep(passport.identity.serial, *([session] if session else [])) as call:
+            timer = task.get_loop().call_later(left, call.end, passport.identity.serial)
+            try:
+                yield
+            except asyncio.CancelledError:
+                # The client may have gone in the same moment; then its cancellation goes on.
+                if call.ended is None or task.uncancel() > 0:
+                    raise
+                raise self._why_ended(passport, call.ended) from None
+            finally:
+                timer.cancel()
 
-    def _end(self, serial: str) -> None:
-        """End what is under way with a certificate, but not the call in which its holder gave it up."""
-        for call in tuple(self._calls.get(serial, ())):
-            if call.task is not asyncio.current_task():
-                call.end()
+    def _why_ended(self, passport: Passport, ended: Mark) -> RevokedIdentity:
+        if passport.identity.serial in self._deny:
+            return _ended(passport)
+        if isinstance(ended, str):
+            return _not_valid(passport, self._now_us())
+        # Not PasswordNeeded: that call was never begun, and a client makes it again.
+        return RevokedIdentity(
+            f"the session of {passport.identity.actor} was ended", hint="log in again with: qekm login"
+        )
 
     def _tell(self, identity: Identity | None, method: str, failure: QekmError, peer: str) -> None:
         if isinstance(failure, FaultError) and not isinstance(failure, Incident):
             _log.error("%s failed: %s", method, failure.message)
+        if isinstance(failure, PasswordNeeded):
+            return  # what every client without a session meets first, before it logs in
         if isinstance(failure, DeniedError | IdentityError):
             try:
                 self._on_refusal(identity, method, failure, peer)
@@ -225,27 +242,12 @@ class Guard(aio.ServerInterceptor):
                 _log.exception("a refusal of %s could not be recorded", method)
 
 
-class _Call:
-    """A call under way and whether its certificate has ended."""
-
-    __slots__ = ("ended", "task")
-
-    def __init__(self, task: asyncio.Task[Any]) -> None:
-        self.task = task
-        self.ended = False
-
-    def end(self) -> None:
-        """Interrupt the call wherever it waits."""
-        if not self.ended:
-            self.ended = True
-            self.task.cancel()
-
-
-def _task() -> asyncio.Task[Any]:
-    """Return the task of the call: grpc makes one for each."""
-    task = asyncio.current_task()
-    assert task is not None
-    return task
+def _session_of(context: Context) -> bytes:
+    """Return the session that a call was sent with; empty for none."""
+    for key, value in context.invocation_metadata() or ():
+        if key == METADATA_KEY:
+            return value if isinstance(value, bytes) else b""
+    return b""
 
 
 def _ended(passport: Passport) -> RevokedIdentity:
@@ -264,28 +266,6 @@ def _not_valid(passport: Passport, now_us: int) -> RevokedIdentity:
 
 def _utc(time_us: int) -> str:
     return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-async def _in_time(answer: Awaitable[T], context: Context) -> T:
-    """Await the one answer of a call, with a limit of ours if the client set none."""
-    told: float | None = context.time_remaining()
-    try:
-        async with asyncio.timeout(DEADLINE_S if told is None else None) as limit:
-            return await answer
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise ServiceAway(f"the answer took longer than {DEADLINE_S:.0f} s") from None
-
-
-async def _pour(inner: Callable[..., Any], request: Any, context: Context) -> None:
-    """Run a behaviour with many answers, be it a generator or one that writes to the context itself."""
-    if not inspect.isasyncgenfunction(inner):
-        await inner(request, context)
-        return
-    async with contextlib.aclosing(inner(request, context)) as answers:
-        async for answer in answers:
-            await context.write(answer)
 
 
 def _incident(method: str) -> Incident:

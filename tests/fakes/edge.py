@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,18 +14,22 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 
+from qekm.accounts import Accounts
 from qekm.api.authority import is_allowed
+from qekm.api.entry import Entry
 from qekm.api.guard import interceptors
+from qekm.clock import steady_s
 from qekm.denylist import DenyList
 from qekm.errors import QekmError
 from qekm.model import Role
 from qekm.rpc import channel, tls
 from qekm.rpc.identity import Identity
+from qekm.sessions import Sessions
 from tests.fakes.pki import Pki, now_us
 
 NOUNS = (
-    *("approvals", "audit", "backups", "certificates", "diagnosis", "drives", "groups", "keystore"),
-    *("server", "serving", "sharing", "slots"),
+    *("accounts", "approvals", "audit", "backups", "certificates", "configuration", "diagnosis", "drives"),
+    *("groups", "keystore", "server", "serving", "sharing", "slots"),
 )
 Refusal = tuple[Identity | None, str, QekmError, str]
 
@@ -99,8 +104,15 @@ class Edge:
     allows: Callable[[Role, str], bool] = is_allowed
     deny: DenyList = field(default_factory=lambda: DenyList(()))
     refusals: list[Refusal] = field(default_factory=list)
+    remote: bool = False
+    accounts: Accounts = field(default_factory=lambda: Accounts((), now_us, steady_s))
     host: str = "127.0.0.1"
     port: int = 0
+    sessions: Sessions = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Own the sessions of the estate."""
+        self.sessions = Sessions(self.pki.estate, lambda: 15, steady_s, os.urandom)
 
     @asynccontextmanager
     async def serving(
@@ -109,7 +121,10 @@ class Edge:
         register: Callable[[aio.Server], None] = lambda server: None,
     ) -> AsyncIterator[Edge]:
         """Serve on a free port of the loopback."""
-        guard = interceptors(self.deny, self.pki.estate, self.now_us, self._refuse, self.allows)
+        entry = Entry(self.accounts, self.sessions)
+        guard = interceptors(
+            self.deny, self.pki.estate, self.now_us, self._refuse, entry, self.allows, remote=self.remote
+        )
         server = channel.make_server(guard)
         register(server)
         server.add_generic_rpc_handlers((Routes(empty_handlers() if handlers is None else handlers),))

@@ -21,12 +21,15 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from grpc_status import rpc_status
 
-from qekm.api import guard
+from qekm.accounts import Accounts
+from qekm.api import answers, guard
+from qekm.api.entry import Entry
 from qekm.api.guard import caller
 from qekm.denylist import DenyList
 from qekm.errors import BadArgument, GatewayAway, RevokedIdentity, StoreFailed, UnknownKey
 from qekm.model import Role
 from qekm.rpc.identity import read_passport
+from qekm.sessions import Sessions
 from tests.fakes.edge import Edge, contract, empty_handlers, shape
 from tests.fakes.pki import DAY_US, Pki, now_us
 
@@ -204,7 +207,7 @@ async def test_a_status_of_the_servicer_itself_is_left_alone(
 async def test_a_call_without_a_deadline_gets_one(
     pki: Pki, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "DEADLINE_S", 0.2)
+    monkeypatch.setattr(answers, "DEADLINE_S", 0.2)
     async with edge_of(pki).serving(HANDLERS) as edge, edge.dial("alice") as channel:
         error = await _failure(channel, name, b"slow", timeout=None)
         assert _detail(error, details_pb2.ErrorInfo).reason == "SERVICE_AWAY"
@@ -508,8 +511,12 @@ def test_a_blocking_client_is_served_like_any_other(pki: Pki) -> None:
 async def test_a_certificate_out_of_its_time_names_the_services_time_and_what_to_do(pki: Pki) -> None:
     passport = read_passport(pki.home.certificate("alice").read_bytes())
     for time_us in (passport.start_us - DAY_US, passport.end_us):
+        entry = Entry(
+            Accounts((), lambda: 0, lambda: 0.0), Sessions(pki.estate, lambda: 1, lambda: 0.0, bytes)
+        )
         admission = guard.Guard(
-            DenyList([]), pki.estate, lambda now=time_us: now, lambda *_: None, lambda *_: True
+            *(DenyList([]), pki.estate, lambda now=time_us: now, lambda *_: None, entry),
+            *(lambda *_: True, False),
         )
         with pytest.raises(RevokedIdentity) as caught:
             admission._admit(passport, "/qekm.v1.ServerService/GetVersion")

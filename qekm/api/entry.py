@@ -1,0 +1,44 @@
+"""Who needs a session: a person who has a command password, and from afar every person.
+
+A certificate is a file, which can be copied; the password is what a thief of the file does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qekm.accounts import PEOPLE, Accounts
+from qekm.errors import PasswordNeeded
+from qekm.rpc.identity import Identity
+from qekm.sessions import Place, Sessions
+
+VERSION = "/qekm.v1.ServerService/GetVersion"  # nobody's secret
+PROOFS = frozenset({"/qekm.v1.AccountsService/Login", "/qekm.v1.AccountsService/UpdateOwnPassword"})
+"""What proves by the password that it carries."""
+
+
+class Entry:
+    """Lets callers in whom the guard knows by their certificate."""
+
+    def __init__(self, accounts: Accounts, sessions: Sessions) -> None:
+        self._accounts, self._sessions = accounts, sessions
+
+    def check(self, identity: Identity, method: str, session: bytes, *, remote: bool) -> Place | None:
+        """Return the place of the session that a call needs, None if it needs none; PasswordNeeded.
+
+        remote: whether the call came over the listener that others than this machine reach.
+        """
+        if identity.role not in PEOPLE or method == VERSION:
+            return None
+        actor = identity.actor
+        if actor in self._accounts:
+            return None if method in PROOFS else self._sessions.check(actor, session)
+        if remote:
+            what = f"{actor} has no command password, and without one nobody is let in from afar"
+            hint = "set one on the service's own machine: qekm accounts passwd"
+            raise PasswordNeeded(what, hint=hint, account=actor)
+        return None
+
+    def watch(self, ended: Callable[[Place], None]) -> None:
+        """Call `ended` with the place of each session that ends before its time."""
+        self._sessions.watch(ended)
