@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qekm.properties.kept import files_of_tls
 from qekm.properties.property import Property, kept
-from qekm.properties.readers import host, whole
+from qekm.properties.readers import file_name, host, whole
 from qekm.properties.table import Table
 
 CLIENT_PROPERTIES = Table(
@@ -21,7 +21,14 @@ CLIENT_PROPERTIES = Table(
             whole(0, 65_535),
             "443",
             "original",
-            "Its SSL port, as in its own configuration; 0: the one it told in its home on this machine.",
+            "Its SSL port, as in its own configuration.",
+        ),
+        Property(
+            "identity",
+            file_name,
+            "administrator",
+            "ours",
+            "Whose certificate is shown, unless --identity or QEKM_IDENTITY says so: pki/NAME.pem.",
         ),
         kept("TransportListener.ssl.protocols", "SSL_TLS", "Only TLS 1.3 is spoken."),
         kept("TransportListener.ssl.ciphersuites", "JSSE_ALL", "Those of TLS 1.3 are used."),

@@ -18,11 +18,12 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from qekm.errors import NotAllowed, PasswordNeeded, StateError
+from qekm.errors import NotAllowed, PasswordNeeded, QekmError, StateError
 from qekm.rpc.calls import Details
 
 METADATA_KEY = "qekm-session-bin"
-_LOGIN = "AccountsService/Login"  # proves by what it carries
+_OWN = ("AccountsService/Login", "AccountsService/Logout")  # never worth a new session
+_LOGOUT_S = 5.0
 _NO_SESSIONS = (NotAllowed, StateError)  # of a role that has none, and from a service that knows none
 
 Password = Callable[[], str | bytes]
@@ -36,9 +37,10 @@ class Session:
         """Take a session from before, where to ask for the password, and whom to tell of a new session.
 
         keep: called with the session and its end in microseconds since 1970, or with b"" and 0 when the
-        session from before was refused.
+        session from before was refused; without it a new session ends with the client.
         """
         self.value = value or b""
+        self.is_ours = False  # to end when the client does: nobody else knows of it
         self._password, self._keep = password, keep
 
     def added(self, metadata: Any) -> list[tuple[str, str | bytes]]:
@@ -49,14 +51,14 @@ class Session:
         """Forget the session that was refused and return where to ask for the password; raises `refused`."""
         if self.value and self._keep is not None:
             self._keep(b"", 0)
-        self.value = b""
+        self.value, self.is_ours = b"", False
         if self._password is None:
             raise refused
         return self._password
 
     def take(self, answer: Any) -> None:
         """Use the session of a LoginResponse from now on."""
-        self.value = answer.session
+        self.value, self.is_ours = answer.session, self._keep is None
         if self._keep is not None:
             self._keep(answer.session, answer.expire_time.ToMicroseconds())
 
@@ -77,7 +79,7 @@ class Sessions(
         sent = self._session.value
         outcome = continuation(self._with_session(client_call_details), request)
         refused = outcome.exception()
-        if not isinstance(refused, PasswordNeeded) or _is_login(client_call_details):
+        if not isinstance(refused, PasswordNeeded) or _is_own(client_call_details):
             return outcome
         self._log_in(sent, refused)
         return continuation(self._with_session(client_call_details), request)
@@ -98,6 +100,14 @@ class Sessions(
         """Make the call with a session that is good."""
         self._prove()
         return continuation(self._with_session(client_call_details), request_iterator)
+
+    def close(self) -> None:
+        """End the session that nobody else knows of; a service that is away has forgotten it, too."""
+        from qekm.v1.accounts_pb2 import LogoutRequest
+
+        if self._session.is_ours:
+            with contextlib.suppress(QekmError):
+                self._accounts().Logout(LogoutRequest(), timeout=_LOGOUT_S)
 
     def _with_session(self, told: grpc.ClientCallDetails) -> Details:
         return Details.of(told, metadata=self._session.added(told.metadata))
@@ -150,7 +160,7 @@ class AsyncSessions:
         try:
             return await continuation(self.with_session(details), request)
         except PasswordNeeded as refused:
-            if _is_login(details):
+            if _is_own(details):
                 raise
             await self._log_in(sent, refused)
         return await continuation(self.with_session(details), request)
@@ -161,6 +171,14 @@ class AsyncSessions:
 
         with contextlib.suppress(*_NO_SESSIONS):
             await self._accounts().GetSession(GetSessionRequest())
+
+    async def close(self) -> None:
+        """End the session that nobody else knows of; a service that is away has forgotten it, too."""
+        from qekm.v1.accounts_pb2 import LogoutRequest
+
+        if self._session.is_ours:
+            with contextlib.suppress(QekmError):
+                await self._accounts().Logout(LogoutRequest(), timeout=_LOGOUT_S)
 
     async def _log_in(self, sent: bytes, refused: PasswordNeeded) -> None:
         """Get a new session, unless another task did since `sent` went out."""
@@ -219,9 +237,9 @@ class _AsyncUploads(aio.StreamUnaryClientInterceptor):
         return await continuation(self._sessions.with_session(client_call_details), request_iterator)
 
 
-def _is_login(details: Any) -> bool:
+def _is_own(details: Any) -> bool:
     name = details.method
-    return str(name.decode() if isinstance(name, bytes) else name).endswith(_LOGIN)
+    return str(name.decode() if isinstance(name, bytes) else name).endswith(_OWN)
 
 
 def _encoded(password: str | bytes) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 from qekm.client import address_of, identity_of
 from qekm.errors import BadConfiguration
 from qekm.home import Home
-from qekm.properties.client import CLIENT
-from qekm.remote import Remote, read_remote
+from qekm.properties.client import CLIENT_PROPERTIES
+from qekm.remote import Remote, read_remote, write_remote
 
 
 def _file(tmp_path: Path, text: str) -> Path:
@@ -21,7 +21,10 @@ def _file(tmp_path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("remote", [Remote(), Remote("key-manager.example", 1443, "anna"), Remote("fe80::1")])
 def test_what_is_written_reads_back_the_same(tmp_path: Path, remote: Remote) -> None:
-    assert read_remote(_file(tmp_path, remote.text())) == remote
+    path = tmp_path / "ClientKeyManagerConfig.properties"
+    write_remote(path, remote)
+    assert read_remote(path) == remote
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_of_the_family_is_read_and_what_means_nothing_here_is_let_be(tmp_path: Path) -> None:
@@ -30,8 +33,8 @@ def test_a_file_of_the_family_is_read_and_what_means_nothing_here_is_let_be(tmp_
         "TransportListener.ssl.keystore.password=changeME\nTransportListener.ssl.timeout=10\nmy.own=1\n"
     )
     assert read_remote(_file(tmp_path, text)) == Remote("10.0.0.7", 441, "administrator")
-    assert read_remote(_file(tmp_path, "")) == Remote("localhost", 443, "administrator")
-    assert {name for name, item in CLIENT.items() if item.origin != "kept"} == {
+    assert read_remote(_file(tmp_path, "my.own=1")) == Remote("localhost", 443, "administrator")
+    assert {name for name, item in CLIENT_PROPERTIES.items() if item.origin != "kept"} == {
         "TransportListener.ssl.host",
         "TransportListener.ssl.port",
         "identity",
@@ -41,14 +44,11 @@ def test_a_file_of_the_family_is_read_and_what_means_nothing_here_is_let_be(tmp_
 @pytest.mark.parametrize(
     ("text", "told", "line"),
     [
-        (
-            "\nTransportListener.ssl.port=0\n",
-            "line 2: TransportListener.ssl.port must be a whole number",
-            "2",
-        ),
+        ("\nTransportListener.ssl.port=-1\n", "line 2: TransportListener.ssl.port must be", "2"),
+        ("TransportListener.ssl.port=0", "TransportListener.ssl.port is 0", ""),
         ("TransportListener.ssl.port=x", "line 1: TransportListener.ssl.port must be", "1"),
         ("TransportListener.ssl.host=a b", "an address or a host name, not 'a b'", "1"),
-        ("identity=../root", "the name of a certificate in pki", "1"),
+        ("identity=../root", "the name of a file, without a directory", "1"),
         ("identity=", "text without control characters", "1"),
         ("identity=a\n\nidentity=b", "line 3: identity is set already in line 1", "3"),
         ("a=\\u12", "line 1: ", "1"),
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_home_without_a_store_talks_to_the_key_manager_that_it_names(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert (address_of(home), identity_of(home, None, {})) == ("localhost:3802", "administrator")
-    _file(tmp_path, Remote("fe80::1", 1443, "anna").text())
+    write_remote(home.client_config, Remote("fe80::1", 1443, "anna"))
     assert home.is_client
     assert (address_of(home), identity_of(home, None, {})) == ("[fe80::1]:1443", "anna")
     assert address_of(home, "named:1") == "named:1"
