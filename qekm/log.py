@@ -28,33 +28,42 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
         time = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        parts = [time, record.levelname.lower(), self._process_name, record.name, _quoted(_message(record))]
+        parts = [time, record.levelname.lower(), self._process_name, record.name, _quoted(message_of(record))]
         fields = getattr(record, "fields", None) or {}
-        parts += [f"{name}={_quoted(str(_shown(value)))}" for name, value in fields.items()]
+        parts += [f"{name}={_quoted(str(shown(value)))}" for name, value in fields.items()]
         if record.exc_info and record.exc_info[0]:
             parts.append("trace=" + _quoted(self.formatException(record.exc_info)))
         return " ".join(parts)
 
 
-def configure(process_name: str, level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send the process's log to `stream` (standard error), from `level` on; replaces what was configured."""
+def configure(
+    process_name: str,
+    level: str = "INFO",
+    stream: TextIO | None = None,
+    formatter: logging.Formatter | None = None,
+) -> None:
+    """Send the process's log to `stream` (standard error), from `level` on; replaces what was configured.
+
+    formatter: instead of the one that writes lines as above.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(LineFormatter(process_name))
+    handler.setFormatter(formatter or LineFormatter(process_name))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(True)
 
 
-def _message(record: logging.LogRecord) -> str:
+def message_of(record: logging.LogRecord) -> str:
+    """Return what a record says, without its fields; of bytes and objects in it only the kind."""
     arguments, message = record.args, str(record.msg)
     try:
         if isinstance(arguments, Mapping):
-            return message % {name: _shown(value) for name, value in arguments.items()}
-        return message % tuple(map(_shown, arguments)) if arguments else message
+            return message % {name: shown(value) for name, value in arguments.items()}
+        return message % tuple(map(shown, arguments)) if arguments else message
     except (TypeError, ValueError, KeyError):
         return message  # logging itself would print the arguments as they are
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """Return a plain value as it is, of anything else the kind: the text of an object may show a key."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
