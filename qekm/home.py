@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,9 @@ from pathlib import Path
 from qekm.errors import NotInitialised, StoreFailed
 
 DEFAULT = Path("/var/lib/qekm")
+
+Announce = Callable[[Mapping[str, int]], None]
+"""Tells the ports of a running process, in place of those told before. StoreFailed: those are told still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +134,29 @@ class Home:
             raise NotInitialised(f"there is no key manager in {self.path}", home=str(self.path))
 
     @contextmanager
-    def announced(self, process: str, version: str, ports: Mapping[str, int]) -> Iterator[None]:
-        """Tell pid, version and ports in the run file while the block lasts.
+    def announced(self, process: str, version: str, ports: Mapping[str, int]) -> Iterator[Announce]:
+        """Tell pid, version and ports in the run file while the block lasts; what is given tells other ports.
 
         The file is complete from the moment it is seen (written aside, then renamed) and the open
         file carries an flock: after a kill the file stays but the lock is gone, so `running` never
         takes a stranger that got the same pid for our process. StoreFailed if it cannot be written.
         """
-        told = {"pid": os.getpid(), "version": version, "ports": dict(ports)}
+        handle = -1
+
+        def announce(ports: Mapping[str, int]) -> None:
+            nonlocal handle
+            told = {"pid": os.getpid(), "version": version, "ports": dict(ports)}
+            before = handle
+            try:
+                handle = self._announce(process, json.dumps(told).encode())
+            except OSError as error:
+                raise StoreFailed(f"cannot write {self.run_file(process)}: {error.strerror}") from None
+            if before >= 0:
+                os.close(before)  # after the new file is in place: one of both is locked at any moment
+
+        announce(ports)
         try:
-            handle = self._announce(process, json.dumps(told).encode())
-        except OSError as error:
-            raise StoreFailed(f"cannot write {self.run_file(process)}: {error.strerror}") from None
-        try:
-            yield
+            yield announce
         finally:
             if self.running(process, own=os.getpid()):
                 self.run_file(process).unlink(missing_ok=True)
@@ -166,10 +178,12 @@ class Home:
 
     def running(self, process: str, own: int = 0) -> Running | None:
         """Return what `process` announced, or None if it is not alive; `own` restricts it to that pid."""
+        path = self.run_file(process)
         try:
-            with self.run_file(process).open("rb") as file:
+            with path.open("rb") as file:
                 if _is_free(file.fileno()):
-                    return None
+                    replaced = path.stat().st_ino != os.fstat(file.fileno()).st_ino
+                    return self.running(process, own) if replaced else None
                 told = json.loads(file.read())
             ports = {str(name): int(port) for name, port in dict(told["ports"]).items()}
             found = Running(int(told["pid"]), str(told.get("version", "")), ports)

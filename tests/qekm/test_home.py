@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,38 @@ def test_a_process_is_seen_while_it_is_announced_and_not_after(tmp_path: Path) -
         assert told is not None
         assert (told.version, dict(told.ports)) == ("1.2.3", {"grpc": 3802})
         assert home.run_file("server").stat().st_mode & 0o777 == 0o600
+    assert home.running("server") is None
+    assert list(home.run.iterdir()) == []
+
+
+def test_other_ports_are_told_in_place_of_those_before_and_no_reader_ever_misses_the_process(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path)
+    with home.announced("server", "1", {"grpc": 0}) as announce:
+        seen = []
+        reading = threading.Event()
+
+        def read() -> None:
+            while not seen or not reading.is_set():
+                seen.append(home.running("server"))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for port in range(1, 200):
+            announce({"grpc": port})
+        reading.set()
+        reader.join()
+        assert None not in seen
+        assert len({told.ports["grpc"] for told in seen if told is not None}) > 1
+        assert home.running("server").ports == {"grpc": 199}  # type: ignore[union-attr]
+        home.run_file("server").unlink()
+        home.run.rmdir()
+        home.run.write_text("in the way")
+        with pytest.raises(StoreFailed):
+            announce({"grpc": 1})
+        home.run.unlink()
+        announce({"grpc": 2})
     assert home.running("server") is None
     assert list(home.run.iterdir()) == []
 
