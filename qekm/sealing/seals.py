@@ -89,6 +89,6 @@ def encoded(values: Iterable[Value]) -> bytes:
             text = value.encode()
             add(_HEAD(b"t", len(text)))
             add(text)
-        else:  # an enumeration
-            add(_WHOLE(b"i", int(value)))
+        else:  # an enumeration, or a name that SQLAlchemy made
+            add(encoded((str(value) if isinstance(value, str) else int(value),)))
     return b"".join(parts)

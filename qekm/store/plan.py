@@ -17,7 +17,7 @@ from qekm.store.rows import REMOVABLE, SHAPES, Row, link_row
 Unit = Sequence[Change]
 Step = tuple[str, list[Row]]  # an SQL text with positional parameters, and the rows for its executemany
 
-_SHAPES = {noun: (shape, shape.table.name, shape.version_at) for noun, shape in SHAPES.items()}
+_SHAPES = {noun: (shape, str(shape.table.name), shape.version_at) for noun, shape in SHAPES.items()}
 
 
 class UnplannableError(Exception):

@@ -1,4 +1,4 @@
-"""The MACs of rows: HMAC-SHA256 as the standard library has it, over an encoding that tells all values apart."""
+"""The MACs of rows: HMAC-SHA256 as the standard library has it, of values that are told apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from struct import pack
 
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.sql import quoted_name
 
 from qekm.model import KeyState
 from qekm.sealing.seals import MAC_LENGTH, Seals, Value, encoded
@@ -47,8 +48,8 @@ def test_other_values_are_other_bytes(one: list[Value], other: list[Value]) -> N
     assert (encoded(one) == encoded(other)) is (one == other)
 
 
-def test_an_enumeration_is_its_number() -> None:
-    assert encoded([KeyState.ACTIVE]) == encoded([4])
+def test_instances_of_subclasses_are_what_they_stand_for() -> None:
+    assert encoded([KeyState.ACTIVE, quoted_name("keys", False), True]) == encoded([4, "keys", 1])
 
 
 @given(VALUES, st.binary(min_size=MAC_LENGTH, max_size=MAC_LENGTH))
