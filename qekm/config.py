@@ -1,147 +1,196 @@
-"""KeyManagerConfig.properties: a file of it read into typed values, and written with every default.
+"""KeyManagerConfig.properties: a file of it read into typed values, and written, whole or not at all.
 
-The format is that of java.util.Properties (ISO 8859-1, \\u escapes). A property of the environment,
-QEKM_PROPERTY_ and its name with every dot an underscore, wins over the file.
+A property of the environment, QEKM_PROPERTY_ and its name with every dot an underscore, wins over the file.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import javaproperties
-
-from qekm.errors import BadConfiguration
-from qekm.properties import PROPERTIES, Property
+from qekm.errors import BadConfiguration, UnknownProperty
+from qekm.properties import PROPERTIES, Property, Table, is_password, shown
+from qekm.properties.lines import ENCODING, MOST_BYTES, amended, bad, explained, read_lines
+from qekm.rewriting import owner_of, rewrite
 
 _log = logging.getLogger(__name__)
 
-ENVIRONMENT = "QEKM_PROPERTY_"
+ENVIRONMENT = PROPERTIES.variable("")
+DEFAULT, FILE, FROM_ENVIRONMENT = "default", "file", "environment"
+LONGEST = 4_096  # characters of a value
 
 
 class Settings:
-    """Typed values of all properties; `unknown` keeps what the table does not know, as it was written."""
+    """Typed values of all properties; `unknown` keeps what the table does not know. No password is in it."""
 
-    def __init__(self, values: Mapping[str, Any], unknown: Mapping[str, str]) -> None:
-        """Use Settings.load."""
-        self._values = {name: item.read(item.default) for name, item in PROPERTIES.items()} | dict(values)
-        self.unknown = dict(unknown)
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        unknown: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+        table: Table = PROPERTIES,
+    ) -> None:
+        """Use Settings.load. texts: what a file says, by name; environment: what wins over it."""
+        self.table = table
+        self._texts = {name: item.default for name, item in table.items()}
+        self._sources = dict.fromkeys(table, DEFAULT)
+        self._values = {name: item.read(item.default) for name, item in table.items()}
+        for source, found in ((FILE, texts), (FROM_ENVIRONMENT, environment or {})):
+            for name, text in found.items():
+                self.put(name, text, source)
+        self.unknown = {name: shown(name, text) for name, text in unknown.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a property's value, as its reader made it: int, bool, str, …; KeyError for no property."""
+        return self._values[name]
+
+    def text(self, name: str) -> str:
+        """Return a property's value as it was written; that of a password is not there to be shown."""
+        return self._texts[name]
+
+    def source(self, name: str) -> str:
+        """Return where a value is from: default, file or environment."""
+        return self._sources[name]
 
     def copy(self) -> Settings:
         """Return settings of the same values, which change apart from these."""
-        return Settings(self._values, self.unknown)
+        found = Settings({}, self.unknown, table=self.table)
+        for name in self.table:
+            found.put(name, self.text(name), self.source(name))
+        return found
 
-    def put(self, name: str, value: Any) -> None:
-        """Put another value in force; whoever reads the property from now on finds it."""
-        self._values[name] = value
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a property's value: int, bool, str, or a tuple of hosts; KeyError for no property."""
-        return self._values[name]
+    def put(self, name: str, text: str, source: str = FILE) -> None:
+        """Put another value in force; whoever reads the property from now on finds it. ValueError."""
+        text = shown(name, text)
+        self._values[name] = self.table[name].read(text)
+        self._texts[name], self._sources[name] = text, source
 
     @classmethod
-    def load(cls, path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    def load(
+        cls, path: Path, environ: Mapping[str, str] | None = None, table: Table = PROPERTIES
+    ) -> Settings:
         """Read a file; BadConfiguration names the property and the line. Unknown ones are kept and logged."""
-        values: dict[str, Any] = {}
+        return cls.parse(read_file(path), path.name, os.environ if environ is None else environ, table)
+
+    @classmethod
+    def parse(
+        cls, content: bytes, file: str, environ: Mapping[str, str], table: Table = PROPERTIES
+    ) -> Settings:
+        """Read what a file holds; errors as `load`."""
+        texts: dict[str, str] = {}
         unknown: dict[str, str] = {}
-        lines: dict[str, str] = {}
-        for name, text, line in _pairs(path):
-            where = f"{path.name}, line {line}"
-            if name in lines:
-                raise _bad(name, line, f"{where}: {name} is set already in line {lines[name]}")
-            lines[name] = line
-            if name in PROPERTIES:
-                values[name] = _read(name, text, line, where)
-            else:
-                unknown[name] = text
-                _log.warning("%s: property %s is not known", where, name)
-        for name in PROPERTIES:
-            variable = ENVIRONMENT + name.replace(".", "_")
-            if variable in environ:
-                values[name] = _read(name, environ[variable], "", f"environment variable {variable}")
-        return cls(values, unknown)
+        lines: dict[str, int] = {}
+        for line in read_lines(content, file):
+            where = f"{file}, line {line.number}"
+            if line.name in lines:
+                told = f"{where}: {line.name} is set already in line {lines[line.name]}"
+                raise bad(told, line.name, line.number)
+            lines[line.name] = line.number
+            item = table.find(line.name)
+            if item is None:
+                unknown[line.name] = line.text
+                _log.warning("%s: property %s is not known", where, line.name)
+                continue
+            other = next(
+                (name for name in (item.name, *item.also) if name in lines and name != line.name), ""
+            )
+            if other and texts[item.name] != line.text:
+                told = f"{where}: {line.name} is {other}, which line {lines[other]} sets to another value"
+                raise bad(told, line.name, line.number)
+            texts[item.name] = _checked(item, line.text, where, line.number)
+        return cls(texts, unknown, _of_environment(environ, table), table)
 
 
-def write_defaults(path: Path, overrides: Mapping[str, str]) -> None:
-    """Write all properties with their help, those given with other values than the defaults; all or nothing.
-
-    The file is 0600 and durable. BadConfiguration for a value that could not be read back.
-    """
-    _check(overrides)
-    text = "\n".join(_entry(item, overrides.get(item.name, item.default)) for item in PROPERTIES.values())
-    _write(path, text)
-
-
-def amend(path: Path, overrides: Mapping[str, str]) -> None:
-    """Set properties in a file, and leave everything else in it as it is: other properties, comments, order.
-
-    BadConfiguration for what could not be read back.
-    """
-    _check(overrides)
-    with path.open("rb") as file:
-        found = javaproperties.PropertiesFile.load(file)
-    for name, value in overrides.items():
-        found[name] = value
-    _write(path, found.dumps())
-    Settings.load(path, {})
-
-
-def _check(overrides: Mapping[str, str]) -> None:
-    for name, value in overrides.items():
-        if name not in PROPERTIES:
-            raise _bad(name, "", f"there is no property {name}")
-        _read(name, value, "", "option")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file, 0600 and durable; all or nothing."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w", encoding="iso-8859-1") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).rename(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _entry(item: Property, value: str) -> str:
-    unit = f" Unit: {item.unit}." if item.unit else ""
-    return f"# {item.help}{unit} Default: {item.default}\n{javaproperties.join_key_value(item.name, value)}\n"
-
-
-def _pairs(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield name, text and line of every property of a file, without blanks around the text."""
-    line = 1
+def read_file(path: Path) -> bytes:
+    """Return what a file of properties holds; BadConfiguration if it cannot be read."""
     try:
         with path.open("rb") as file:
-            for element in javaproperties.parse(file):
-                if isinstance(element, javaproperties.KeyValue):
-                    yield element.key, element.value.strip(), str(line)
-                line += len(element.source.splitlines())
-    except javaproperties.InvalidUEscapeError as error:
-        raise _bad("", str(line), f"{path.name}, line {line}: {error}") from None
+            return file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise BadConfiguration(f"cannot read {path}: {error.strerror}", file=str(path)) from None
+        owner = owner_of(path) if isinstance(error, PermissionError) else ""
+        hint = f"it belongs to user {owner}: run this as that user" if owner else None
+        raise BadConfiguration(
+            f"cannot read {path}: {error.strerror}", hint=hint, property="", line="", file=str(path)
+        ) from None
 
 
-def _read(name: str, text: str, line: str, where: str) -> Any:
+def write_defaults(path: Path, overrides: Mapping[str, str], table: Table = PROPERTIES) -> None:
+    """Write all properties with their help, those given with other values than the defaults; all or nothing.
+
+    The file is 0600 and durable. UnknownProperty, BadConfiguration for what cannot be read back, FileFailed.
+    """
+    rewrite(path, explained(table, checked(overrides, table)).encode(ENCODING))
+
+
+def amend(
+    path: Path,
+    values: Mapping[str, str],
+    unset: Iterable[str] = (),
+    table: Table = PROPERTIES,
+    keep: bool = True,
+) -> None:
+    """Set properties in a file, take others out, and leave all else as it is.
+
+    keep: the version before stays beside it, with .1 behind its name. UnknownProperty, BadConfiguration,
+    FileFailed, and then nothing has changed.
+    """
+    before = read_file(path)
+    after = amendment(before, path.name, values, unset, table)
+    rewrite(path, after, before if keep else None)
+
+
+def amendment(
+    before: bytes,
+    file: str,
+    values: Mapping[str, str],
+    unset: Iterable[str] = (),
+    table: Table = PROPERTIES,
+) -> bytes:
+    """Return what a file of properties shall hold, which reads back; errors as `amend`. Pure."""
+    found = Settings.parse(before, file, {}, table)
+    gone = [name for name in unset if name not in found.unknown]
+    checked(dict.fromkeys(gone, ""), table, read=False)
+    new = checked(values, table)
+    after = amended(before.decode(ENCODING), new, unset, table).encode(ENCODING)
+    Settings.parse(after, file, {}, table)
+    return after
+
+
+def checked(values: Mapping[str, str], table: Table = PROPERTIES, read: bool = True) -> dict[str, str]:
+    """Return values by the own names of their properties; UnknownProperty, BadConfiguration."""
+    found: dict[str, str] = {}
+    for name, text in values.items():
+        item = table.find(name)
+        if item is None:
+            raise UnknownProperty(f"there is no property {name[:200]}", property=name)
+        if found.get(item.name, text) != text:
+            raise bad(f"{name} is {item.name}, which shall have another value", name)
+        found[item.name] = _checked(item, text.strip(), name) if read else text
+    return found
+
+
+def _of_environment(environ: Mapping[str, str], table: Table) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for spelling in table.spellings():
+        variable, item = table.variable(spelling), table.find(spelling)
+        if variable in environ and item is not None:
+            text = _checked(item, environ[variable], f"environment variable {variable}")
+            if found.setdefault(item.name, text) != text:
+                raise bad(f"environment variable {variable}: {item.name} is set to another value", item.name)
+    return found
+
+
+def _checked(item: Property, text: str, where: str, line: int | None = None) -> str:
+    """Return a text that can be read; BadConfiguration says what would be right."""
+    named = where if where == item.name else f"{where}: {item.name}"
     try:
-        return PROPERTIES[name].read(text)
+        item.read(text)
     except ValueError as error:
-        raise _bad(name, line, f"{where}: {name} must be {error}, not {text!r:.80}") from None
-
-
-def _bad(name: str, line: str, message: str) -> BadConfiguration:
-    return BadConfiguration(message, property=name, line=line)
+        told = "" if is_password(item.name) else f", not {text!r:.80}"
+        raise bad(f"{named} must be {error}{told}", item.name, line) from None
+    if len(text) > LONGEST:
+        raise bad(f"{named} has {len(text):,} characters, more than {LONGEST:,}", item.name, line)
+    return text

@@ -174,7 +174,7 @@ class Restorer:
         before = Settings.load(new.config, {})["keystore.keyFile"]
         if "keystore.keyFile" not in overrides and not (self.home.path / before).exists():
             overrides["keystore.keyFile"] = self.home.root_key.name
-        amend(new.config, overrides)
+        amend(new.config, overrides, keep=False)
         settings = Settings.load(new.config, {})
         place = settings["keystore.keyFile"]
         if settings["keystore.slot"] != KeyFileSealer.kind:

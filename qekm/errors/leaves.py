@@ -291,6 +291,10 @@ class StoreFailed(FaultError):
     """A write to the store failed; the service stops and recovers from what is on disk."""
 
 
+class FileFailed(FaultError):
+    """A file could not be written: what was there is there still; details: file."""
+
+
 class StoreDamaged(FaultError):
     """A stored row does not verify."""
 

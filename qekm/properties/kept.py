@@ -11,7 +11,8 @@ _PEER = "Until there is a second server nothing is synchronised."
 _IN_STORE = "The store has the metadata: qekm keys of VOLSER, qekm cartridges of ALIAS."
 
 
-def _files_of_tls(prefix: str) -> Iterator[Property]:
+def files_of_tls(prefix: str) -> Iterator[Property]:
+    """Yield the properties that name Java's keystores for TLS."""
     for store in ("keystore", "truststore"):
         yield kept(f"{prefix}.{store}.name", "", _STORES)
         yield kept(f"{prefix}.{store}.type", "jceks", _STORES)
@@ -30,8 +31,8 @@ KEPT = (
     kept("TransportListener.ssl.protocols", "SSL_TLS", "Only TLS 1.3 is spoken."),
     kept("TransportListener.ssl.ciphersuites", "JSSE_ALL", "Those of TLS 1.3 are used."),
     kept("TransportListener.ssl.clientauthentication", "0", "Certificates are always needed, as with 2."),
-    *_files_of_tls("TransportListener.ssl"),
-    *_files_of_tls("Admin.ssl"),
+    *files_of_tls("TransportListener.ssl"),
+    *files_of_tls("Admin.ssl"),
     kept("Admin.ssl.protocols", "SSL_TLS", _PEER),
     kept("Admin.ssl.ciphersuites", "JSSE_ALL", _PEER),
     kept("Admin.ssl.timeout", "1", _PEER, "min"),

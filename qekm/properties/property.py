@@ -29,7 +29,7 @@ class Property:
 
 
 def kept(name: str, default: str, why: str, unit: str = "") -> Property:
-    """Return a property of the family that is accepted and means nothing here; nothing reads its text."""
+    """Return a property of the family that is accepted and means nothing here: any text will do."""
     return Property(name, str, default, "kept", why, unit)
 
 

@@ -1,9 +1,8 @@
-"""The properties that may be set in KeyManagerConfig.properties: one table, in files by noun."""
+"""The properties of a file, by name: of KeyManagerConfig.properties, in files by noun beside this one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Mapping
 
 from qekm.properties.drives import DRIVES
 from qekm.properties.kept import KEPT
@@ -12,6 +11,39 @@ from qekm.properties.listeners import LISTENERS
 from qekm.properties.logs import LOGS
 from qekm.properties.property import Property
 
-_TABLE = (*LISTENERS, *DRIVES, *KEYS, *LOGS, *KEPT)
 
-PROPERTIES: Mapping[str, Property] = MappingProxyType({item.name: item for item in _TABLE})
+class Table(Mapping[str, Property]):
+    """Properties by name, in the order in which a new file has them; `find` knows their other names, too."""
+
+    def __init__(self, items: Iterable[Property], environment: str) -> None:
+        """Take the rows; `environment` begins the name of every variable that wins over the file."""
+        self._items = {item.name: item for item in items}
+        self._spellings = {name: item for item in self._items.values() for name in (item.name, *item.also)}
+        self._environment = environment
+
+    def __getitem__(self, name: str) -> Property:
+        """Return a property by its own name."""
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        """Return how many properties there are."""
+        return len(self._items)
+
+    def find(self, spelling: str) -> Property | None:
+        """Return a property by any of its names, None if there is none."""
+        return self._spellings.get(spelling)
+
+    def spellings(self) -> Iterable[str]:
+        """Return every name of every property."""
+        return self._spellings
+
+    def variable(self, spelling: str) -> str:
+        """Return the environment variable of a property: every dot of its name is an underscore."""
+        return self._environment + spelling.replace(".", "_")
+
+
+PROPERTIES = Table((*LISTENERS, *DRIVES, *KEYS, *LOGS, *KEPT), "QEKM_PROPERTY_")

@@ -75,6 +75,7 @@ INTERNAL = frozenset(
         errors.NoPeer,
         errors.AccountLocked,
         errors.PasswordNeeded,
+        errors.FileFailed,
     }
 )
 """Leaves that are EE0F on purpose, so that a test can tell them from one that was forgotten."""

@@ -30,6 +30,7 @@ from qekm.errors import (
     NoBackupTarget,
     NotInitialised,
     QekmError,
+    UnknownProperty,
 )
 from qekm.estate import Estate
 from qekm.home import Home
@@ -243,7 +244,7 @@ def test_settings_can_be_given_and_the_default_group_has_the_name_of_the_key_set
         ({"keys": 1_000_001}, BadArgument),
         ({"hosts": ("not a host",)}, BadArgument),
         ({"properties": {"grpc.port": "x"}}, BadConfiguration),
-        ({"properties": {"no.such": "1"}}, BadConfiguration),
+        ({"properties": {"no.such": "1"}}, UnknownProperty),
         ({"means": Means(password_file=Path("/nonexistent"))}, BadPassword),
         ({"means": Means(key_file=Path("/nonexistent/key"))}, BadConfiguration),
         ({"key_file": False}, BadConfiguration),

@@ -161,7 +161,7 @@ def test_an_approval_is_used_once(site: Site) -> None:
 
 def test_where_one_person_may_do_it_none_is_needed(site: Site) -> None:
     written = site.back_up()
-    amend(site.home.config, {"twoPerson": "off"})
+    amend(site.home.config, {"twoPerson": "off"}, keep=False)
     replaced(site, written.path)
     assert "store" in kept(site.home)
 
@@ -169,7 +169,7 @@ def test_where_one_person_may_do_it_none_is_needed(site: Site) -> None:
 def test_a_key_that_the_store_has_as_destroyed_does_not_come_back(site: Site, tmp_path: Path) -> None:
     """Nothing but the store that is replaced, or the tombstones beside its anchor, tells of it."""
     written = site.back_up()
-    amend(site.home.config, {"twoPerson": "off"})
+    amend(site.home.config, {"twoPerson": "off"}, keep=False)
     first, second, *_ = site.keys().values()
     gone = replace(first, state=KeyState.DESTROYED, sealed=b"", check_value=b"", destroy_time_us=9)
     site.change(replace(gone, version=first.version + 1))
@@ -186,7 +186,7 @@ def test_a_key_that_the_store_has_as_destroyed_does_not_come_back(site: Site, tm
 
 def test_keys_in_use_that_are_not_in_the_backup_are_lost_only_if_their_number_is_said(site: Site) -> None:
     written = site.back_up()
-    amend(site.home.config, {"twoPerson": "off"})
+    amend(site.home.config, {"twoPerson": "off"}, keep=False)
     found, ring = site.load()
     made = Keystore(found.keys, ring, now_us, os.urandom, "0A1B2C3D4E").generate(5, "default")
     used = [replace(key, state=KeyState.ACTIVE, assign_time_us=5) for key in made[:2]]
@@ -213,7 +213,7 @@ def test_a_damaged_backup_or_one_of_another_estate_replaces_nothing_and_uses_no_
     content[-200] ^= 1
     altered.write_bytes(content)
     foreign = Site.make(tmp_path / "other").back_up().path
-    amend(site.home.config, {"twoPerson": "off"})
+    amend(site.home.config, {"twoPerson": "off"}, keep=False)
     before = whole(site.home)
     for path, error in (
         (altered, BackupDamaged),
@@ -243,7 +243,7 @@ def test_a_store_that_is_served_is_not_replaced(site: Site) -> None:
 def test_the_store_stays_locked_until_the_new_one_is_in_its_place(site: Site) -> None:
     """Whoever would start a service meanwhile would write into what is moved away."""
     written = site.back_up()
-    amend(site.home.config, {"twoPerson": "off"})
+    amend(site.home.config, {"twoPerson": "off"}, keep=False)
     seen: list[str] = []
 
     def tell(_step: str, _done: int, _total: int) -> None:
@@ -285,7 +285,7 @@ def test_the_present_store_must_be_opened_by_whoever_replaces_it(site: Site, tmp
 
 def test_two_at_once_do_not_meet(site: Site) -> None:
     written = site.back_up()
-    amend(site.home.config, {"twoPerson": "off"})
+    amend(site.home.config, {"twoPerson": "off"}, keep=False)
     handle = os.open(site.home.path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     try:
@@ -348,7 +348,7 @@ def test_an_exchange_that_was_cut_off_after_any_of_its_moves_is_finished(site: S
     """Each state that a crash can leave is made by hand, from one that a crash did leave."""
     written = site.back_up()
     before = site.materials()
-    amend(site.home.config, {"twoPerson": "off"})
+    amend(site.home.config, {"twoPerson": "off"}, keep=False)
     assert restore(site, str(written.path), "--replace", failpoint="restore.installing=exit").returncode == -9
     for moves in range(9):
         home = Home(tmp_path / f"cut-{moves}")

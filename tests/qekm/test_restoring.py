@@ -24,6 +24,7 @@ from qekm.errors import (
     PoolEmpty,
     QekmError,
     UnknownBackup,
+    UnknownProperty,
 )
 from qekm.home import Home
 from qekm.keystore import Keystore
@@ -235,7 +236,7 @@ def test_settings_are_those_of_the_backup_and_can_be_set_anew(tmp_path: Path) ->
     assert (settings["grpc.port"], settings["symmetricKeySet"]) == (0, "tapes")
     assert settings["backup.target"] == str(site.backups)
     assert "# mine\nsome.other=kept" in home.config.read_text("latin-1")
-    with pytest.raises(BadConfiguration):
+    with pytest.raises(UnknownProperty):
         restored(tmp_path, written, key_file(site), "x", properties={"no.such": "1"})
 
 

@@ -17,7 +17,7 @@ from qekm.errors import BackupFailed, BadConfiguration, NoBackupTarget
 def settings(path: Path, *lines: str) -> Settings:
     """Return settings of these lines."""
     file = path / "some.properties"
-    file.write_text("\n".join(lines))
+    file.write_text("\n".join(lines or ["grpc.port=0"]))
     return Settings.load(file, {})
 
 
