@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from qekm.errors import AccountExists, AccountLocked, NotAllowed, TooMany, UnknownAccount
-from qekm.model import Account, Removal, Role
+from qekm.model import Account, Certificate, Change, Removal, Role
 from qekm.subject import check_name
 
 PEOPLE = frozenset({Role.ADMINISTRATOR, Role.OPERATOR, Role.AUDITOR, Role.CUSTODIAN})
@@ -95,9 +95,13 @@ class Accounts:
         self._last_s[actor] = self._steady_s()
         return self._put(replace(account, wrong=wrong, locked_until_us=until_us))
 
-    def forget(self, actor: str) -> Account:
-        """Forget the wrong tries, after a right one or because somebody else says so; UnknownAccount."""
-        return self._put(replace(self.find(actor), wrong=0, locked_until_us=0))
+    def succeed(self, actor: str, stronger: bytes = b"") -> list[Change]:
+        """Forget the tries before a right one; stronger: its verifier at a higher cost. UnknownAccount."""
+        account = self.find(actor)
+        if not (account.wrong or stronger):
+            return []
+        verifier = stronger or account.verifier
+        return [self._put(replace(account, verifier=verifier, wrong=0, locked_until_us=0))]
 
     # What changes.
 
@@ -122,9 +126,9 @@ class Accounts:
             replace(account, verifier=verifier, password_time_us=self._now_us(), wrong=0, locked_until_us=0)
         )
 
-    def strengthen(self, actor: str, verifier: bytes) -> Account:
-        """Keep the same password at a higher cost; UnknownAccount."""
-        return self._put(replace(self.find(actor), verifier=verifier))
+    def unlock(self, actor: str) -> Account:
+        """Forget the wrong tries, because another person says so; UnknownAccount."""
+        return self._put(replace(self.find(actor), wrong=0, locked_until_us=0))
 
     def delete(self, actor: str) -> Removal:
         """Take a password away; UnknownAccount."""
@@ -134,6 +138,18 @@ class Accounts:
     def _put(self, account: Account) -> Account:
         self._accounts[account.actor] = account
         return account
+
+
+def unguarded(accounts: Accounts, certificates: Iterable[Certificate], now_us: int) -> Iterator[str]:
+    """Yield a line for each administrator whose certificate is in force and who has no password."""
+    actors = {
+        f"administrator/{each.name}"
+        for each in certificates
+        if each.role is Role.ADMINISTRATOR and not each.revoke_time_us and now_us < each.expire_time_us
+    }
+    for actor in sorted(actors):
+        if actor not in accounts:
+            yield f"{actor} has no command password: its certificate alone is enough"
 
 
 def _delay_s(wrong: int) -> float:

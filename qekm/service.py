@@ -13,6 +13,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from qekm import __version__, clock
+from qekm.accounts import unguarded
 from qekm.api.consent import OFF
 from qekm.api.entry import Entry
 from qekm.api.gateways import Gateways
@@ -103,6 +104,8 @@ class Service:
             _log.warning("DEGRADED: %s", line)
         if not two_person:
             _log.warning("DEGRADED: %s", ONE_PERSON)
+        for line in unguarded(self.owners.accounts, self.owners.certificates, self._now_us()):
+            _log.warning("DEGRADED: %s", line)
         return ports
 
     def _doubt(self) -> list[Change]:

@@ -159,7 +159,7 @@ class Guard(aio.ServerInterceptor):
         try:
             passport = self._passport(context)
             self._admit(passport, method)
-            session = self._entry.check(passport.identity, method, _session_of(context), remote=self._remote)
+            session = self._entry.check(passport.identity, method, session_of(context), remote=self._remote)
             _caller.set(passport.identity)
             with self._under_way(passport, session):
                 return await body()
@@ -242,7 +242,7 @@ class Guard(aio.ServerInterceptor):
                 _log.exception("a refusal of %s could not be recorded", method)
 
 
-def _session_of(context: Context) -> bytes:
+def session_of(context: Context) -> bytes:
     """Return the session that a call was sent with; empty for none."""
     for key, value in context.invocation_metadata() or ():
         if key == METADATA_KEY:

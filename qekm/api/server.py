@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from qekm import __version__
+from qekm.accounts import unguarded
 from qekm.api.fields import stamp
 from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
@@ -38,7 +39,7 @@ class ServerServicer(ServerServiceServicer):
         """Take the owners, the links, what a status says of the backups, and what stops the service."""
         self._keystore, self._allocator = owners.keystore, owners.allocator
         self._registry, self._certificates = owners.registry, owners.certificates
-        self._approvals = owners.approvals
+        self._approvals, self._accounts = owners.approvals, owners.accounts
         self._anchor = owners.estate.anchor
         self._gateways, self._journal, self._backups, self._stop = gateways, journal, backups, stop
         self._now_us, self._start_us = now_us, now_us()
@@ -74,6 +75,7 @@ class ServerServicer(ServerServiceServicer):
             yield ONE_PERSON
         elif len(people(self._certificates, self._now_us())) < 2:
             yield "twoPerson=on, and only one person could approve: issue a second one's certificate"
+        yield from unguarded(self._accounts, self._certificates, self._now_us())
         if self._keystore.read_only:
             yield f"READ ONLY, no new keys are given: {self._keystore.read_only}"
         if not self._gateways:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from grpc import aio
 
+from qekm.api.accounts import AccountsServicer
 from qekm.api.approvals import ApprovalsServicer
 from qekm.api.audit import AuditServicer
 from qekm.api.backups import BackupsServicer
@@ -18,6 +20,7 @@ from qekm.api.gateways import Gateways
 from qekm.api.groups import GroupsServicer
 from qekm.api.journal import Journal
 from qekm.api.keystore import KeystoreServicer
+from qekm.api.logins import Logins
 from qekm.api.pairs import OwnPairs
 from qekm.api.proofs import Proofs
 from qekm.api.server import ServerServicer
@@ -34,6 +37,8 @@ from qekm.rotating import Rotating
 from qekm.store import Store
 from qekm.unlocking import token_key
 from qekm.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
     approvals_pb2,
     approvals_pb2_grpc,
     audit_pb2,
@@ -61,6 +66,7 @@ from qekm.v1 import (
 )
 
 _FILES = (
+    accounts_pb2,
     approvals_pb2,
     audit_pb2,
     backups_pb2,
@@ -80,9 +86,9 @@ NAMES: tuple[str, ...] = tuple(
 """Full names of all services, for example qekm.v1.KeystoreService."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Servicers:
-    """What the servicers work with; `add_to` makes them."""
+    """What the servicers work with; `add_to` makes them for one server of perhaps several."""
 
     owners: Owners
     store: Store
@@ -97,12 +103,25 @@ class Servicers:
     now_us: Callable[[], int]
     random_bytes: RandomBytes
 
+    @cached_property
+    def logins(self) -> Logins:
+        """Return what tries command passwords: one for all servers, which counts the wrong ones of all."""
+        owners = self.owners
+        return Logins(owners.accounts, owners.sessions, owners.opened, self.store, self.refusals, self.now_us)
+
+    @cached_property
+    def proofs(self) -> Proofs:
+        """Return what opens slots: likewise one."""
+        return Proofs(self.owners.slots, token_key(self.settings), self.store, self.refusals, self.now_us)
+
     def add_to(self, server: aio.Server) -> None:
         """Put every service of the contract on a server."""
         owners, store, gateways, now_us = self.owners, self.store, self.gateways, self.now_us
         journal = Journal(store, now_us)
         estate, anchor = owners.estate, owners.estate.anchor
         consents = Consents(owners.approvals, journal, lambda: len(people(owners.certificates, now_us())))
+        accounts = AccountsServicer(owners.accounts, owners.sessions, self.logins, journal, consents, now_us)
+        accounts_pb2_grpc.add_AccountsServiceServicer_to_server(accounts, server)
         approvals = ApprovalsServicer(owners.approvals, journal, self._issued_us)
         approvals_pb2_grpc.add_ApprovalsServiceServicer_to_server(approvals, server)
         audit = AuditServicer(store, estate.audit_key.public_key())
@@ -125,7 +144,7 @@ class Servicers:
     def _add_keystore(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
         """Put what opens slots of the keystore for people on a server."""
         owners, store, settings, now_us = self.owners, self.store, self.settings, self.now_us
-        proofs = Proofs(owners.slots, token_key(settings), store, self.refusals, now_us)
+        proofs = self.proofs
         keystore = KeystoreServicer(owners, store, journal, settings, proofs, consents, self.rotating, now_us)
         keystore_pb2_grpc.add_KeystoreServiceServicer_to_server(keystore, server)
         slots = SlotsServicer(owners.slots, owners.opened, proofs, journal)

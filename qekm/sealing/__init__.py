@@ -7,7 +7,7 @@ from qekm.sealing.privatefile import read_private
 from qekm.sealing.shares import SharesSealer, combine, read_shares, split
 from qekm.sealing.slot import Cost, Sealer
 from qekm.sealing.token import TokenKey, TokenSealer
-from qekm.sealing.verifier import is_weak, make_verifier, verifies
+from qekm.sealing.verifier import is_weak, make_verifier, strengthened, verifies
 
 __all__ = [
     "COST",
@@ -27,5 +27,6 @@ __all__ = [
     "read_private",
     "read_shares",
     "split",
+    "strengthened",
     "verifies",
 ]

@@ -25,8 +25,13 @@ _FORM = re.compile(
 
 
 def make_verifier(password: Secret, *, cost: Cost = COST, random_bytes: RandomBytes = os.urandom) -> bytes:
-    """Return the verifier of a password; BadPassword if it may not be set. Takes 0.2 s at the usual cost."""
+    """Return the verifier of a new password; BadPassword if it may not be set. Takes 0.2 s at usual cost."""
     check_password(password)
+    return strengthened(password, cost=cost, random_bytes=random_bytes)
+
+
+def strengthened(password: Secret, *, cost: Cost = COST, random_bytes: RandomBytes = os.urandom) -> bytes:
+    """Return a verifier at the present cost of a password that was set before, by whatever rules."""
     salt = random_bytes(_SALT)
     head = f"$argon2id$v=19$m={cost.memory_kib},t={cost.iterations},p={cost.lanes}$".encode()
     return head + _text(salt) + b"$" + _text(_stretched(password, salt, cost))

@@ -1,0 +1,142 @@
+"""Tries at command passwords: in a thread, one at a time, each counted before its caller hears of it.
+
+One object for all listeners, or another listener would be a new start. Drives are served meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from qekm.accounts import Accounts
+from qekm.api.guard import caller
+from qekm.api.journal import Commits
+from qekm.audit import Strangers, called, occurred
+from qekm.errors import BadPassword, TooMany
+from qekm.model import Account, Change, Outcome
+from qekm.opened import Opened
+from qekm.sealing import COST, Cost, check_password, is_weak, make_verifier, strengthened, verifies
+from qekm.secret import Secret
+from qekm.sessions import Sessions
+
+MOST_WAITING = 4  # of one caller
+T = TypeVar("T")
+
+Act = Callable[[bytes], tuple[T, Sequence[Change]]]
+"""What a right password leads to; takes the new verifier to be kept, empty if there is none."""
+
+
+class Logins:
+    """Stretches passwords (Argon2id, 0.2 s), counts wrong ones, opens and ends sessions."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        sessions: Sessions,
+        opened: Opened,
+        store: Commits,
+        refusals: Strangers,
+        now_us: Callable[[], int],
+        cost: Cost = COST,
+    ) -> None:
+        """Take the owners; `refusals` makes few records of many failures, and somebody flushes it."""
+        self._accounts, self._sessions, self._opened = accounts, sessions, opened
+        self._store, self._refusals, self._now_us, self._cost = store, refusals, now_us, cost
+        self._turn, self._waiting = asyncio.Lock(), Counter[str]()
+
+    async def login(self, password: Secret) -> bytes:
+        """Return a new session of the caller; UnknownAccount, AccountLocked, BadPassword, TooMany."""
+        own = caller()
+
+        def open_(stronger: bytes) -> tuple[bytes, Sequence[Change]]:
+            changes = self._accounts.succeed(own.actor, stronger)
+            return self._sessions.open(own.actor, own.serial), changes
+
+        return await self._begun(lambda: self._prove("Login", password, None, open_))
+
+    async def change(self, old: Secret, new: Secret) -> None:
+        """Set the caller's own password, and end his sessions; errors as `login`."""
+        actor = caller().actor
+        check_password(new)
+
+        def put(verifier: bytes) -> tuple[None, Sequence[Change]]:
+            self.end(actor)
+            return None, [self._accounts.change(actor, verifier)]
+
+        await self._begun(lambda: self._prove("UpdateOwnPassword", old, new, put))
+
+    async def verifier(self, password: Secret) -> bytes:
+        """Return the verifier of a new password; BadPassword, TooMany."""
+        check_password(password)
+        return await self._begun(lambda: asyncio.to_thread(make_verifier, password, cost=self._cost))
+
+    def end(self, actor: str) -> None:
+        """End everything that a person has open."""
+        self._sessions.end_all(actor)
+        self._opened.close(actor)
+
+    async def _begun(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Have work done in its turn; once begun it goes on and counts, though its caller leaves. TooMany."""
+        actor = caller().actor
+        if self._waiting[actor] >= MOST_WAITING:
+            what = f"{MOST_WAITING} passwords of {actor} are being looked at"
+            raise TooMany(what, hint="try again when they are done", limit=str(MOST_WAITING))
+        self._waiting[actor] += 1
+        trying = asyncio.create_task(self._in_turn(work))
+        trying.add_done_callback(lambda _: self._leave(actor))
+        try:
+            return await asyncio.shield(trying)
+        except asyncio.CancelledError:
+            trying.add_done_callback(_unheard)
+            raise
+
+    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        async with self._turn:
+            return await work()
+
+    def _leave(self, actor: str) -> None:
+        self._waiting[actor] -= 1
+        if not self._waiting[actor]:
+            del self._waiting[actor]
+
+    async def _prove(self, method: str, password: Secret, new: Secret | None, act: Act[T]) -> T:
+        """Try the caller's password; commit what a right one leads to, or the count of the wrong ones."""
+        actor = caller().actor
+        account = self._accounts.check(actor)
+        if not await asyncio.to_thread(verifies, account.verifier, password):
+            await self._commit_wrong(method, self._accounts.fail(actor))
+            raise _wrong(actor)
+        verifier = await asyncio.to_thread(self._renewed, account, password, new)
+        if self._accounts.find(actor).verifier != account.verifier:
+            raise _wrong(actor)  # another one was set meanwhile
+        result, changes = act(verifier)  # nothing is awaited since the look before
+        await self._store.commit([*changes, called(self._now_us(), method, actor)])
+        return result
+
+    def _renewed(self, account: Account, password: Secret, new: Secret | None) -> bytes:
+        """Return the verifier to be kept from now on; empty for the present one."""
+        if new is not None:
+            return make_verifier(new, cost=self._cost)
+        return strengthened(password, cost=self._cost) if is_weak(account.verifier, self._cost) else b""
+
+    async def _commit_wrong(self, method: str, account: Account) -> None:
+        """Make the count durable, and record the try: many of one caller as one record a minute."""
+        now_us, actor = self._now_us(), account.actor
+        told, code = f"wrong password, {account.wrong} in a row", BadPassword.reason()
+        record = called(now_us, method, actor, Outcome.FAILURE, code=code, message=told)
+        changes: list[Change] = [account, *self._refusals.count(record)]
+        if self._accounts.is_locked(account):
+            changes.append(occurred(now_us, "account.lock", actor, Outcome.FAILURE, message=told))
+        await self._store.commit(changes)
+
+
+def _wrong(actor: str) -> BadPassword:
+    return BadPassword(f"this is not the command password of {actor}")
+
+
+def _unheard(trying: asyncio.Task[T]) -> None:
+    """Take note of how a try ended whose caller has gone."""
+    if not trying.cancelled():
+        trying.exception()
