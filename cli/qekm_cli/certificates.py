@@ -11,7 +11,7 @@ import typer
 
 from qekm_cli import partners, rollover
 from qekm_cli.commands import Noun, whole_number
-from qekm_cli.connection import ADMINISTRATOR, client_of, home_of, invocation_of, parse_identity
+from qekm_cli.connection import client_of, home_of, identity_of, parse_identity
 from qekm_cli.render import Column, Plain, done, listing, pages, plain, record, wants_json
 
 app = Noun()
@@ -136,7 +136,7 @@ def renew_certificate(
     from qekm.v1 import certificates_pb2 as pb
     from qekm_cli.keypairs import replace, request_of, serial_of
 
-    own = invocation_of(context).identity or ADMINISTRATOR
+    own = identity_of(context)
     name, home = name or own, home_of(context)
     csr = request_of(home.key(name).read_bytes(), name)
     named = revoke_old or name != own

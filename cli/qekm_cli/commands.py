@@ -16,7 +16,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 def _keep(context: Any, parameter: Any, value: Any) -> None:
     """Store a global option's value, if it was given, in the run's Invocation."""
     check = PARSERS.get(parameter.name)
-    if value not in (None, False):
+    if not (value is None or value is False):
         told = context.find_root().obj
         if isinstance(told, Invocation):  # completion parses without one
             setattr(told, parameter.name, check(value) if check else value)
@@ -40,7 +40,16 @@ def global_options(*, hidden: bool) -> list[TyperOption]:
             "--home", "Directory of the key manager (QEKM_HOME, else /var/lib/qekm).", type=str, metavar="DIR"
         ),
         option("--target", "Service to talk to, if not the home's own.", type=str, metavar="HOST:PORT"),
-        option("--identity", "Certificate to show: pki/NAME.pem.", type=str, metavar="NAME"),
+        option("--identity", "Certificate to show: pki/NAME.pem (QEKM_IDENTITY).", type=str, metavar="NAME"),
+        option(
+            "--command-password-file", "Read the command password from this file.", type=str, metavar="FILE"
+        ),
+        option(
+            "--command-password-fd",
+            "Read it from this open descriptor.",
+            type=whole_number(0, 2**20),
+            metavar="N",
+        ),
         option("--json", "Print one JSON document instead of a table.", is_flag=True),
     ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -12,20 +13,31 @@ if TYPE_CHECKING:
     from qekm.client import Client
     from qekm.home import Home
 
-ADMINISTRATOR = "administrator"
+LOGOUT_SECONDS = 5.0
 
 
 class Connect(Protocol):
     """What opens a client; qekm.client.connect, or a fake in the tests."""
 
-    def __call__(self, home: str | None, target: str | None, identity: str) -> AbstractContextManager[Client]:
+    def __call__(
+        self,
+        home: str | None,
+        target: str | None,
+        identity: str,
+        *,
+        session: bytes | None = None,
+        password: Callable[[], str] | None = None,
+        keep: Callable[[bytes, int], None] | None = None,
+    ) -> AbstractContextManager[Client]:
         """Return a client for the block."""
 
 
-def _connect(home: str | None, target: str | None, identity: str) -> AbstractContextManager[Client]:
+def _connect(
+    home: str | None, target: str | None, identity: str, **proof: Any
+) -> AbstractContextManager[Client]:
     from qekm.client import connect
 
-    return connect(home=home, target=target, identity=identity)
+    return connect(home=home, target=target, identity=identity, **proof)
 
 
 @dataclass(slots=True)
@@ -36,6 +48,9 @@ class Invocation:
     home: str | None = None
     target: str | None = None
     identity: str | None = None
+    command_password_file: str | None = None
+    command_password_fd: int | None = None
+    command_password: str | None = field(default=None, repr=False)  # once it was read
     json: bool = False
     given: dict[str, Any] = field(default_factory=dict)  # options that no function takes (commands.kept)
 
@@ -45,10 +60,65 @@ def invocation_of(context: typer.Context) -> Invocation:
     return cast(Invocation, context.find_root().obj)
 
 
-def client_of(context: typer.Context) -> AbstractContextManager[Client]:
-    """Return a connected client for a `with` block; raises ServiceAway, NotInitialised, UnknownIdentity."""
-    told = invocation_of(context)
-    return told.connect(told.home, told.target, told.identity or ADMINISTRATOR)
+@contextmanager
+def client_of(context: typer.Context, *, asking: bool = True) -> Iterator[Client]:
+    """Give a connected client for a `with` block; raises ServiceAway, NotInitialised, UnknownIdentity.
+
+    The session that `qekm login` keeps is used; without one the command password is read when the service
+    wants it, for this block only. asking: not otherwise, then the call raises PasswordNeeded.
+    """
+    from qekm_cli.passwords import command_password
+    from qekm_cli.session_file import SessionFile
+
+    told, kept = invocation_of(context), SessionFile.of(context)
+    new: list[bytes] = []
+
+    def keep(session: bytes, _expire_time_us: int) -> None:
+        if session:
+            new.append(session)
+        else:
+            kept.forget()
+
+    password = (lambda: command_password(told, kept.identity)) if asking else None
+    session = kept.read()
+    with told.connect(
+        told.home, told.target, kept.identity, session=session, password=password, keep=keep
+    ) as client:
+        try:
+            yield client
+        finally:
+            if new:
+                _log_out(client)
+
+
+def _log_out(client: Client) -> None:
+    """End a session; a service that is away has forgotten it, too."""
+    from qekm.errors import QekmError
+    from qekm.v1.accounts_pb2 import LogoutRequest
+
+    with suppress(QekmError):
+        client.accounts.Logout(LogoutRequest(), timeout=LOGOUT_SECONDS)
+
+
+def identity_of(context: typer.Context) -> str:
+    """Return whose certificate is shown: pki/NAME.pem."""
+    from qekm.client import identity_of
+
+    name = identity_of(home_of(context), invocation_of(context).identity)
+    parse_identity(name)  # one that the environment names was not looked at yet
+    return name
+
+
+def address_of(context: typer.Context) -> str:
+    """Return where the service is: host:port."""
+    from qekm.client import address_of
+
+    return address_of(home_of(context), invocation_of(context).target)
+
+
+def is_elsewhere(context: typer.Context) -> bool:
+    """Tell whether the service is named by its address, or this home has no store of its own."""
+    return bool(invocation_of(context).target) or home_of(context).is_client
 
 
 def home_of(context: typer.Context) -> Home:

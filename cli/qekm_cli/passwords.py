@@ -13,12 +13,14 @@ from typing import Annotated
 
 import typer
 
-from qekm.errors import BadPassword
+from qekm.errors import BadPassword, PasswordNeeded
 from qekm_cli.commands import whole_number
+from qekm_cli.connection import Invocation
 
 SHORTEST, LONGEST = 8, 1024  # characters
 OPTIONS = ("--password-file", "--password-fd")
 NEW_OPTIONS = ("--new-password-file", "--new-password-fd")
+COMMAND_OPTIONS = ("--command-password-file", "--command-password-fd")
 MOST_BYTES = 4 * LONGEST + 2  # UTF-8 and a line end; less than any pipe holds
 
 FileOption = Annotated[
@@ -54,6 +56,37 @@ def read_new_password(file: Path | None, descriptor: int | None) -> str:
     """Return a new password for the keystore, asked for twice if no source was named; raises BadPassword."""
     title = "New keystore password"
     return read_password(file, descriptor, confirm=True, title=title, options=NEW_OPTIONS)
+
+
+def command_password(told: Invocation, identity: str) -> str:
+    """Return the command password, from its options or asked for; it is read once in a run.
+
+    Raises BadPassword, and PasswordNeeded where it was not given and nobody can be asked.
+    """
+    from qekm.hardening import harden
+
+    if told.command_password is None:
+        harden()
+        given = told.command_password_file is not None or told.command_password_fd is not None
+        if not given and not (sys.stdin and sys.stdin.isatty()):
+            hint = f"give {' or '.join(COMMAND_OPTIONS)}, or log in first with: qekm login"
+            raise PasswordNeeded(
+                f"{identity} has a command password, and there is no terminal to ask on", hint=hint
+            )
+        title = f"Command password of {identity}"
+        told.command_password = _read_command_password(told, title=title, confirm=False)
+    return told.command_password
+
+
+def new_command_password(told: Invocation) -> str:
+    """Return a first command password, from the same options or asked for twice; raises BadPassword."""
+    return _read_command_password(told, title="New command password", confirm=True)
+
+
+def _read_command_password(told: Invocation, *, title: str, confirm: bool) -> str:
+    file, descriptor = told.command_password_file, told.command_password_fd
+    path = Path(file) if file is not None else None
+    return read_password(path, descriptor, confirm=confirm, title=title, options=COMMAND_OPTIONS)
 
 
 def read_password(

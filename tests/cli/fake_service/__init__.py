@@ -6,10 +6,14 @@ of qekm.errors as the real client does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from qekm.errors import PasswordNeeded
+from qekm.v1.accounts_pb2 import LoginRequest
+
+from .accounts import FakeAccounts
 from .approvals import FakeApprovals
 from .audit import FakeAudit
 from .backups import FakeBackups
@@ -30,6 +34,7 @@ class FakeService:
     """All services together, and what connects to them."""
 
     def __init__(self) -> None:
+        self.accounts = FakeAccounts()
         self.keystore = FakeKeystore()
         self.approvals = FakeApprovals()
         self.groups = FakeGroups()
@@ -44,7 +49,27 @@ class FakeService:
         self.connections: list[tuple[str | None, str | None, str]] = []
 
     @contextmanager
-    def connect(self, home: str | None, target: str | None, identity: str) -> Iterator[Any]:
-        """Give itself as the client and note who wanted it."""
+    def connect(
+        self,
+        home: str | None,
+        target: str | None,
+        identity: str,
+        *,
+        session: bytes | None = None,
+        password: Callable[[], str] | None = None,
+        keep: Callable[[bytes, int], None] | None = None,
+    ) -> Iterator[Any]:
+        """Give itself as the client and note who wanted it; a password that it wants is asked for first."""
         self.connections.append((home, target, identity))
+        self.accounts.session = session or b""
+        try:
+            self.accounts.check()
+        except PasswordNeeded:
+            if session and keep:
+                keep(b"", 0)
+            if password:
+                answer = self.accounts.Login(LoginRequest(password=password().encode()))
+                self.accounts.session = answer.session
+                if keep:
+                    keep(answer.session, answer.expire_time.ToMicroseconds())
         yield self
