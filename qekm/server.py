@@ -149,6 +149,29 @@ def renew_certificate(options: argparse.Namespace) -> int:
     return 0
 
 
+def set_password(options: argparse.Namespace) -> int:
+    """Set a person's command password while the service is stopped."""
+    harden()
+    from qekm.accounts import actor_of
+    from qekm.clock import now_us
+    from qekm.config import Settings
+    from qekm.model import Role
+    from qekm.resetting import reset
+    from qekm.unlocking import Means, sealer_of
+
+    home = Home.find(options.home)
+    home.require()
+    settings = Settings.load(home.config)
+    actor = actor_of(Role[options.role.upper()], options.name)
+    new = Means(None, options.new_password_file, options.new_password_fd).password()
+    sealer = sealer_of(home, settings, _means(options))
+    _, certified = reset(home, settings, sealer, actor, new, now_us)
+    print(f"the command password of {actor} is set")
+    if not certified:
+        print(f"no certificate of {actor} is in force: issue one with: qekm certificates issue")
+    return 0
+
+
 def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="The service of Q-EKM, and what is done while it does not run.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -171,6 +194,16 @@ def _parser() -> Parser:
     )
     renewing.add_argument("name", metavar="NAME", help="of its files in pki, as administrator or gateway")
     renewing.set_defaults(act=renew_certificate)
+    setting = acts.add_parser(
+        "passwd", parents=[common, means], help="set a forgotten command password of a stopped service"
+    )
+    setting.add_argument("name", metavar="NAME", help="of the certificate, as administrator")
+    roles = ("administrator", "operator", "auditor", "custodian")
+    setting.add_argument("--role", choices=roles, default=roles[0], help="of the certificate (administrator)")
+    new = setting.add_mutually_exclusive_group(required=True)
+    new.add_argument("--new-password-file", type=Path, metavar="FILE", help="the new password, in this file")
+    new.add_argument("--new-password-fd", type=int, metavar="N", help="likewise, from this descriptor")
+    setting.set_defaults(act=set_password)
     checking = acts.add_parser("audit-verify", parents=[common], help="check the trail of a stopped service")
     checking.add_argument("directory", type=Path, nargs="?", metavar="HOME", help="as --home")
     checking.add_argument("--public-key", type=Path, metavar="FILE", help="PEM, if not pki/audit.pem")
