@@ -55,6 +55,11 @@ class Home:
         return self.client_config.is_file() and not self.store.exists()
 
     @property
+    def takeover(self) -> Path:
+        """What init took over from an installation of the original, if it did."""
+        return self.path / "takeover.txt"
+
+    @property
     def root_key(self) -> Path:
         """Key file that opens the root key's slot, unless another one was named."""
         return self.path / "root.key"

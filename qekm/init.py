@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from qekm.audit import occurred
@@ -31,6 +32,7 @@ from qekm.sealing import (
 from qekm.secret import Secret
 from qekm.sharing import Pairs
 from qekm.store import Store
+from qekm.takeover import Takeover, report
 from qekm.unlocking import Means
 
 DEFAULT_KEYS = 1_024  # as many as the original made at its installation
@@ -52,6 +54,7 @@ class Wanted:
     key_file: bool = True  # whether one opens the store, and every start
     shares: tuple[int, int] | None = None  # how many recovery shares open it, and of how many
     properties: Mapping[str, str] = field(default_factory=dict)  # by name
+    takeover: Takeover | None = field(default=None, repr=False)  # whose keys and drives it shall have, too
 
     @property
     def group(self) -> str:
@@ -67,6 +70,7 @@ class Made:
     anchor: bytes  # SHA-256 of the key that signs for drives
     key_file: Path | None
     mnemonics: tuple[str, ...] = field(repr=False)  # the recovery shares; nobody else has them
+    report: tuple[str, ...] = ()  # of a takeover
 
 
 def make(
@@ -79,14 +83,18 @@ def make(
     """Make a key manager in `home`; what fails on the way leaves nothing that looks like one.
 
     tell: called with how many keys more are made. Raises HomeExists, BadArgument, BadConfiguration,
-    BadPassword, and NoBackupTarget if new keys shall wait for backups that cannot be made or do not count.
+    BadPassword, BadFile, and NoBackupTarget if new keys shall wait for backups that cannot be made or do not
+    count.
     """
     if not 0 <= wanted.keys <= MOST_KEYS:
         raise BadArgument(f"init makes 0 to {MOST_KEYS:,} keys, not {wanted.keys}", field="keys")
     with built(home) as new:
         key_file = _key_file(home, wanted)
         write_defaults(new.config, _properties(home, wanted, key_file))
-        _check_backups(home, Settings.load(new.config, {}))
+        settings = Settings.load(new.config, {})
+        _check_backups(home, settings)
+        if wanted.takeover is not None:
+            wanted.takeover.open()  # what is wrong with it shows here, before a key file is made
         sealers, mnemonics = _sealers(home, new, wanted, key_file)
         estate_id = random_bytes(16)
         estate = Estate.make(estate_id, now_us(), random_bytes)
@@ -100,16 +108,18 @@ def make(
         first_state = KeyState.READY if unprotected else KeyState.GENERATED
         keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
         pairs = Pairs.make(founding.issuer, now_us(), random_bytes)
-        first = _first([*slots, *estate.dump(ring, founding), *pairs.dump(ring)], founding, wanted, now_us())
-        changes = _followed(first, keystore, wanted, tell)
+        group = Group(wanted.group, OnExhaustion.REFILL, is_default=True, create_time_us=now_us())
+        own = [*slots, *estate.dump(ring, founding), *pairs.dump(ring), group]
+        old = wanted.takeover.changes(keystore, group, now_us, ACTOR) if wanted.takeover else ()
+        changes = _followed(chain(_first(own, founding, wanted, now_us()), old), keystore, wanted, tell)
         Store.create(new.store, estate_id, ring.seals, changes, sign_head=estate.audit_key.sign)
-    return Made(estate_id, estate.anchor, key_file, tuple(mnemonics))
+        told = _report(new, wanted, settings, now_us())
+    return Made(estate_id, estate.anchor, key_file, tuple(mnemonics), told)
 
 
-def _first(secrets: list[Change], founding: Founding, wanted: Wanted, now_us: int) -> Iterator[Change]:
-    """Yield everything of a new store but its keys."""
-    yield from secrets
-    yield Group(wanted.group, OnExhaustion.REFILL, is_default=True, create_time_us=now_us)
+def _first(own: list[Change], founding: Founding, wanted: Wanted, now_us: int) -> Iterator[Change]:
+    """Yield everything of a new store but its keys, and the records of it."""
+    yield from own
     what = f"{wanted.keys} keys for group {wanted.group}"
     yield occurred(now_us, "server.init", ACTOR, message=what)
     for record in founding.records:
@@ -126,6 +136,15 @@ def _followed(
         keys = keystore.generate(min(_BATCH, wanted.keys - start), wanted.group)
         yield from keys
         tell(len(keys))
+
+
+def _report(new: Home, wanted: Wanted, settings: Settings, now_us: int) -> tuple[str, ...]:
+    """Write what was taken over, and from where, into the new home, and return it; nothing if nothing was."""
+    if wanted.takeover is None:
+        return ()
+    lines = report(wanted.takeover, settings, now_us)
+    write_file(new.takeover, "".join(f"{line}\n" for line in lines).encode())
+    return tuple(lines)
 
 
 def _key_file(home: Home, wanted: Wanted) -> Path | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qekm import surveying
 from qekm.errors import BadArgument
 from qekm.hardening import harden
 from qekm.home import Home
@@ -35,7 +36,9 @@ def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
     making.add_argument(
         "--property", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable"
     )
+    surveying.add_options(making)
     making.set_defaults(act=make_home)
+    surveying.add_to(acts, common)
 
 
 def make_home(options: argparse.Namespace) -> int:
@@ -46,17 +49,19 @@ def make_home(options: argparse.Namespace) -> int:
     from qekm.progress import Progress
     from qekm.unlocking import Means
 
-    home = Home.find(options.home)
-    wanted = Wanted(
-        tuple(options.host),
-        options.keys,
-        Means(options.key_file, options.password_file, options.password_fd),
-        not options.no_key_file,
-        _split(options.shares, options.shares_fd),
-        properties(options.property),
-    )
-    progress = Progress("making keys", wanted.keys, sys.stderr)
-    made = make(home, wanted, now_us, tell=progress.advance)
+    home, given = Home.find(options.home), properties(options.property)
+    with surveying.inherited(home, options, given) as takeover:
+        wanted = Wanted(
+            tuple(options.host),
+            options.keys,
+            Means(options.key_file, options.password_file, options.password_fd),
+            not options.no_key_file,
+            _split(options.shares, options.shares_fd),
+            takeover.properties(given) if takeover else given,
+            takeover,
+        )
+        progress = Progress("making keys", wanted.keys, sys.stderr)
+        made = make(home, wanted, now_us, tell=progress.advance)
     if made.mnemonics:
         with os.fdopen(options.shares_fd, "w") as pipe:
             pipe.writelines(f"{mnemonic}\n" for mnemonic in made.mnemonics)
@@ -79,6 +84,8 @@ def _told(home: Home, wanted: Wanted, made: Made) -> list[str]:
         *_waiting(wanted.properties),
         "  start it with  qekm server start",
         *_degraded(wanted.properties),
+        *(["", f"{home.takeover}:"] if made.report else []),
+        *made.report,
     ]
 
 

@@ -1,0 +1,86 @@
+"""The original's drives, from what people can export of its drive table. Pure: bytes in, entries out."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from qekm.errors import BadArgument
+from qekm.interchange import listing, roster
+from qekm.model import Drive, DriveState
+
+MOST_BYTES = 8 * 2**20
+NAMES = ("listdrives.txt", "drives.csv")  # as which it is found in the directory
+_ALIAS = re.compile(r"(key)?alias[12]?|(key)?group|rec[12]|symrec")
+_KNOWN = re.compile(r"(drive)?(wwn|wwnn|worldwide(node)?(name|id)|vendor|product|firmware|lastseen|serial)")
+_HINT = "nothing was made: correct the file, or leave it out and add the drives later: qekm drives add --csv"
+
+
+@dataclass(frozen=True, slots=True)
+class OldDrive:
+    """A drive as the original had it: its entry here, and what it named there as its own."""
+
+    line: int
+    entry: Drive
+    keys: tuple[str, ...] = ()  # aliases, groups or certificates: of which kind nobody knows
+
+
+@dataclass(frozen=True, slots=True)
+class OldDrives:
+    """The drives of a file, and the lines that were not understood."""
+
+    file: str
+    drives: tuple[OldDrive, ...] = ()
+    unclear: tuple[listing.Remark, ...] = ()
+
+
+def parse(content: bytes, file: str, groups: Collection[str]) -> OldDrives:
+    """Return the drives of a listing or a CSV file; groups: those that entries may name here.
+
+    BadArgument names the file and every bad line.
+    """
+    try:
+        text = _decode(content)
+        if listing.is_listing(text):
+            return _listed(text, file)
+        entries = roster.parse(text)
+        roster.check(entries, (), groups, {entry.alias for entry in entries})
+        return OldDrives(file, tuple(map(_entered, entries)))
+    except UnicodeDecodeError:
+        raise BadArgument(f"{file}: not a text file in UTF-8", hint=_HINT, field="drives") from None
+    except BadArgument as error:
+        what = "\n".join(f"{file}: {line}" for line in error.message.splitlines())
+        raise BadArgument(what, hint=_HINT, field="drives") from None
+
+
+def is_export(content: bytes) -> bool:
+    """Tell whether a file begins as the drive table that this program writes: as CSV, with a heading."""
+    return content.startswith(roster.FIELDS[0].encode())
+
+
+def _decode(content: bytes) -> str:
+    """Return a text, which a shell of Windows writes in UTF-16."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig")
+
+
+def _listed(text: str, file: str) -> OldDrives:
+    found = listing.parse(text)
+    drives, unclear = list[OldDrive](), list[listing.Remark]()
+    for drive in found:
+        named = [each.value for each in drive.remarks if _is(_ALIAS, each) and each.value]
+        unclear += [each for each in drive.remarks if not (_is(_ALIAS, each) or _is(_KNOWN, each))]
+        drives.append(OldDrive(drive.line, Drive(drive.serial, DriveState.ACCEPTED, 0), tuple(named)))
+    return OldDrives(file, tuple(drives), tuple(unclear))
+
+
+def _is(labels: re.Pattern[str], remark: listing.Remark) -> bool:
+    return labels.fullmatch(re.sub("[^a-z0-9]", "", remark.label.lower())) is not None
+
+
+def _entered(entry: roster.Entry) -> OldDrive:
+    said = entry.wwnn, entry.vendor, entry.product
+    drive = Drive(entry.serial, DriveState.ACCEPTED, 0, *said, group=entry.group)
+    return OldDrive(entry.line, drive, (entry.alias,) if entry.alias else ())
