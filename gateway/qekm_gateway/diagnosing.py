@@ -31,7 +31,7 @@ MAXIMUM_COMMANDS = 2  # at once: an administrator at a time, and one more
 class Diagnosing:
     """The test drive of this gateway."""
 
-    def __init__(self, servers: Sequence[Server], incidents: Incidents) -> None:
+    def __init__(self, servers: Callable[[], Sequence[Server]], incidents: Incidents) -> None:
         self._servers = servers
         self._incidents = incidents
         self._signer = Signer(ec.generate_private_key(ec.SECP256R1()))
@@ -56,7 +56,7 @@ class Diagnosing:
     async def _run(self, command: DiagnoseCommand, report: Callable[[DiagnoseReport], None]) -> None:
         found = DiagnoseReport(command_id=command.command_id)
         try:
-            tests = [asyncio.to_thread(self._test, server, command) for server in self._servers]
+            tests = [asyncio.to_thread(self._test, server, command) for server in self._servers()]
             for results in await asyncio.gather(*tests):
                 found.results.extend(results)
         except Exception as error:

@@ -21,8 +21,8 @@ PATIENCE = 10.0  # seconds for a new link to last
 class Lines:
     """Makes links; `present` is the one over which new sessions go."""
 
-    def __init__(self, make: Callable[[], Link], session: float) -> None:
-        """Take what makes a link, and how many seconds a session may last."""
+    def __init__(self, make: Callable[[], Link], session: Callable[[], float]) -> None:
+        """Take what makes a link, and what tells how many seconds a session may last."""
         self._make = make
         self._session = session
         self._leaving: dict[Link, asyncio.Task[None]] = {}
@@ -57,7 +57,7 @@ class Lines:
         await asyncio.gather(*(link.close() for link in links))
 
     async def _leave(self, old: Link) -> None:
-        await asyncio.sleep(self._session + DEADLINE)
+        await asyncio.sleep(self._session() + DEADLINE)
         await old.close()
         del self._leaving[old]
 

@@ -10,6 +10,7 @@ import logging
 import math
 import random
 from collections.abc import Callable
+from functools import partial
 
 import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
@@ -20,6 +21,8 @@ from qekm.dkp.codes import Code
 from qekm.dkp.frame import Frame
 from qekm.errors import QekmError, ServiceAway
 from qekm.v1.serving_pb2 import (
+    ConfigureCommand,
+    ConfigureReport,
     DiagnoseCommand,
     DiagnoseReport,
     GatewayHello,
@@ -37,8 +40,10 @@ _log = logging.getLogger(__name__)
 
 CONNECT = 3.0  # seconds for a new stream
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts
+LINES_WAIT = 0.1  # seconds in which debug lines gather
 
 Stream = aio.StreamStreamCall[ServeRequest, ServeResponse]
+Configure = Callable[[ConfigureCommand, Callable[[ConfigureReport], None]], None]
 
 
 class Link:
@@ -47,15 +52,16 @@ class Link:
     def __init__(
         self,
         dial: Callable[[], aio.Channel],
-        hello: GatewayHello,
+        hello: Callable[[], GatewayHello],
         incidents: Incidents,
         diagnose: Callable[[DiagnoseCommand], None],
+        configure: Configure,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._dial = dial
         self._hello = hello
         self._incidents = incidents
-        self._diagnose = diagnose
+        self._diagnose, self._configure = diagnose, configure
         self._jitter = jitter
         self._loop = asyncio.get_running_loop()
         self._reports = Reports()
@@ -70,6 +76,7 @@ class Link:
         self._batches = Batches()
         self._timer: asyncio.TimerHandle | None = None
         self._release: asyncio.TimerHandle | None = None
+        self._release_of_lines: asyncio.TimerHandle | None = None
 
     # What connections and the server call.
 
@@ -96,7 +103,7 @@ class Link:
                 await asyncio.wait({self._task}, timeout=patience)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for timer in (self._timer, self._release):
+        for timer in (self._timer, self._release, self._release_of_lines):
             if timer is not None:
                 timer.cancel()
 
@@ -131,6 +138,12 @@ class Link:
         """Send the results of a diagnosis."""
         self._reports.diagnosed(report)
         self._wake.set()
+
+    def noted(self, source: str, text: str) -> None:
+        """Send a debug line, together with others; too many are dropped and counted."""
+        self._reports.noted(source, text)
+        if self._release_of_lines is None:
+            self._release_of_lines = self._loop.call_later(LINES_WAIT, self._release_lines)
 
     # Connecting.
 
@@ -167,7 +180,7 @@ class Link:
             stream = ServingServiceStub(channel).Serve()
             try:
                 async with asyncio.timeout(CONNECT):
-                    await stream.write(ServeRequest(hello=self._hello))
+                    await stream.write(ServeRequest(hello=self._hello()))
                 self._stream, self._opened = stream, self._loop.time()
                 self.streams += 1
                 self._loop.call_later(1.0, self._tell, stream)
@@ -195,6 +208,14 @@ class Link:
                 self._wake.set()
             if response.HasField("diagnose"):
                 self._diagnose(response.diagnose)
+            if response.HasField("configure"):
+                self._configure(response.configure, partial(self._configured, self.streams))
+
+    def _configured(self, stream: int, report: ConfigureReport) -> None:
+        """Send what came of a configure command; nobody waits for it on a later stream."""
+        if self.up and stream == self.streams:
+            self._reports.configured(report)
+            self._wake.set()
 
     async def _write(self, stream: Stream) -> None:
         try:
@@ -253,10 +274,16 @@ class Link:
 
     def _fail_all(self) -> None:
         self._stream = None
+        self._reports.stream_ended()
         for waiter in self._batches.clear():
             self._answer(waiter, None)
 
     def _release_refusals(self) -> None:
         self._release = None
         self._reports.release_refusals()
+        self._wake.set()
+
+    def _release_lines(self) -> None:
+        self._release_of_lines = None
+        self._reports.release_lines()
         self._wake.set()

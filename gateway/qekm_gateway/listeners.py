@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from qekm.errors import BadConfiguration, PortInUse
 
@@ -16,54 +18,74 @@ _FREE_PORT_ATTEMPTS = 16
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-def open_listeners(hosts: Sequence[str], port: int) -> list[socket.socket]:
+class Place(NamedTuple):
+    """Where drives are awaited; `only_ipv6`: an IPv6 address does not take IPv4 as well."""
+
+    family: int
+    host: str
+    only_ipv6: bool
+    port: int
+
+
+def open_listeners(
+    hosts: Sequence[str], port: int, held: Mapping[Place, socket.socket] = MappingProxyType({})
+) -> dict[Place, socket.socket]:
     """Bind every address to the same port (0: any that is free on all) and return the sockets.
 
-    `::` takes IPv4 as well, unless an IPv4 address is named beside it; without IPv6 on this machine it is
-    0.0.0.0. PortInUse; BadConfiguration for an address that is not ours.
+    What is `held` already is returned as it is. `::` takes IPv4 as well, unless an IPv4 address is named
+    beside it; without IPv6 on this machine it is 0.0.0.0. PortInUse; BadConfiguration for an address that is
+    not ours, or a port that we may not have.
     """
     for _ in range(_FREE_PORT_ATTEMPTS):
         try:
-            return _bind_all(_addresses(hosts, port), port)
+            return _bind_all(_places(hosts, port), held)
         except PortInUse:
+            if any(place.port == port for place in held):
+                hint = "choose another port with the other addresses, or restart the gateway"
+                what = f"port {port} is taken by the gateway itself, at addresses that overlap with these"
+                raise PortInUse(what, hint=hint, port=str(port)) from None
             if port:
                 raise
     raise PortInUse("no port is free on all addresses")
 
 
-def _addresses(hosts: Sequence[str], port: int) -> list[tuple[int, str]]:
+def _places(hosts: Sequence[str], port: int) -> list[Place]:
     found = []
     for host in hosts:
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:
-            raise _bad(host, str(error.strerror)) from None
+            raise _bad(host, port, str(error.strerror)) from None
         found += [(int(family), str(address[0])) for family, _, _, _, address in answers]
-    return list(dict.fromkeys(found))
+    ipv4 = any(family == socket.AF_INET for family, _ in found)
+    return [Place(family, host, ipv4 and host == "::", port) for family, host in dict.fromkeys(found)]
 
 
-def _bind_all(addresses: Sequence[tuple[int, str]], port: int) -> list[socket.socket]:
-    only_ipv6 = any(family == socket.AF_INET for family, _ in addresses)
-    sockets: list[socket.socket] = []
+def _bind_all(places: Sequence[Place], held: Mapping[Place, socket.socket]) -> dict[Place, socket.socket]:
+    opened: dict[Place, socket.socket] = {}
+    port = 0
     try:
-        for family, host in addresses:
-            sockets.append(_bind(family, host, port, only_ipv6))
-            port = port or sockets[0].getsockname()[1]
+        for wanted in places:
+            place = wanted._replace(port=wanted.port or port)
+            found = held.get(place) or _bind(*place)
+            port = found.getsockname()[1]
+            opened[place._replace(port=port)] = found
     except BaseException:
-        for opened in sockets:
-            opened.close()
+        for place, each in opened.items():
+            if place not in held:
+                each.close()
         raise
-    return sockets
+    return opened
 
 
-def _bind(family: int, host: str, port: int, only_ipv6: bool) -> socket.socket:
+def _bind(family: int, host: str, only_ipv6: bool, port: int) -> socket.socket:
     try:
         return _listen(family, host, port, only_ipv6)
     except OSError as error:
         if error.errno in _NO_IPV6 and host == "::":
-            return _bind(socket.AF_INET, "0.0.0.0", port, only_ipv6)  # noqa: S104  every address is the default
+            return _bind(socket.AF_INET, "0.0.0.0", only_ipv6, port)  # noqa: S104  every address is the default
         if error.errno != errno.EADDRINUSE:
-            raise _bad(host, str(error.strerror)) from None
+            raise _bad(host, port, str(error.strerror)) from None
         hint = "another gateway may be running (qekm server status), or choose TransportListener.tcp.port"
         raise PortInUse(
             f"port {port} at {host} is taken by another program", hint=hint, port=str(port)
@@ -89,6 +111,8 @@ def _listen(family: int, host: str, port: int, only_ipv6: bool) -> socket.socket
     return opened
 
 
-def _bad(host: str, why: str) -> BadConfiguration:
+def _bad(host: str, port: int, why: str) -> BadConfiguration:
     name = "TransportListener.tcp.host"
-    return BadConfiguration(f"cannot listen at {host}: {why}", hint=f"see {name} and its port", property=name)
+    return BadConfiguration(
+        f"cannot listen at {host} on port {port}: {why}", hint=f"see {name} and its port", property=name
+    )

@@ -25,7 +25,7 @@ async def diagnose(*ports: int, commands: int = 1) -> list[DiagnoseReport]:
     """Run commands as the service sends them, and return the reports."""
     reports: list[DiagnoseReport] = []
     incidents = Incidents()
-    diagnosing = Diagnosing([Server("127.0.0.1", port) for port in ports], incidents)
+    diagnosing = Diagnosing(lambda: [Server("127.0.0.1", port) for port in ports], incidents)
     public = load_der_public_key(diagnosing.spki)
     assert isinstance(public, ec.EllipticCurvePublicKey)
     now_us = time.time_ns() // 1_000

@@ -23,7 +23,14 @@ __all__ = ["running"]  # a fixture
 def lines_to(port: list[int], session: float = 60.0) -> Lines:
     """Return lines to whatever port is the last in the list."""
     return Lines(
-        lambda: Link(lambda: dial(port[-1]), GatewayHello(), Incidents(), lambda _command: None), session
+        lambda: Link(
+            lambda: dial(port[-1]),
+            GatewayHello,
+            Incidents(),
+            lambda _command: None,
+            lambda _command, _report: None,
+        ),
+        lambda: session,
     )
 
 

@@ -18,6 +18,8 @@ from qekm.dkp.codes import Code, Fault
 from qekm.dkp.frame import parse
 from qekm.rpc.channel import CLIENT_OPTIONS
 from qekm.v1.serving_pb2 import (
+    ConfigureCommand,
+    ConfigureReport,
     DiagnoseCommand,
     DiagnoseReport,
     GatewayHello,
@@ -26,7 +28,7 @@ from qekm.v1.serving_pb2 import (
     ServeResponse,
 )
 from qekm_gateway.faults import LOST, Incidents
-from qekm_gateway.link import Link
+from qekm_gateway.link import Configure, Link
 from tests.dkp.material import raw, required
 from tests.fakes.serving_service import Running, ServingService
 
@@ -55,14 +57,20 @@ def dial(port: int) -> aio.Channel:
     return aio.insecure_channel(f"127.0.0.1:{port}", options=list(CLIENT_OPTIONS))
 
 
+def _nothing(_command: ConfigureCommand, _report: Callable[[ConfigureReport], None]) -> None:
+    pass
+
+
 @contextlib.asynccontextmanager
 async def linked(
-    port: Callable[[], int], commands: list[DiagnoseCommand] | None = None
+    port: Callable[[], int],
+    commands: list[DiagnoseCommand] | None = None,
+    configure: Configure | None = None,
 ) -> AsyncIterator[Link]:
     incidents = Incidents()
     hello = GatewayHello(version="1.2.3", addresses=["127.0.0.1:3801"], pid=7)
     told = commands if commands is not None else []
-    link = Link(lambda: dial(port()), hello, incidents, told.append)
+    link = Link(lambda: dial(port()), lambda: hello, incidents, told.append, configure or _nothing)
     link.start()
     try:
         yield link

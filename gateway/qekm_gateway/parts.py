@@ -1,0 +1,114 @@
+"""The parts of a gateway, put together; nothing connects and nothing listens yet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
+
+# isort: split
+from grpc import aio
+
+from qekm import __version__
+from qekm.clock import now_us
+from qekm.config import Settings
+from qekm.errors import ServiceAway
+from qekm.home import Announce, Home
+from qekm.rpc.channel import open_async_channel
+from qekm.rpc.tls import Files, client_credentials
+from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport, GatewayHello
+from qekm_gateway.admission import Admission, connection_limit
+from qekm_gateway.configuring import Configuring, apply_rules
+from qekm_gateway.deadlines import Deadlines
+from qekm_gateway.diagnosing import Diagnosing
+from qekm_gateway.faults import Incidents
+from qekm_gateway.gateway import Gateway
+from qekm_gateway.lines import Lines
+from qekm_gateway.link import Link
+from qekm_gateway.listeners import Place
+from qekm_gateway.ports import Ports
+from qekm_gateway.renewing import Renewal
+from qekm_gateway.simulator.link import Server
+from qekm_gateway.tls import Certificate
+
+
+class Parts:
+    """Made in the event loop that will run them; `announce` is put in once the process is announced."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        home: Home,
+        settings: Settings,
+        opened: Mapping[Place, socket.socket],
+    ) -> None:
+        """Take the settings and the sockets to begin with."""
+        incidents = Incidents()
+        files = Files(home.certificate("gateway"), home.key("gateway"), home.trust)
+        dial = _dialer(home, settings, files)
+        self.announce: Announce = lambda _ports: None
+        self._dial, self._incidents = dial, incidents
+        self._diagnosing = Diagnosing(lambda: self.ports.reachable(self.gateway.tls_required), incidents)
+        self.lines = Lines(self._link, lambda: self.gateway.limits.session)
+        self.gateway = Gateway(
+            loop,
+            self.lines.present,
+            Admission(settings["dkp.connectionsPerAddress"], connection_limit()),
+            Deadlines(loop),
+            Certificate(files.certificate, files.key),
+            incidents,
+        )
+        apply_rules(settings, self.gateway)
+        self.gateway.debug.tell = self._note
+        self.ports = Ports(self.gateway, opened)
+        self.configuring = Configuring(settings, self.ports, self.gateway, self._announce)
+        self.renewal = Renewal(files, dial, self._reconnect, incidents, now_us)
+
+    def _link(self) -> Link:
+        link = Link(
+            self._dial,
+            self._hello,
+            self._incidents,
+            lambda command: self._diagnosing.start(command, link.diagnosed),
+            self._configure,
+        )
+        return link
+
+    def _configure(self, command: ConfigureCommand, report: Callable[[ConfigureReport], None]) -> None:
+        self.configuring.start(command, report)  # a link is made before it
+
+    def _note(self, source: str, text: str) -> None:
+        self.lines.present.noted(source, text)  # over the newest link
+
+    def _hello(self) -> GatewayHello:
+        return GatewayHello(
+            version=__version__,
+            addresses=self.ports.addresses,
+            pid=os.getpid(),
+            diagnosis_spki=self._diagnosing.spki,
+        )
+
+    async def _reconnect(self) -> None:
+        self.gateway.link = await self.lines.replace()
+
+    def _announce(self) -> None:
+        self.announce({"tcp": self.ports.port})
+
+
+def _dialer(home: Home, settings: Settings, files: Files) -> Callable[[], aio.Channel]:
+    """Return what opens a channel to the service, with certificate and port as they are at that time."""
+    host = settings["grpc.host"]
+    if host in ("::", "0.0.0.0"):  # noqa: S104  compared, not bound
+        host = "localhost"
+
+    def dial() -> aio.Channel:
+        running = home.running("server")
+        port = running.ports["grpc"] if running is not None else settings["grpc.port"]
+        if not port:
+            raise ServiceAway("the service is not running")
+        return open_async_channel(str(Server(host, port)), client_credentials(files))
+
+    return dial
