@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qekm.errors import EXIT_VERDICT, IdentityError, NotInitialised, QekmError, UnavailableError
+from qekm.errors import (
+    EXIT_VERDICT,
+    IdentityError,
+    NotAllowed,
+    NotInitialised,
+    PasswordNeeded,
+    QekmError,
+    StateError,
+    UnavailableError,
+)
 from qekm_cli.commands import Guarded, Noun
-from qekm_cli.connection import client_of, home_of, invocation_of
+from qekm_cli.connection import client_of, home_of, is_elsewhere
 from qekm_cli.passwords import DescriptorOption, FileOption
 from qekm_cli.render import cell, document, done, plain, wants_json
 
 if TYPE_CHECKING:
+    from qekm.client import Client
     from qekm_cli.processes import Part
 
 app = Noun()
@@ -72,8 +83,8 @@ def _start(context: typer.Context, part: Part, until: float, descriptor: int | N
         if told is None:
             return False
         try:
-            status = _status(context)
-        except IdentityError:  # no certificate of ours here to ask with: that it listens must do
+            status = _status(context, asking=False)
+        except IdentityError:  # no certificate here to ask with, or no session: that it listens must do
             return True
         if isinstance(status, QekmError):
             return False
@@ -82,47 +93,79 @@ def _start(context: typer.Context, part: Part, until: float, descriptor: int | N
     wait_until(ready, part, process, log, until)
 
 
-def _status(context: typer.Context) -> Any:
+def _status(context: typer.Context, *, asking: bool = True) -> Any:
     """Return the service's status, or the error that tells why it does not answer."""
     from qekm.v1 import server_pb2 as pb
 
     try:
-        with client_of(context) as client:
+        with client_of(context, asking=asking) as client:
             return client.server.GetStatus(pb.GetStatusRequest(), timeout=STATUS_SECONDS)
     except UnavailableError as error:
         return error
 
 
 @app.command("stop")
-def stop_server(context: typer.Context) -> None:
+def stop_server(
+    context: typer.Context,
+    by_signal: Annotated[
+        bool, typer.Option("--signal", help="Without asking the service: its owner needs no password.")
+    ] = False,
+) -> None:
     """Stop the gateway and the service; answers under way are finished first."""
-    if invocation_of(context).target:
-        _ask_to_stop(context)
+    if is_elsewhere(context):
+        with client_of(context) as client:
+            _ask_to_stop(client)
         done(context, {"asked": True}, "the service was asked to stop")
         return
-    stopped = stop(context)
+    stopped = stop(context, by_signal=by_signal)
     sentence = f"{' and '.join(stopped)} stopped" if stopped else "nothing was running"
     done(context, {"stopped": stopped}, sentence)
 
 
-def stop(context: typer.Context) -> list[str]:
-    """Stop what runs of this home, and wait for its end; returns what ran."""
+def stop(context: typer.Context, *, by_signal: bool = False) -> list[str]:
+    """Stop what runs of this home, and wait for its end; returns what ran.
+
+    Who has a command password proves it before anything is stopped; raises PasswordNeeded, BadPassword,
+    NotAllowed.
+    """
     from qekm_cli.processes import GATEWAY, SERVICE, end_of, terminate
 
     home = home_of(context)
-    stopped = ["gateway"] if terminate(GATEWAY, home) else []
-    try:
-        ended = end_of(SERVICE, home, lambda: _ask_to_stop(context))
-    except DEAF:
-        ended = terminate(SERVICE, home)
+    with contextlib.ExitStack() as stack:
+        asked = home.running(SERVICE.name) is not None and not by_signal
+        client = _administrator(context, stack) if asked else None
+        stopped = ["gateway"] if terminate(GATEWAY, home) else []
+        try:
+            ended = client is not None and end_of(SERVICE, home, lambda: _ask_to_stop(client))
+        except DEAF:
+            ended = False
+        ended = terminate(SERVICE, home) or ended
     return stopped + (["service"] if ended else [])
 
 
-def _ask_to_stop(context: typer.Context) -> None:
+def _administrator(context: typer.Context, stack: contextlib.ExitStack) -> Client | None:
+    """Return a client that may stop the service, None if the service cannot be asked at all."""
+    from qekm.v1 import accounts_pb2 as pb
+
+    try:
+        client = stack.enter_context(client_of(context))
+        actor = client.accounts.GetSession(pb.GetSessionRequest(), timeout=STATUS_SECONDS).actor
+    except PasswordNeeded:
+        raise
+    except DEAF:
+        return None
+    except StateError:  # a service from before there were passwords, about to be replaced
+        return client
+    role = actor.partition("/")[0]
+    if role != "administrator":
+        raise NotAllowed(f"{actor} may not stop the service", role=role, method="StopServer")
+    return client
+
+
+def _ask_to_stop(client: Client) -> None:
     from qekm.v1 import server_pb2 as pb
 
-    with client_of(context) as client:
-        client.server.StopServer(pb.StopServerRequest())
+    client.server.StopServer(pb.StopServerRequest())
 
 
 @app.command("status")
@@ -145,7 +188,7 @@ def show_status(context: typer.Context) -> None:
 
 def _gateway_alone(context: typer.Context) -> str:
     """Return how the gateway of this home is when the service does not know it: down, or not connected."""
-    if invocation_of(context).target:
+    if is_elsewhere(context):
         return "unknown"
     return "disconnected" if home_of(context).running("gateway") else "down"
 

@@ -48,7 +48,7 @@ class FakeAccounts:
         self.sessions.discard(self.session)
         return accounts_pb2.LogoutResponse()
 
-    def GetSession(self, request: Any) -> Any:
+    def GetSession(self, request: Any, timeout: float | None = None) -> Any:
         """Tell who calls."""
         self.check()
         account = ADMINISTRATOR in self.passwords
