@@ -21,6 +21,7 @@ from typer.main import get_command
 from qekm_cli.commands import SETTINGS, global_options
 from qekm_cli.connection import Invocation
 from qekm_cli.exits import TRACEBACK, Ending, ending_of
+from qekm_cli.family import VERBS
 from qekm_cli.text import printable
 
 PROGRAM = "qekm"
@@ -30,7 +31,11 @@ COMPLETE = "_QEKM_COMPLETE"  # set by the completion scripts
 NOUNS = {
     "init": ("init", "Make a key manager: keys, certificates, settings."),
     "server": ("server", "Start, stop and watch the service and the gateway."),
+    "login": ("login", "Log in with the command password for some minutes."),
+    "logout": ("logout", "End the session that qekm login began."),
+    "accounts": ("accounts", "Command passwords: who has one, new ones, locks."),
     "keys": ("keys", "Data keys."),
+    "cartridges": ("cartridges", "Which cartridge was written with which key."),
     "keystore": ("keystore", "What opens the keystore: slots, passwords, rotation."),
     "backup": ("backup", "Backups: made, proved, drilled, restored."),
     "approvals": ("approvals", "What one person asked for and another decides."),
@@ -39,15 +44,24 @@ NOUNS = {
     "audit": ("audit", "The audit trail."),
     "certificates": ("certificates", "Who may call what: certificates of people and gateways."),
     "diagnose": ("diagnose", "Test the whole path to a key with a drive of our own."),
-    "listdrives": ("legacy", "List drives as the original does."),
+    "errors": ("errors", "What a code or an error means, and what to do."),
     "completion": ("completion", "Print the completion script of a shell."),
 }
 HELP = "Q-EKM, the open key manager for tape drives."
-EPILOG = "Exit codes: 0 done, 2 bad argument, 5 bad verdict, 10 no answer; all of them: docs/exit-codes.md."
+EPILOG = (
+    "Exit codes: 0 done, 2 bad argument, 5 bad verdict, 10 no answer; all of them: docs/exit-codes.md. "
+    "The original's verbs are taken, too: qekm help lists them."
+)
 
 
 def load(name: str) -> TyperCommand | TyperGroup:
-    """Import the module of a noun and return its commands."""
+    """Import the module of a noun, or of a verb of the original's, and return its commands."""
+    if name in VERBS:
+        verbs = get_command(import_module(f"qekm_cli.family.{VERBS[name].module}").app)
+        assert isinstance(verbs, TyperGroup)
+        verb = verbs.commands[name]
+        assert isinstance(verb, TyperCommand)
+        return verb
     module, line = NOUNS[name]
     command = get_command(import_module(f"qekm_cli.{module}").app)
     assert isinstance(command, TyperCommand | TyperGroup)
@@ -65,7 +79,10 @@ class Nouns(TyperGroup):
             help=HELP,
             epilog=EPILOG,
             params=[*global_options(hidden=False)],
-            commands={name: TyperCommand(name, short_help=line) for name, (_, line) in NOUNS.items()},
+            commands={
+                **{name: TyperCommand(name, hidden=True) for name in VERBS},
+                **{name: TyperCommand(name, short_help=line) for name, (_, line) in NOUNS.items()},
+            },
             context_settings=SETTINGS,
             rich_markup_mode=None,
         )

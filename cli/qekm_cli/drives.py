@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qekm_cli import authorities, blocked
+from qekm_cli import authorities, blocked, drive_table
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of
 from qekm_cli.drive_fields import (
@@ -29,6 +29,8 @@ from qekm_cli.render import Column, done, listing, pages, plain, record
 app = Noun()
 app.add_typer(authorities.app, name="authorities", help="Certificate authorities that may name drives.")
 app.add_typer(blocked.app, name="blocked", help="Public keys that are refused with any serial.")
+app.command("export")(drive_table.export_drives)
+app.command("import")(drive_table.import_drives)
 
 LIST = (
     Column("SERIAL", "serial"),

@@ -56,7 +56,8 @@ def _of_usage(error: Any) -> Ending:
         text += f": {parameter.help}"
     hint = f"see: {context.command_path if context else 'qekm'} --help"
     if " command" in text and context:
-        hint = f"one of {', '.join(context.command.commands)}; {hint}"
+        names = [name for name, command in context.command.commands.items() if not command.hidden]
+        hint = f"one of {', '.join(names)}; {hint}"
     return Ending(USAGE, text[:1].lower() + text[1:], hint)
 
 

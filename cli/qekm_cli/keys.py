@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qekm_cli import endings, exporting, importing
+from qekm_cli import cartridges, endings, exporting, importing
 from qekm_cli.commands import Noun, whole_number
 from qekm_cli.connection import client_of
 from qekm_cli.javastores import Reading, Storing
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qekm.client import Client
 
 app = Noun()
+app.command("of")(cartridges.list_keys_of)
 app.command("deactivate")(endings.deactivate_keys)
 app.command("compromise")(endings.compromise_keys)
 app.command("destroy")(endings.destroy_keys)
@@ -126,13 +127,19 @@ def _find(client: Client, name: str) -> list[Plain]:
 def _get(client: Client, name: str) -> Any:
     """Return the key of an alias or a DKi, or None; a name that cannot be an alias is none either."""
     from qekm.errors import BadArgument, UnknownKey
-    from qekm.v1 import keystore_pb2 as pb
 
     try:
-        request = pb.GetKeyRequest(dki=_dki(name)) if _dki(name) else pb.GetKeyRequest(alias=name)
-        return client.keystore.GetKey(request).key
+        return get(client, name)
     except (UnknownKey, BadArgument):
         return None
+
+
+def get(client: Client, name: str) -> Any:
+    """Return the key of an alias or a DKi; raises UnknownKey, BadArgument."""
+    from qekm.v1 import keystore_pb2 as pb
+
+    request = pb.GetKeyRequest(dki=_dki(name)) if _dki(name) else pb.GetKeyRequest(alias=name)
+    return client.keystore.GetKey(request).key
 
 
 def _dki(name: str) -> bytes:

@@ -32,9 +32,9 @@ class Uses(Protocol):
     """What is asked of the store, from a thread."""
 
     def cartridges_page(
-        self, after_id: int, limit: int, *, volser: str = "", alias: str = ""
+        self, after_id: int, limit: int, *, volser: str = "", alias: str = "", newest_first: bool = False
     ) -> list[tuple[int, Cartridge]]:
-        """Return uses of keys, oldest first, each with its number."""
+        """Return uses of keys, each with its number."""
 
     def put_aside(self) -> list[str]:
         """Return the names of the stores that a restore has put aside."""
@@ -106,11 +106,16 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
     async def ListCartridges(
         self, request: pb.ListCartridgesRequest, context: Any
     ) -> pb.ListCartridgesResponse:
-        """List uses of keys, oldest first; UnknownKey."""
+        """List uses of keys; UnknownKey."""
         page = Paged.of(request)
         alias = self._keystore.by_alias(request.alias).alias if request.alias else ""
         found = await asyncio.to_thread(
-            self._uses.cartridges_page, page.number, page.size + 1, volser=request.volser, alias=alias
+            self._uses.cartridges_page,
+            page.number,
+            page.size + 1,
+            volser=request.volser,
+            alias=alias,
+            newest_first=request.newest_first,
         )
         rows, token = cut(page, found, lambda row: row[0])
         return pb.ListCartridgesResponse(cartridges=[_used(use) for _, use in rows], next_page_token=token)

@@ -108,11 +108,16 @@ class Reader:
                 yield found
 
     def cartridges_page(
-        self, after_id: int, limit: int, *, volser: str = "", alias: str = ""
+        self, after_id: int, limit: int, *, volser: str = "", alias: str = "", newest_first: bool = False
     ) -> list[tuple[int, Cartridge]]:
-        """Return at most `limit` uses of keys after an id (0: all), each with its id; alias as stored."""
+        """Return at most `limit` uses of keys beyond an id (0: all), each with its id; alias as stored."""
         columns = tables.cartridges.c
-        query = select(tables.cartridges).where(columns.id > after_id).order_by(columns.id).limit(limit)
+        query = select(tables.cartridges).limit(limit)
+        if newest_first:
+            query = query.order_by(columns.id.desc())
+            query = query.where(columns.id < after_id) if after_id else query
+        else:
+            query = query.order_by(columns.id).where(columns.id > after_id)
         if volser:
             query = query.where(columns.volser == volser)
         if alias:

@@ -14,14 +14,22 @@ from qekm.errors import EXIT_CODES, QekmError, UnknownKey
 from qekm_cli.app import NOUNS, load, run
 from qekm_cli.commands import Guarded
 from qekm_cli.connection import Invocation
+from qekm_cli.family import VERBS
 
 from .conftest import Qekm
 from .fake_service import FakeService
 from .installation import Installation
 
 COMMANDS = [
-    *("init", "diagnose", "listdrives", "completion", "audit list", "audit verify"),
+    *("init", "diagnose", "completion", "audit list", "audit verify"),
+    *(
+        "login",
+        "logout",
+        *(f"accounts {verb}" for verb in ("list", "add", "passwd", "reset", "unlock", "remove")),
+    ),
     *(f"server {verb}" for verb in ("start", "stop", "status", "version")),
+    *VERBS,
+    *("errors list", "errors explain", "keys of", "cartridges list", "cartridges of"),
     *(f"keys {verb}" for verb in ("list", "show", "generate", "export", "import")),
     *(f"keys {verb}" for verb in ("deactivate", "compromise", "destroy", "keep")),
     *(f"approvals {verb}" for verb in ("list", "approve", "refuse")),
@@ -31,7 +39,7 @@ COMMANDS = [
     *(f"keystore slots add {kind}" for kind in ("password", "key-file", "shares", "pkcs11")),
     *(f"groups {verb}" for verb in ("list", "show", "create", "modify", "delete", "move")),
     *(f"drives {verb}" for verb in ("list", "show", "add", "accept", "reject", "modify", "remove")),
-    *("drives blocked list", "drives blocked remove"),
+    *("drives blocked list", "drives blocked remove", "drives export", "drives import"),
     *(f"drives authorities {verb}" for verb in ("list", "add", "remove")),
     *(f"certificates {verb}" for verb in ("issue", "list", "revoke", "renew", "trust")),
     *(f"certificates {verb}" for verb in ("export", "import", "partners", "forget")),
@@ -54,7 +62,7 @@ def verbs() -> Iterator[tuple[list[str], TyperCommand]]:
         elif isinstance(command, TyperCommand):
             yield words, command
 
-    for name in NOUNS:
+    for name in (*NOUNS, *VERBS):
         yield from below([name], load(name))
 
 

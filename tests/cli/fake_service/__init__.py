@@ -18,6 +18,7 @@ from .approvals import FakeApprovals
 from .audit import FakeAudit
 from .backups import FakeBackups
 from .certificates import FakeCertificates
+from .configuration import FakeConfiguration
 from .diagnosis import FakeDiagnosis
 from .drives import FakeDrives
 from .groups import FakeGroups
@@ -43,6 +44,7 @@ class FakeService:
         self.backups = FakeBackups()
         self.server = FakeServer()
         self.certificates = FakeCertificates()
+        self.configuration = FakeConfiguration()
         self.slots = FakeSlots()
         self.sharing = FakeSharing(self.keystore)
         self.diagnosis = FakeDiagnosis()

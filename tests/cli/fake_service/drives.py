@@ -34,6 +34,7 @@ class FakeDrives:
             )
         }
         self.blocked: list[str] = []
+        self.imports: list[drives_pb2.ImportDrivesRequest] = []
         self.authorities = {
             bytes([n] * 32): drives_pb2.Authority(
                 fingerprint=bytes([n] * 32), subject=f"CN=Drives {n}", expire_time=moment(n)
@@ -80,6 +81,20 @@ class FakeDrives:
         kept.CopyFrom(drive)
         request.update_mask.MergeMessage(request.drive, drive, True, True)
         return drives_pb2.UpdateDriveResponse(drive=drive)
+
+    def ImportDrives(self, request: Any) -> Any:
+        """Add, change and, if it is to rewrite, remove."""
+        self.imports.append(request)
+        given = {drive.serial: drive for drive in request.drives}
+        gone = [serial for serial in self.drives if request.rewrite and serial not in given]
+        known = [serial for serial in given if serial in self.drives]
+        for serial in gone:
+            del self.drives[serial]
+        for serial, drive in given.items():
+            self.drives.setdefault(serial, drives_pb2.Drive()).MergeFrom(drive)
+        return drives_pb2.ImportDrivesResponse(
+            created=len(given) - len(known), updated=len(known), deleted=len(gone)
+        )
 
     def AcceptDrive(self, request: Any) -> Any:
         """Accept a pending drive."""

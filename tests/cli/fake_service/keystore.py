@@ -90,7 +90,7 @@ class FakeKeystore:
             one
             for one in self.cartridges
             if request.volser in ("", one.volser) and request.alias in ("", one.alias)
-        ]
+        ][:: -1 if request.newest_first else 1]
         cartridges, token = page_of(found, request)
         return keystore_pb2.ListCartridgesResponse(cartridges=cartridges, next_page_token=token)
 

@@ -25,6 +25,8 @@ class FakeServer:
             drive_count=2,
             ready_key_count=1024,
             anchor=bytes(32),
+            tcp_ports=[3801],
+            ssl_port=443,
         )
 
     def _answer(self) -> None:
