@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qekm.errors import BadPassword
+from qekm.errors import BadArgument, BadPassword
 from qekm.hardening import harden
 from qekm.home import Home
 
@@ -23,7 +23,9 @@ def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
     what = "tell what an installation of the original holds, and make nothing"
     surveying = acts.add_parser("survey", parents=[common], help=what)
     add_options(surveying)
-    surveying.set_defaults(act=survey, property=[])
+    setting = "a setting that is to be another one; repeatable"
+    surveying.add_argument("--property", action="append", default=[], metavar="NAME=VALUE", help=setting)
+    surveying.set_defaults(act=survey)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +52,9 @@ def survey(options: argparse.Namespace) -> int:
     opened: whether the passwords open the keys, too. It takes no time: one key is tried.
     """
     harden()
-    from qekm.errors import BadArgument
+    from qekm.initialising import properties
 
-    with inherited(Home.find(options.home), options, {}) as takeover:
+    with inherited(Home.find(options.home), options, properties(options.property)) as takeover:
         if takeover is None:
             raise BadArgument("name the installation with --from", field="from")
         drives, opened = len(takeover.original.drives.drives), takeover.opens_keys()

@@ -11,7 +11,9 @@ from typing import Any
 import typer
 from typer.core import TyperOption
 
+from qekm_cli import inheriting
 from qekm_cli.commands import Guarded, kept, whole_number
+from qekm_cli.inheriting import Inheritance, inherit
 from qekm_cli.passwords import read_password
 from qekm_cli.shares import SPLIT, Split, check_place, parse_split
 
@@ -44,6 +46,7 @@ def _options() -> list[TyperOption]:
         kept(
             "--two-person", "off: one person may destroy keys.", type=_choice("on", "off"), metavar="on|off"
         ),
+        *inheriting.options(),
     ]
 
 
@@ -64,6 +67,7 @@ class Choices:
     split: Split | None
     shares_dir: Path | None
     properties: Mapping[str, str]
+    old: Inheritance | None = None  # an installation of the original that is taken over
 
     def words(self) -> Iterator[str]:
         """Yield the options of qekm-server init that say this, but for descriptors."""
@@ -73,12 +77,22 @@ class Choices:
             yield from ("--key-file", str(self.key_file))
         for name, value in self.properties.items():
             yield from ("--property", f"{name}={value}")
+        if self.old is not None:
+            yield from self.old.words
+
+    def secrets(self) -> Iterator[tuple[str, str]]:
+        """Yield the options of qekm-server init that name a descriptor for a password, and the password."""
+        if self.password is not None:
+            yield "--password-fd", self.password
+        if self.old is not None:
+            yield from self.old.secrets()
 
 
-def choose(given: Mapping[str, Any], properties: Sequence[str], *, json: bool) -> Choices:
+def choose(given: Mapping[str, Any], properties: Sequence[str], home: str, *, json: bool) -> Choices:
     """Return what was chosen, and ask for what was not; raises BadParameter that names what is missing.
 
-    given: the options above by name. properties: NAME=VALUE. json: shares are not shown on a terminal.
+    given: the options above by name. properties: NAME=VALUE. json: shares are not shown on a terminal. As
+    well raises what `inherit` does.
     """
     for one, other in _TOGETHER:
         if one in given and other in given:
@@ -89,6 +103,7 @@ def choose(given: Mapping[str, Any], properties: Sequence[str], *, json: bool) -
     _check_complete(given, chosen, wants_target(chosen), shown=not json)
     if split is not None:
         check_place(shares_dir, split.count, shown=not json)
+    old = inherit(given, home, properties)  # first: whether it can be read decides about all the rest
     if wants_target(chosen):
         chosen["backup.target"] = _ask_target()
     password = None
@@ -96,7 +111,7 @@ def choose(given: Mapping[str, Any], properties: Sequence[str], *, json: bool) -
         file = Path(given["password_file"]) if "password_file" in given else None
         password = read_password(file, given.get("password_fd"), confirm=True)
     key_file = Path(given["key_file"]).absolute() if "key_file" in given else None
-    return Choices(key_file, "no_key_file" in given, password, split, shares_dir, chosen)
+    return Choices(key_file, "no_key_file" in given, password, split, shares_dir, chosen, old)
 
 
 def wants_target(properties: Mapping[str, str]) -> bool:
@@ -129,6 +144,7 @@ def _check_complete(
             missing.append("--password-file, --password-fd or --no-password")
         if wants_place:
             missing.append("--backup-to or --protect none")
+        missing += inheriting.missing(given)
     if not {"shares_dir", "no_shares"} & set(given) and not (shown and sys.stdout.isatty()):
         missing.append("--shares-dir or --no-shares")
     if missing:

@@ -11,7 +11,7 @@ import typer
 from qekm_cli.choices import Choices, Making, choose
 from qekm_cli.commands import Noun, whole_number
 from qekm_cli.connection import home_of, invocation_of
-from qekm_cli.passwords import hand_over
+from qekm_cli.passwords import handed_over
 from qekm_cli.processes import program
 from qekm_cli.render import document, wants_json
 from qekm_cli.shares import hand_out
@@ -53,8 +53,8 @@ def init(
     A key file opens the keystore at every start, a password for people, and recovery shares when all else is
     lost. New keys are given out once they are in a backup on another file system.
     """
-    choices = choose(invocation_of(context).given, properties or [], json=wants_json(context))
     home = str(home_of(context).path)
+    choices = choose(invocation_of(context).given, properties or [], home, json=wants_json(context))
     words = [program("qekm-server"), "init", "--home", home, "--keys", str(keys), *choices.words()]
     for name in host or []:
         words += ["--host", name]
@@ -63,16 +63,14 @@ def init(
     if choices.split is not None:
         files = hand_out(mnemonics, choices.split.needed, choices.shares_dir)
     if wants_json(context):
-        document({"home": home, "keys": keys, "shares": files})
+        report = {"takeover": f"{home}/takeover.txt"} if choices.old else {}
+        document({"home": home, "keys": keys, "shares": files, **report})
 
 
 def _make(words: list[str], choices: Choices, *, quiet: bool) -> list[str]:
     """Run qekm-server init and return the recovery shares; raises typer.Exit with its code if it fails."""
-    handed: list[int] = []
+    words, handed = handed_over(words, choices.secrets())
     reader = None
-    if choices.password is not None:
-        handed.append(hand_over(choices.password))
-        words += ["--password-fd", str(handed[-1])]
     if choices.split is not None:
         reader, writer = os.pipe()  # which holds more than all shares together
         handed.append(writer)

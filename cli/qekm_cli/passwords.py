@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated
@@ -149,3 +150,15 @@ def hand_over(password: str) -> int:
     os.close(writer)
     os.set_inheritable(reader, True)
     return reader
+
+
+def handed_over(words: Sequence[str], secrets: Iterable[tuple[str, str]]) -> tuple[list[str], list[int]]:
+    """Return a command line with the options that name a descriptor for each password, and the descriptors.
+
+    secrets: option and password. Whoever starts the program closes the descriptors then.
+    """
+    line, descriptors = [*words], list[int]()
+    for option, password in secrets:
+        descriptors.append(hand_over(password))
+        line += [option, str(descriptors[-1])]
+    return line, descriptors
