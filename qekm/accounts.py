@@ -149,7 +149,12 @@ def unguarded(accounts: Accounts, certificates: Iterable[Certificate], now_us: i
     }
     for actor in sorted(actors):
         if actor not in accounts:
-            yield f"{actor} has no command password: its certificate alone is enough"
+            yield no_password(actor)
+
+
+def no_password(actor: str) -> str:
+    """Return what a status says of an administrator without a password."""
+    return f"{actor} has no command password: its certificate alone is enough"
 
 
 def _delay_s(wrong: int) -> float:

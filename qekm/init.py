@@ -17,7 +17,7 @@ from qekm.estate import Estate
 from qekm.founding import Founding, found
 from qekm.home import Home
 from qekm.keystore import Keystore
-from qekm.model import Change, Group, KeyState, OnExhaustion, Slot
+from qekm.model import Account, Change, Group, KeyState, OnExhaustion, Slot
 from qekm.pki import RandomBytes
 from qekm.properties import PROPERTIES
 from qekm.sealing import (
@@ -27,6 +27,7 @@ from qekm.sealing import (
     Sealer,
     SharesSealer,
     check_password,
+    make_verifier,
     split,
 )
 from qekm.secret import Secret
@@ -38,6 +39,7 @@ from qekm.unlocking import Means
 DEFAULT_KEYS = 1_024  # as many as the original made at its installation
 MOST_KEYS = 1_000_000
 ACTOR = "init"  # in the audit trail: nobody has a certificate yet
+ADMINISTRATOR = "administrator/administrator"  # whose certificate a home begins with
 _BATCH = 64
 _ROOT_LENGTH = 32
 
@@ -55,6 +57,7 @@ class Wanted:
     shares: tuple[int, int] | None = None  # how many recovery shares open it, and of how many
     properties: Mapping[str, str] = field(default_factory=dict)  # by name
     takeover: Takeover | None = field(default=None, repr=False)  # whose keys and drives it shall have, too
+    command_password: Secret | None = None  # of the first administrator
 
     @property
     def group(self) -> str:
@@ -88,6 +91,7 @@ def make(
     """
     if not 0 <= wanted.keys <= MOST_KEYS:
         raise BadArgument(f"init makes 0 to {MOST_KEYS:,} keys, not {wanted.keys}", field="keys")
+    accounts = _accounts(wanted, now_us())  # a password that may not be set shows here
     with built(home) as new:
         key_file = _key_file(home, wanted)
         write_defaults(new.config, _properties(home, wanted, key_file))
@@ -109,12 +113,21 @@ def make(
         keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
         pairs = Pairs.make(founding.issuer, now_us(), random_bytes)
         group = Group(wanted.group, OnExhaustion.REFILL, is_default=True, create_time_us=now_us())
-        own = [*slots, *estate.dump(ring, founding), *pairs.dump(ring), group]
+        own = [*slots, *estate.dump(ring, founding), *pairs.dump(ring), *accounts, group]
         old = wanted.takeover.changes(keystore, group, now_us, ACTOR) if wanted.takeover else ()
         changes = _followed(chain(_first(own, founding, wanted, now_us()), old), keystore, wanted, tell)
         Store.create(new.store, estate_id, ring.seals, changes, sign_head=estate.audit_key.sign)
         told = _report(new, wanted, settings, now_us())
     return Made(estate_id, estate.anchor, key_file, tuple(mnemonics), told)
+
+
+def _accounts(wanted: Wanted, now_us: int) -> list[Change]:
+    """Return the first administrator's account, if he shall have one; BadPassword."""
+    if wanted.command_password is None:
+        return []
+    account = Account(ADMINISTRATOR, make_verifier(wanted.command_password), now_us, now_us)
+    what = f"{ADMINISTRATOR}: the first command password"
+    return [account, occurred(now_us, "account.create", ACTOR, message=what)]
 
 
 def _first(own: list[Change], founding: Founding, wanted: Wanted, now_us: int) -> Iterator[Change]:

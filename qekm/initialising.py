@@ -16,6 +16,7 @@ from qekm.home import Home
 
 if TYPE_CHECKING:
     from qekm.init import Made, Wanted
+    from qekm.secret import Secret
 
 
 def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
@@ -29,6 +30,13 @@ def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
     password = making.add_mutually_exclusive_group()
     password.add_argument("--password-file", type=Path, metavar="FILE", help="a password, in this file")
     password.add_argument("--password-fd", type=int, metavar="N", help="a password, from this descriptor")
+    command = making.add_mutually_exclusive_group()
+    command.add_argument(
+        "--command-password-file", type=Path, metavar="FILE", help="the administrator's, in this file"
+    )
+    command.add_argument(
+        "--command-password-fd", type=int, metavar="N", help="the administrator's, from this descriptor"
+    )
     making.add_argument("--shares", metavar="M/N", help="recovery shares: M of N open the keystore")
     making.add_argument(
         "--shares-fd", type=int, metavar="N", help="write them to this descriptor, one a line"
@@ -59,6 +67,7 @@ def make_home(options: argparse.Namespace) -> int:
             _split(options.shares, options.shares_fd),
             takeover.properties(given) if takeover else given,
             takeover,
+            _command_password(options),
         )
         progress = Progress("making keys", wanted.keys, sys.stderr)
         made = make(home, wanted, now_us, tell=progress.advance)
@@ -67,6 +76,13 @@ def make_home(options: argparse.Namespace) -> int:
             pipe.writelines(f"{mnemonic}\n" for mnemonic in made.mnemonics)
     print(*_told(home, wanted, made), sep="\n")
     return 0
+
+
+def _command_password(options: argparse.Namespace) -> Secret | None:
+    from qekm.unlocking import Means
+
+    means = Means(None, options.command_password_file, options.command_password_fd)
+    return means.password() if means.password_named else None
 
 
 def _told(home: Home, wanted: Wanted, made: Made) -> list[str]:
@@ -83,7 +99,7 @@ def _told(home: Home, wanted: Wanted, made: Made) -> list[str]:
         f"  server anchor  {made.anchor.hex()} (give it to your drives)",
         *_waiting(wanted.properties),
         "  start it with  qekm server start",
-        *_degraded(wanted.properties),
+        *_degraded(wanted),
         *(["", f"{home.takeover}:"] if made.report else []),
         *made.report,
     ]
@@ -96,18 +112,22 @@ def _waiting(properties: Mapping[str, str]) -> list[str]:
     return [f"  new keys       are given out once they are in a backup in {properties['backup.target']}"]
 
 
-def _degraded(properties: Mapping[str, str]) -> list[str]:
-    """Return what every status will say of these settings."""
+def _degraded(wanted: Wanted) -> list[str]:
+    """Return what every status will say of what is wanted."""
+    from qekm.accounts import no_password
     from qekm.backup.condition import SAME_DISK
     from qekm.estate import ONE_PERSON, UNPROTECTED
+    from qekm.init import ADMINISTRATOR
 
-    lines = []
+    lines, properties = [], wanted.properties
     if properties.get("keystore.protect", "").lower() == "none":
         lines.append(f"DEGRADED {UNPROTECTED}")
     elif properties.get("backup.sameDisk", "").lower() == "true":
         lines.append(f"DEGRADED {SAME_DISK}")
     if properties.get("twoPerson", "").lower() == "off":
         lines.append(f"DEGRADED {ONE_PERSON}")
+    if wanted.command_password is None:
+        lines.append(f"DEGRADED {no_password(ADMINISTRATOR)}")
     return lines
 
 

@@ -19,8 +19,9 @@ from qekm.sealing.slot import Cost, RandomBytes
 from qekm.secret import Secret
 
 _SALT, _HASH = 16, 32  # bytes; RFC 9106, section 4
+_MOST_KIB = 4 * 1024 * 1024  # what a verifier may ask of the machine: 4 GiB
 _FORM = re.compile(
-    rb"\$argon2id\$v=19\$m=([0-9]{1,10}),t=([0-9]{1,5}),p=([0-9]{1,3})\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})"
+    rb"\$argon2id\$v=19\$m=([1-9][0-9]{0,9}),t=([1-9][0-9]{0,4}),p=([1-9][0-9]{0,2})\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})"
 )
 
 
@@ -59,9 +60,13 @@ def _stretched(password: Secret, salt: bytes, cost: Cost) -> bytes:
 
 def _read(verifier: bytes) -> tuple[Cost, bytes, bytes]:
     found = _FORM.fullmatch(verifier)
-    if found is None:
-        raise StoreDamaged("an account's verifier is none of this program's")
-    return Cost(int(found[1]), int(found[2]), int(found[3])), _bytes(found[4]), _bytes(found[5])
+    if found is not None:
+        cost, salt, hash_ = Cost(*map(int, found.groups()[:3])), _bytes(found[4]), _bytes(found[5])
+        in_one_spelling = (_text(salt), _text(hash_)) == (found[4], found[5])
+        # The floor is Argon2's own.
+        if in_one_spelling and 8 * cost.lanes <= cost.memory_kib <= _MOST_KIB:
+            return cost, salt, hash_
+    raise StoreDamaged("an account's verifier is none of this program's")
 
 
 def _text(value: bytes) -> bytes:
