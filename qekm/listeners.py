@@ -21,6 +21,7 @@ from qekm.rpc.channel import SERVER_OPTIONS, make_server
 from qekm.rpc.tls import Files, server_credentials
 
 LOOPBACK = "127.0.0.1"
+_PRIVILEGED = "below 1024 a program needs CAP_NET_BIND_SERVICE (deploy/README.md); or set another port"
 _HEALTH_CALLS = 64  # health is asked by name or watched; it never counts against the service's own calls
 
 
@@ -50,13 +51,13 @@ class Listeners:
         """Listen and return the ports by name; PortInUse, BadConfiguration name the property at fault."""
         settings = self._settings
         ports = {
-            "grpc": _bind(
+            "grpc": bind(
                 lambda address: self._server.add_secure_port(address, self._credentials),
                 settings["grpc.host"],
                 settings["grpc.port"],
                 "grpc.port",
             ),
-            "health": _bind(
+            "health": bind(
                 self._health_server.add_insecure_port, LOOPBACK, settings["health.port"], "health.port"
             ),
         }
@@ -76,7 +77,7 @@ class Listeners:
         await self._health_server.stop(0)
 
 
-def _bind(listen: Callable[[str], int], host: str, port: int, name: str) -> int:
+def bind(listen: Callable[[str], int], host: str, port: int, name: str) -> int:
     """Return the port that is listened on. grpc says only that it could not; the reason is found out here."""
     try:
         bound = listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
@@ -89,7 +90,10 @@ def _bind(listen: Callable[[str], int], host: str, port: int, name: str) -> int:
         hint = "another process listens there; stop it or set another port"
         raise PortInUse(f"{host} port {port} ({name}) is taken", hint=hint, property=name, port=str(port))
     told = os.strerror(reason) if reason else "no reason told"
-    raise BadConfiguration(f"cannot listen on {host} port {port} ({name}): {told}", property=name)
+    advice = _PRIVILEGED if reason == errno.EACCES else None
+    raise BadConfiguration(
+        f"cannot listen on {host} port {port} ({name}): {told}", hint=advice, property=name
+    )
 
 
 def _reason(host: str, port: int) -> int:

@@ -1,16 +1,28 @@
-"""The gateways connected now: one Link per Serve stream, and the diagnose commands under way."""
+"""The gateways connected now: one Link per Serve stream, and the commands under way."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from qekm.errors import GatewayAway, QekmError
 from qekm.model import Change
 from qekm.v1.diagnosis_pb2 import TestResult
-from qekm.v1.serving_pb2 import DiagnoseCommand, DiagnoseReport, GatewayHello, ServeResponse
+from qekm.v1.serving_pb2 import (
+    ConfigureCommand,
+    ConfigureReport,
+    DebugLine,
+    DiagnoseCommand,
+    DiagnoseReport,
+    GatewayHello,
+    ServeResponse,
+)
+
+_log = logging.getLogger(__name__)
 
 Unit = Sequence[Change]
 Commit = asyncio.Future[list[QekmError | None]]
@@ -44,6 +56,7 @@ class Link:
         self.outbox: asyncio.Queue[Answer | None] = asyncio.Queue()
         self.reader: asyncio.Task[None] | None = None
         self.reason: BaseException | None = None
+        self.trouble = ""  # why it does not have the properties in force
 
     def end(self, reason: BaseException | None = None) -> None:
         """Take nothing more from this stream; what was decided is still answered, then `reason` is told."""
@@ -54,12 +67,14 @@ class Link:
 
 
 class Gateways:
-    """The set of links, and whom a diagnose report is for."""
+    """The set of links, and whom a report is for; who cares of links and debug lines puts itself in."""
 
     def __init__(self) -> None:
         self._links: dict[Link, None] = {}  # in order of connection
         self._numbers = itertools.count(1)
-        self._waiting: dict[tuple[Link, int], asyncio.Future[Sequence[TestResult]]] = {}
+        self._waiting: dict[tuple[Link, int], asyncio.Future[Any]] = {}
+        self.greet: Callable[[Link], None] = lambda _link: None
+        self.debug: Callable[[Link, Sequence[DebugLine]], None] | None = None  # the debug log
 
     def __iter__(self) -> Iterator[Link]:
         return iter(tuple(self._links))
@@ -70,13 +85,14 @@ class Gateways:
     def join(self, link: Link) -> None:
         """Count a gateway as connected."""
         self._links[link] = None
+        self.greet(link)
 
     def part(self, link: Link) -> None:
         """Count a gateway as gone; who waits for its report gets GatewayAway."""
         self._links.pop(link, None)
-        for (asked, _), waiting in self._waiting.items():
+        for (asked, _), waiting in tuple(self._waiting.items()):
             if asked is link and not waiting.done():
-                waiting.set_exception(GatewayAway(f"gateway {link.name} left during the diagnosis"))
+                waiting.set_exception(GatewayAway(f"gateway {link.name} left meanwhile"))
 
     async def diagnose(
         self, link: Link, certificates: Sequence[bytes], anchor: bytes
@@ -84,15 +100,47 @@ class Gateways:
         """Have one gateway play its test drive and return its results; the caller limits the time."""
         number = next(self._numbers)
         command = DiagnoseCommand(command_id=number, drive_certificates=certificates, anchor=anchor)
-        self._waiting[link, number] = asyncio.get_running_loop().create_future()
-        try:
-            link.outbox.put_nowait(Answer(ServeResponse(diagnose=command)))
-            return await self._waiting[link, number]
-        finally:
-            del self._waiting[link, number]
+        results: Sequence[TestResult] = await self._command(link, number, ServeResponse(diagnose=command))
+        return results
+
+    def configure(self, link: Link, properties: Mapping[str, str]) -> asyncio.Future[ConfigureReport]:
+        """Send one gateway properties to put in force, at once, and return what will be its report.
+
+        The caller limits the time and cancels it then; GatewayAway is in it when the gateway leaves.
+        """
+        number = next(self._numbers)
+        command = ConfigureCommand(command_id=number, properties=properties)
+        return self._command(link, number, ServeResponse(configure=command))
 
     def report(self, link: Link, report: DiagnoseReport) -> None:
         """Hand a gateway's report to whom waits for it; one that nobody waits for is dropped."""
-        waiting = self._waiting.get((link, report.command_id))
+        self._hand(link, report.command_id, report.results)
+
+    def configured(self, link: Link, report: ConfigureReport) -> None:
+        """Note where a gateway takes drives now, or why it does not; and hand its report on."""
+        link.hello.addresses[:] = report.addresses
+        link.trouble = report.error
+        self._hand(link, report.command_id, report)
+
+    def noted(self, link: Link, lines: Sequence[DebugLine]) -> None:
+        """Hand a gateway's debug lines on."""
+        if self.debug is not None:
+            try:
+                self.debug(link, lines)
+            except Exception:
+                _log.exception("the debug lines of gateway %s are lost", link.name)
+
+    def _command(self, link: Link, number: int, response: ServeResponse) -> asyncio.Future[Any]:
+        waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if link in self._links:
+            self._waiting[link, number] = waiting
+            waiting.add_done_callback(lambda _done: self._waiting.pop((link, number)))
+            link.outbox.put_nowait(Answer(response))
+        else:
+            waiting.set_exception(GatewayAway(f"gateway {link.name} has left"))
+        return waiting
+
+    def _hand(self, link: Link, number: int, result: object) -> None:
+        waiting = self._waiting.get((link, number))
         if waiting is not None and not waiting.done():
-            waiting.set_result(report.results)
+            waiting.set_result(result)

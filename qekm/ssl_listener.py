@@ -1,0 +1,155 @@
+"""The listener for peers and remote administration. It moves while it serves, and it may be missing.
+
+A key manager that cannot have this port serves its drives all the same: the status says so, and every minute
+the port is tried again. A port that is added to a running server never answers, so each move makes a server.
+"""
+
+from __future__ import annotations
+
+import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
+
+# isort: split
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from grpc import aio
+
+from qekm.config import Settings
+from qekm.configuration import Applied
+from qekm.errors import PortInUse, QekmError
+from qekm.listeners import bind
+from qekm.rpc.tls import Files, server_credentials
+
+_log = logging.getLogger(__name__)
+
+PORT, HOST = "TransportListener.ssl.port", "TransportListener.ssl.host"
+GRACE_S = 6.0  # for calls under way on the port before
+AGAIN_S = 60.0  # between two attempts to have the port
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A server that listens."""
+
+    server: aio.Server
+    port: int
+
+
+class SslListener:
+    """Listens from `start` to `stop` where the settings say, as far as the machine lets it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        files: Files,
+        make: Callable[[], aio.Server],
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the settings in force; `make` makes a server with all that it serves."""
+        self._settings, self._make, self._now_s = settings, make, now_s
+        self._credentials = server_credentials(files)
+        self._open: _Open | None = None
+        self._trouble = ""
+        self._tried_s = 0.0
+        self._draining: dict[aio.Server, asyncio.Task[None]] = {}
+        self.tell: Callable[[int], None] = lambda _port: None  # of another port; 0: nothing listens
+
+    @property
+    def port(self) -> int:
+        """Return the port that is listened on, 0 while there is none."""
+        return self._open.port if self._open else 0
+
+    def lines(self) -> list[str]:
+        """Return what a status says."""
+        return [f"no peers and no remote administration: {self._trouble}"] if self._trouble else []
+
+    async def start(self) -> None:
+        """Listen, or note why not."""
+        self._tried_s = self._now_s()
+        try:
+            self._open = await self._listen(self._settings)
+        except QekmError as error:
+            trouble = f"{error.message}; {error.advice}" if error.advice else error.message
+            if trouble != self._trouble:
+                _log.warning("DEGRADED: %s", trouble)
+            self._trouble = trouble
+        else:
+            self._put(self._open)
+
+    async def tick(self) -> None:
+        """Try again what failed a minute ago."""
+        if self._trouble and self._now_s() - self._tried_s >= AGAIN_S:
+            await self.start()
+
+    async def apply(self, coming: Settings) -> Applied:
+        """Listen where settings to be say, beside the present place until they are in force.
+
+        PortInUse, BadConfiguration: nothing has changed.
+        """
+        settings, before = self._settings, self._open
+        if before and (coming[HOST], coming[PORT]) == (settings[HOST], settings[PORT]):
+            return Applied()
+        try:
+            new = await self._listen(coming)
+        except PortInUse as error:
+            if before is None or coming[PORT] != before.port:
+                raise
+            hint = "choose another port with the other address, or restart the service"
+            raise PortInUse(f"port {before.port} is taken by this listener itself", hint=hint) from error
+
+        async def undo() -> None:
+            await new.server.stop(0)
+
+        async def finish() -> None:
+            self._put(new)
+            if before is not None:
+                self._drain(before.server)
+
+        notes = (
+            (f"the SSL port is {new.port}; calls under way on {before.port} are finished",) if before else ()
+        )
+        return Applied(undo=undo, finish=finish, notes=notes)
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new calls, let those under way end within `grace_s` seconds, and cancel the others."""
+        present, self._open = self._open, None
+        servers = [*self._draining, *([present.server] if present else [])]
+        await asyncio.gather(*(server.stop(grace_s) for server in servers))
+        await asyncio.gather(*self._draining.values())
+
+    async def _listen(self, settings: Settings) -> _Open:
+        server = self._make()
+        host = settings[HOST]
+        if host == "::" and not _has_ipv6():
+            host = "0.0.0.0"  # noqa: S104  every address is the default
+        port = bind(
+            lambda address: server.add_secure_port(address, self._credentials), host, settings[PORT], PORT
+        )
+        await server.start()
+        return _Open(server, port)
+
+    def _put(self, new: _Open) -> None:
+        self._open, self._trouble = new, ""
+        _log.info("peers and remote administration are served on port %s", new.port)
+        try:
+            self.tell(new.port)
+        except QekmError as error:
+            _log.error("the new SSL port is not announced: %s", error.message)
+
+    def _drain(self, server: aio.Server) -> None:
+        """End a server without waiting: the call that moved the port may be one of its own."""
+        task = self._draining[server] = asyncio.create_task(server.stop(GRACE_S))
+        task.add_done_callback(lambda _task: self._draining.pop(server, None))
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
