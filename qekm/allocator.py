@@ -12,6 +12,7 @@ from qekm.errors import (
     KeyInUse,
     KeyNotAllowed,
     PoolEmpty,
+    QekmError,
     UnknownGroup,
     UnknownKey,
 )
@@ -35,6 +36,15 @@ class Allocator:
         self._groups = {group.name: group for group in groups}
         self._default = next((name for name, group in self._groups.items() if group.is_default), "")
         self._keystore, self._now_us = keystore, now_us
+        self._preferred: tuple[str, ...] = ()
+
+    def prefer(self, names: Iterable[str]) -> None:
+        """Try these groups, in this order, before the default one; one that does not exist is passed over."""
+        self._preferred = tuple(name for name in names if name)
+
+    def knows(self, name: str) -> bool:
+        """Tell whether there is a group of this name."""
+        return name in self._groups
 
     def find(self, name: str) -> Group:
         """Return a group; UnknownGroup."""
@@ -83,6 +93,8 @@ class Allocator:
         group = self.find(name)
         if group.is_default:
             raise GroupInUse(f"group {name!r} is the default", group=name)
+        if name in self._preferred:
+            raise GroupInUse(f"group {name!r} is drive.default.alias1 or drive.default.alias2", group=name)
         if in_use:
             raise GroupInUse(f"group {name!r} is in a drive's entry", group=name)
         if any(self._keystore.counts(name).values()):
@@ -130,14 +142,31 @@ class Allocator:
     def choose(self, drive: Drive | None, is_named: Callable[[str], bool] = lambda _alias: False) -> Key:
         """Return the key that a drive's next mount shall get, without taking it.
 
-        The drive's own key, else one of its group, else one of the default group; within a group the oldest
-        that was never used, and used ones in turn only where the group's policy says so, but none that some
-        entry names (is_named). Drive None is one that has no entry yet. UnknownGroup, UnknownKey (also for a
-        group without any key), KeyNotAllowed, KeyInUse, PoolEmpty.
+        The drive's own key, else one of its group; for an entry that names neither, one of the groups to be
+        preferred, else of the default one. Within a group the oldest that was never used, and used ones in
+        turn only where the group's policy says so, but none that some entry names (is_named). Drive None is
+        one that has no entry yet. UnknownGroup, UnknownKey (also for a group without any key), KeyNotAllowed,
+        KeyInUse, PoolEmpty; of several groups the error of the first.
         """
         if drive is not None and drive.alias:
             return self._own_key(drive)
-        group = self.find(drive.group) if drive is not None and drive.group else self.default()
+        if drive is not None and drive.group:
+            return self._choose_of(self.find(drive.group), drive, is_named)
+        failure: QekmError | None = None
+        for group in self._candidates():
+            try:
+                return self._choose_of(group, drive, is_named)
+            except (KeyNotAllowed, UnknownKey, PoolEmpty) as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def _candidates(self) -> list[Group]:
+        """Return the groups to be tried for a drive that has none, in order; UnknownGroup for none at all."""
+        names = dict.fromkeys((*self._preferred, self.default().name))
+        return [self._groups[name] for name in names if name in self._groups]
+
+    def _choose_of(self, group: Group, drive: Drive | None, is_named: Callable[[str], bool]) -> Key:
         check_allowed(drive, group.name)
         key = self._keystore.next_ready(group.name)
         if key is None and group.on_exhaustion is OnExhaustion.REUSE:
@@ -170,7 +199,8 @@ class Allocator:
         group, (held, ready) = self.find(name), self.counts(name)
         if group.on_exhaustion is OnExhaustion.REUSE or not held or ready > min(held, POOL) * LOW_WATER:
             return False
-        return group.is_default or not self.is_archive(name) or is_named(name)
+        wanted = group.is_default or name in self._preferred or is_named(name)
+        return wanted or not self.is_archive(name)
 
     def _own_key(self, drive: Drive) -> Key:
         key = self.check_own(drive.alias, drive.serial)

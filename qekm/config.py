@@ -57,10 +57,15 @@ class Settings:
 
     def copy(self) -> Settings:
         """Return settings of the same values, which change apart from these."""
-        found = Settings({}, self.unknown, table=self.table)
-        for name in self.table:
-            found.put(name, self.text(name), self.source(name))
+        found = Settings({}, {}, table=self.table)
+        found.take(self, self.table)
         return found
+
+    def take(self, other: Settings, names: Iterable[str]) -> None:
+        """Put the values that these properties have in other settings in force."""
+        for name in names:
+            self.put(name, other.text(name), other.source(name))
+        self.unknown = dict(other.unknown)
 
     def put(self, name: str, text: str, source: str = FILE) -> None:
         """Put another value in force; whoever reads the property from now on finds it. ValueError."""

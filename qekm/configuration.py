@@ -1,28 +1,44 @@
 """Own the properties of a running service: a change is in force and in the file, or nowhere.
 
 First everything that can fail (a port that is taken), then the file, then what cannot fail. What fails takes
-back what went before it.
+back what went before it. One change at a time, and each to its end, even when whoever asked has gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from qekm.config import Settings, amend
-from qekm.properties import PROPERTIES
+from qekm.audit import SERVICE, occurred
+from qekm.config import FROM_ENVIRONMENT, Settings, amendment, checked, read_file
+from qekm.differences import joined, remembered, since, told
+from qekm.errors import QekmError
+from qekm.model import Change
+from qekm.properties import Property
+from qekm.rewriting import rewrite
+
+_log = logging.getLogger(__name__)
 
 Undo = Callable[[], Awaitable[None]]
 Apply = Callable[[Settings], Awaitable["Applied"]]
+Commit = Callable[[Sequence[Change]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a part of the service did with new settings: how it is taken back or ended, and what to tell."""
+    """What a part of the service did with new settings: how it is taken back, gone on with, or ended."""
 
     undo: Undo | None = None
-    finish: Undo | None = None  # when the file is written: the old port is drained
+    settle: Callable[[], Sequence[Change]] | None = (
+        None  # the file is written: what is to be committed; no await
+    )
+    finish: Undo | None = None  # all is durable and in force: the old port is drained
     notes: tuple[str, ...] = ()
 
 
@@ -32,7 +48,11 @@ class Changed:
 
     names: tuple[str, ...] = ()
     at_restart: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()  # name: old -> new, for the trail
+
+
+Records = Callable[[Changed], Sequence[Change]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +61,42 @@ class _Part:
     apply: Apply
 
 
+async def _forget(_changes: Sequence[Change]) -> None:
+    """Commit nowhere."""
+
+
+def at_once(act: Callable[[Settings], None]) -> Apply:
+    """Return the part of who needs only be told of new settings, and cannot fail."""
+
+    async def apply(coming: Settings) -> Applied:
+        def settle() -> Sequence[Change]:
+            act(coming)
+            return ()
+
+        return Applied(settle=settle)
+
+    return apply
+
+
 class Configuration:
     """The settings in force, the file, and the parts of the service that are told of a change."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
-        """`settings` are those in force: the same object that every part reads."""
-        self.path, self.settings = path, settings
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings,
+        commit: Commit = _forget,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """`settings` are those in force: the same object that every part reads. `commit` makes durable."""
+        self.path, self.settings, self._commit = path, settings, commit
+        self.file = settings.copy()  # what a restart would put in force, as far as is known
+        self.known = settings.copy()  # what the trail has been told of
+        self._environ = os.environ if environ is None else environ
         self._parts: list[_Part] = []
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._flaw = ""
 
     def on_change(self, names: Iterable[str], apply: Apply) -> None:
         """Have `apply` called with the settings to be whenever one of these properties changes.
@@ -56,36 +105,159 @@ class Configuration:
         """
         self._parts.append(_Part(frozenset(names), apply))
 
-    async def update(self, values: Mapping[str, str], unset: Iterable[str] = ()) -> Changed:
-        """Put properties in force and in the file, all or none; errors of the parts."""
-        wanted = dict(values) | {name: PROPERTIES[name].default for name in unset}
-        coming = self.settings.copy()
-        for name, text in wanted.items():
-            coming.put(name, PROPERTIES[name].read(text))
-        return await self._put(coming, lambda: amend(self.path, wanted))
+    def begin(self, before: Mapping[str, str] | None, time_us: int) -> list[Change]:
+        """Return what to commit at a start: the record of what was changed while the service did not run.
 
-    async def refresh(self) -> Changed:
-        """Read the file again and put in force what needs no restart; errors as Settings.load."""
-        return await self._put(Settings.load(self.path), lambda: None)
+        before: what the store remembers of the last run (qekm.differences.recall), None for nothing.
+        """
+        changes: list[Change] = [remembered(self.known)]
+        found = () if before is None else since(before, self.known)
+        if found:
+            changes.append(occurred(time_us, "configuration.change", SERVICE, message=joined(found)))
+        return changes
 
-    async def _put(self, coming: Settings, write: Callable[[], None]) -> Changed:
-        names = tuple(name for name in PROPERTIES if coming[name] != self.settings[name])
+    async def update(
+        self, values: Mapping[str, str], unset: Iterable[str] = (), records: Records = lambda _changed: ()
+    ) -> Changed:
+        """Put properties in force and in the file, all or none.
+
+        records: what is committed with it, beside what the parts have to commit. UnknownProperty,
+        BadConfiguration, FileFailed, StoreFailed, and the errors of the parts.
+        """
+        return await self._alone(self._update(dict(values), tuple(unset), records))
+
+    async def refresh(self, records: Records = lambda _changed: ()) -> Changed:
+        """Read the file again, put in force what needs no restart; BadConfiguration, errors of the parts."""
+        return await self._alone(self._refresh(records))
+
+    async def look(self) -> Settings:
+        """Return what a restart would put in force; of a file that cannot be used, what it said before."""
+        try:
+            self.file, self._flaw = await asyncio.to_thread(self._load), ""
+        except QekmError as error:
+            self._flaw = error.message
+        return self.file
+
+    def lines(self) -> list[str]:
+        """Return what a status says: that the service could not start again with its file."""
+        return [f"the next start would fail: {self._flaw}"] if self._flaw else []
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Have no property change while the block runs, for acts that a property depends on."""
+        async with self._lock:
+            yield
+
+    async def close(self) -> None:
+        """Wait for the changes that are under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _alone(self, act: Coroutine[Any, Any, Changed]) -> Changed:
+        task = asyncio.create_task(self._in_turn(act))
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+        return await asyncio.shield(task)
+
+    async def _in_turn(self, act: Coroutine[Any, Any, Changed]) -> Changed:
+        async with self._lock:
+            return await act
+
+    def _end(self, task: asyncio.Task[Changed]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()  # looked at: the caller may have gone
+        if error is not None:
+            _log.info("properties were not changed: %s", error)
+
+    def _load(self) -> Settings:
+        return Settings.load(self.path, self._environ)
+
+    async def _update(self, values: dict[str, str], unset: tuple[str, ...], records: Records) -> Changed:
+        file = self.path.name
+        before = await asyncio.to_thread(read_file, self.path)
+        after = amendment(before, file, values, unset)
+        old, new = Settings.parse(before, file, {}), Settings.parse(after, file, {})
+        items = {name: self.settings.table.find(name) for name in (*checked(values), *unset)}
+        names = tuple(dict.fromkeys(item.name for item in items.values() if item is not None))
+        words = [told(name, old.text(name), new.text(name)) for name in names]
+        words += [f"{name} is taken out" for name, item in items.items() if item is None]
+        coming = Settings.parse(after, file, self._environ)
+        write = None if after == before else lambda: rewrite(self.path, after, before)
+        return await self._put(coming, names, words, records, write)
+
+    async def _refresh(self, records: Records) -> Changed:
+        coming = await asyncio.to_thread(self._load)
+        names = tuple(name for name in coming.table if coming.text(name) != self.settings.text(name))
+        words = [told(name, self.settings.text(name), coming.text(name)) for name in names]
+        return await self._put(coming, names, words, records)
+
+    async def _put(
+        self,
+        coming: Settings,
+        names: tuple[str, ...],
+        words: Sequence[str],
+        records: Records,
+        write: Callable[[], None] | None = None,
+    ) -> Changed:
+        """Put properties in force as they are in `coming`; the order of it is what this module is for."""
+        live = [name for name in names if _is_live(coming.table[name])]
+        changed = [name for name in names if coming[name] != self.settings[name]]
+        next_ = self.settings.copy()
+        next_.take(coming, live)
         done: list[Applied] = []
         try:
             for part in self._parts:
-                if part.names.intersection(name for name in names if PROPERTIES[name].dynamic):
-                    done.append(await part.apply(coming))
-            write()
+                if part.names.intersection(changed, live):
+                    done.append(await part.apply(next_))
+            if write is not None:
+                await asyncio.to_thread(write)
         except BaseException:
-            for applied in reversed(done):
-                if applied.undo is not None:
-                    await applied.undo()
+            await _undo(done)
             raise
+        changes = [change for applied in done if applied.settle for change in applied.settle()]
+        self.settings.take(coming, live)
+        self.known.take(coming, names)
+        self.file = coming
+        at_restart = tuple(name for name in changed if name not in live)
+        notes = (*self._notes(coming, names), *(note for applied in done for note in applied.notes))
+        result = Changed(names, at_restart, notes, tuple(words))
+        await self._commit([*changes, remembered(self.known), *records(result)])
+        await _finish(done)
+        return result
+
+    def _notes(self, coming: Settings, names: Iterable[str]) -> list[str]:
+        """Return what whoever changed these properties should know of them."""
+        notes = []
         for name in names:
-            if PROPERTIES[name].dynamic:
-                self.settings.put(name, coming[name])
-        for applied in done:
-            if applied.finish is not None:
-                await applied.finish()
-        at_restart = tuple(name for name in names if not PROPERTIES[name].dynamic)
-        return Changed(names, at_restart, tuple(note for applied in done for note in applied.notes))
+            item = coming.table[name]
+            if coming.source(name) == FROM_ENVIRONMENT:
+                variable = coming.table.variable(name)
+                notes.append(f"{name} stays {coming.text(name)}: {variable} in the environment says so")
+            elif item.origin == "kept":
+                notes.append(f"{name} is kept and means nothing here: {item.help}")
+        return notes
+
+
+def _is_live(item: Property) -> bool:
+    """Tell whether a change of a property needs no restart; one that means nothing here needs none."""
+    return item.dynamic or item.origin == "kept"
+
+
+async def _undo(done: Sequence[Applied]) -> None:
+    for applied in reversed(done):
+        if applied.undo is not None:
+            await _tried(applied.undo)
+
+
+async def _finish(done: Sequence[Applied]) -> None:
+    for applied in done:
+        if applied.finish is not None:
+            await _tried(applied.finish)
+
+
+async def _tried(part: Undo) -> None:
+    """Do what must not keep the other parts from theirs."""
+    try:
+        await part()
+    except Exception:
+        _log.exception("a part of the configuration failed")

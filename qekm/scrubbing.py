@@ -37,15 +37,15 @@ class Scrubber:
     ) -> None:
         """Take an open store and its owners; the first pass begins after so many seconds."""
         self._store, self._owners, self._now_us = store, owners, now_us
-        self._every_s = settings["store.scrubHours"] * HOUR_S
-        self._due = time.monotonic() + first_s
+        self._settings = settings
+        self._first_due, self._ended_s = time.monotonic() + first_s, 0.0
         self._pass: asyncio.Task[None] | None = None
         self._ended = threading.Event()
         self.findings: tuple[str, ...] = ()
 
     async def tick(self) -> None:
         """Begin a pass if it is time and none is under way."""
-        if self._pass is None and time.monotonic() >= self._due:
+        if self._pass is None and time.monotonic() >= self._due():
             self._pass = asyncio.create_task(self.scrub())
 
     async def close(self) -> None:
@@ -66,7 +66,11 @@ class Scrubber:
                 await self._alarm(findings)
             self.findings = findings
         finally:
-            self._due, self._pass = time.monotonic() + self._every_s, None
+            self._ended_s, self._pass = time.monotonic(), None
+
+    def _due(self) -> float:
+        every_s: float = self._settings["store.scrubHours"] * HOUR_S  # may have changed since the last pass
+        return self._ended_s + every_s if self._ended_s else self._first_due
 
     async def _alarm(self, findings: tuple[str, ...]) -> None:
         told = "; ".join(findings[:_MOST_NAMED])

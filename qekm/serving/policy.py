@@ -7,6 +7,12 @@ from typing import Any, Protocol
 
 from qekm.claim import Accept
 
+NAMES = (
+    *("drive.acceptUnknownDrives", "drive.optionalEncryption", "drive.creationsPerHour"),
+    *("dkp.sessionTimeout", "dkp.connectionsPerAddress"),
+)
+"""Properties of which a policy is made."""
+
 
 class Settings(Protocol):
     """Typed values by the name of their property, as qekm.config gives them."""

@@ -22,7 +22,7 @@ from qekm.serving.concluding import conclude
 from qekm.serving.desk import Changes, Desk, Diagnosis
 from qekm.serving.faults import fault_of
 from qekm.serving.opening import open_session
-from qekm.serving.policy import Settings, policy_of
+from qekm.serving.policy import Policy, Settings, policy_of
 from qekm.serving.sessions import Session, Sessions, State
 from qekm.signing import FrameSigner
 from qekm.source import host_of
@@ -70,6 +70,7 @@ class Serving:
         self._desk = Desk(keystore, allocator, registry, signer, chain, policy, random_bytes, diagnosis)
         self._now_us = now_us
         self._sessions = Sessions()
+        self.newcomers: dict[str, str] = {}  # vendors of drives that proved themselves and have no entry yet
         self.strangers = audit.Strangers()
         self.proved = audit.Strangers(most=MAX_PROVED)
 
@@ -145,6 +146,10 @@ class Serving:
         """Count refusals of a stranger at `host`, as qekm.source has it; return what is to be written now."""
         return self.strangers.refuse(now_us, audit.stranger(host), code, message, drive_serial, count)
 
+    def configure(self, policy: Policy) -> None:
+        """Serve by another policy; sessions under way end when they were to end."""
+        self._desk.policy = policy
+
     def present(self, chain: tuple[bytes, ...]) -> None:
         """Show drives these certificates of the signer's key from now on, leaf first, DER."""
         self._desk.chain = chain
@@ -176,9 +181,17 @@ class Serving:
             return reply
         if session.state is State.DSK:
             authenticate(desk, session, frame, now_us, changes)
+            self._remember(session)
         else:
             self._take_dki(session, frame)
         return giving.answer(desk, session, now_us, changes)
+
+    def _remember(self, session: Session) -> None:
+        """Keep the vendor of a drive without an entry, for the logs; the oldest makes room."""
+        if session.unknown:
+            if len(self.newcomers) >= MAX_PROVED:
+                del self.newcomers[next(iter(self.newcomers))]
+            self.newcomers[session.claim.serial] = session.claim.vendor
 
     def _take_dki(self, session: Session, frame: Frame) -> None:
         assert session.identity is not None
