@@ -26,6 +26,9 @@ from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import ONE_PERSON
 from qekm.home import Home
 from qekm.listeners import Listeners
+from qekm.logs.debugging import Tap
+from qekm.logs.keeping import Logs
+from qekm.logs.outlets import Outlets
 from qekm.model import Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
@@ -52,6 +55,7 @@ class Service:
         store: Store,
         now_us: Callable[[], int] = clock.now_us,
         random_bytes: RandomBytes = os.urandom,
+        outlets: Outlets | None = None,
     ) -> None:
         """Read an open store; StoreDamaged, StoreFailed, NotInitialised for a missing certificate."""
         self._store, self._now_us = store, now_us
@@ -65,6 +69,8 @@ class Service:
         self.upkeep = Upkeep(self.owners, self._refusals, store, self._publish, now_us)
         self.duties = Duties.of(home, settings, store, self.owners, now_us, random_bytes)
         self.upkeep.duties += self.duties.ticks
+        tap = Tap(self.owners.serving)
+        self.logs = Logs(home, settings, tap, self.owners.vendor_of, outlets or Outlets())
         servicers = Servicers(
             self.owners,
             store,
@@ -72,12 +78,13 @@ class Service:
             settings,
             self._refusals,
             self.duties.keeper,
-            self.duties.lines,
+            self.lines,
             self.duties.rotating,
             self.end,
             self._publish,
             now_us,
             random_bytes,
+            tap,
         )
         # The deny list is complete here, before anything listens.
         entry = Entry(self.owners.accounts, self.owners.sessions)
@@ -90,6 +97,8 @@ class Service:
     async def start(self) -> dict[str, int]:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
         doubts = self._doubt()  # first: a store in doubt leaves its anchor alone
+        self._store.committed = self.logs.committed
+        self.logs.start(self._store)
         self._store.start(self.owners.estate.audit_key.sign, self._fail)
         two_person = self.owners.approvals.two_person
         what = f"version {__version__}" if two_person else f"version {__version__}; {OFF}"
@@ -100,7 +109,7 @@ class Service:
         ports = await self.listeners.start()
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
-        for line in self.duties.lines():
+        for line in self.lines():
             _log.warning("DEGRADED: %s", line)
         if not two_person:
             _log.warning("DEGRADED: %s", ONE_PERSON)
@@ -117,6 +126,10 @@ class Service:
             self.owners.keystore.freeze(reason)
             _log.error("READ ONLY: %s", reason)
         return changes
+
+    def lines(self) -> list[str]:
+        """Return what a status says of the backups and the logs."""
+        return [*self.duties.lines(), *self.logs.lines()]
 
     def end(self) -> None:
         """Have `wait` return: the service is to stop."""
@@ -139,12 +152,14 @@ class Service:
         await self.duties.close()
         await self.upkeep.close()
         await self._store.commit([occurred(self._now_us(), "server.stop", SERVICE)])
+        await asyncio.to_thread(self.logs.close)
 
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""
         await self.duties.leave()
         await self.listeners.stop(0)
         await self._rest()
+        await asyncio.to_thread(self.logs.close)
 
     async def _rest(self) -> None:
         if self._task is not None:

@@ -31,6 +31,7 @@ from qekm.approvals import people
 from qekm.audit import Strangers
 from qekm.backup.keeping import Keeper
 from qekm.config import Settings
+from qekm.logs.debugging import Tap
 from qekm.owners import Owners
 from qekm.pki import SKEW_US, RandomBytes
 from qekm.rotating import Rotating
@@ -102,6 +103,7 @@ class Servicers:
     publish: Callable[[], None]  # puts renewed certificates in force
     now_us: Callable[[], int]
     random_bytes: RandomBytes
+    tap: Tap  # through which the debug log sees drives' turns
 
     @cached_property
     def logins(self) -> Logins:
@@ -137,7 +139,7 @@ class Servicers:
         self._add_keystore(server, journal, consents)
         own = ServerServicer(owners, gateways, journal, self.lines, self.stop, now_us)
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
-        serving = ServingServicer(owners.serving, store, gateways, now_us)
+        serving = ServingServicer(owners.serving, store, gateways, now_us, self.tap)
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
         self._add_sharing(server, journal, consents)
 

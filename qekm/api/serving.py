@@ -17,11 +17,21 @@ from qekm.api.guard import caller
 from qekm.dkp.codes import Code, Fault
 from qekm.errors import BadArgument, QekmError, StoreFailed
 from qekm.failpoints import failpoint
+from qekm.logs.debugging import Tap
 from qekm.model import Change
 from qekm.rpc.frames import frame_of_step, to_reply
 from qekm.serving import Decision, Serving
 from qekm.source import network_of
-from qekm.v1.serving_pb2 import GatewayHello, RefusalReport, ServeRequest, ServeResponse, SessionEnd, Step
+from qekm.v1.serving_pb2 import (
+    ConfigureReport,
+    DebugLine,
+    GatewayHello,
+    RefusalReport,
+    ServeRequest,
+    ServeResponse,
+    SessionEnd,
+    Step,
+)
 from qekm.v1.serving_pb2_grpc import ServingServiceServicer
 
 _log = logging.getLogger(__name__)
@@ -49,8 +59,9 @@ class ServingServicer(ServingServiceServicer):
         store: Submits,
         gateways: Gateways,
         now_us: Callable[[], int],
+        tap: Tap | None = None,
     ) -> None:
-        self._serving = serving
+        self._serving, self._tap = serving, tap or Tap(serving)
         self._store = store
         self._gateways = gateways
         self._now_us = now_us
@@ -99,7 +110,8 @@ class ServingServicer(ServingServiceServicer):
 
     def _take(self, link: Link, batch: ServeRequest) -> None:
         """Decide a batch, hand its changes to the store and its answer to the outbox. Nothing here waits."""
-        if len(batch.steps) > MOST_STEPS or len(batch.session_ends) + len(batch.refusals) > MOST_OTHERS:
+        others = len(batch.session_ends) + len(batch.refusals) + len(batch.debug_lines)
+        if len(batch.steps) > MOST_STEPS or others > MOST_OTHERS:
             raise BadArgument(f"a batch has at most {MOST_STEPS} steps", field="steps")
         response = ServeResponse()
         units: list[Unit] = []
@@ -112,6 +124,13 @@ class ServingServicer(ServingServiceServicer):
         units += self._note(link, batch.session_ends, batch.refusals)
         if batch.HasField("diagnose_report"):
             self._gateways.report(link, batch.diagnose_report)
+        if batch.HasField("configure_report"):
+            self._gateways.configured(link, _cleaned(batch.configure_report))
+        if batch.debug_lines:
+            lines = [
+                DebugLine(source=_line(each.source), text=_line(each.text)) for each in batch.debug_lines
+            ]
+            self._gateways.noted(link, lines)
         commit = self._store.submit(units) if units else None
         if response.replies:
             link.outbox.put_nowait(Answer(response, commit, owners, held=True))
@@ -123,7 +142,7 @@ class ServingServicer(ServingServiceServicer):
     def _decide(self, link: Link, step: Step, response: ServeResponse) -> Sequence[Change]:
         """Add the reply to one step and return what it changed."""
         try:
-            made = self._serving.decide(frame_of_step(step), step.source, link.id)
+            made = self._tap.decide(frame_of_step(step), step.source, link.id)
         except Fault as fault:  # a step that no frame makes
             made = Decision(fault, (), step.session_id, step.sequence + 1)
         except Exception:
@@ -186,6 +205,16 @@ def _checked(first: ServeRequest) -> GatewayHello:
     if len(hello.addresses) > _ADDRESSES or any(text != _line(text) for text in texts):
         raise BadArgument("hello has addresses that no gateway has", field="hello.addresses")
     return hello
+
+
+def _cleaned(report: ConfigureReport) -> ConfigureReport:
+    """Return a gateway's report as people may read it."""
+    return ConfigureReport(
+        command_id=report.command_id,
+        error=_line(report.error),
+        reason=_line(report.reason),
+        addresses=map(_line, report.addresses[:_ADDRESSES]),
+    )
 
 
 def _code(code: int) -> int:

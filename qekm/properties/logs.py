@@ -49,7 +49,7 @@ LOGS = (
     Property(
         "Audit.handler.file.size",
         whole(1, 10_485_760),
-        "10240",
+        "10000",
         "original",
         "Size of the audit log, from which on the oldest records in it go.",
         "KB",

@@ -24,7 +24,7 @@ from qekm.store.lock import Lock
 from qekm.store.locked import Locked, look
 from qekm.store.plan import Statements, Unit, plan
 from qekm.store.reader import Reader
-from qekm.store.writer import Errand, Results, Work, Writer, witness_of
+from qekm.store.writer import Committed, Errand, Results, Work, Writer, witness_of
 
 _PART = 10_000  # changes of a new store that are in memory at a time
 
@@ -48,6 +48,7 @@ class Store(Reader):
         self.anchor_seen: Witness | None = None  # what the anchor said when the store was opened
         self._lock, self._ledger, self._anchor = lock, ledger, anchor
         self._writer: Writer | None = None
+        self.committed: Committed | None = None  # to be set before `start`, if somebody copies the trail
 
     @staticmethod
     def create(
@@ -158,7 +159,8 @@ class Store(Reader):
                 anchor.put(self.witness)
                 anchor.sync()
                 schema.fsync_directory(self._anchor.parent)
-        self._writer = Writer(self._engine.connect(), self._ledger, sign_head, on_failure, anchor)
+        connection = self._engine.connect()
+        self._writer = Writer(connection, self._ledger, sign_head, on_failure, anchor, self.committed)
 
     @property
     def witness(self) -> Witness:

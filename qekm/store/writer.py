@@ -23,6 +23,7 @@ from sqlalchemy import Connection, exc
 
 from qekm.errors import Incident, QekmError, StoreFailed
 from qekm.failpoints import failpoint
+from qekm.model import AuditRecord
 from qekm.store.anchor import Anchor, Witness
 from qekm.store.chain import Sign
 from qekm.store.engine import checkpoint
@@ -34,6 +35,8 @@ _log = logging.getLogger(__name__)
 Results = list[QekmError | None]
 Waiting = tuple["asyncio.Future[Results]", Sequence[Unit]]
 Work = Callable[[Connection], bool]  # on the file as a whole; tells whether it was done
+Committed = Callable[[int, Sequence[AuditRecord]], None]
+"""Told in the writer's thread which audit records are durable now, and the first one's place in the trail."""
 
 # What a unit's own values can do to a statement. Everything else is the database's or the disk's.
 _OWN_FAULT = (exc.IntegrityError, exc.DataError, OverflowError, UnicodeError, UnplannableError, struct.error)
@@ -60,12 +63,13 @@ class Writer:
         sign: Sign | None,
         on_failure: Callable[[BaseException], None],
         anchor: Anchor | None = None,
+        committed: Committed | None = None,
     ) -> None:
         self._connection = connection
         self._driver = connection.connection.driver_connection
         self._ledger, self._anchor = ledger, anchor
         self._sign = sign
-        self._on_failure = on_failure
+        self._on_failure, self._committed = on_failure, committed
         self._statements = Statements.compile(connection.dialect)
         self._queue: SimpleQueue[Waiting | Errand | None] = SimpleQueue()
         self._failure: BaseException | None = None
@@ -143,11 +147,23 @@ class Writer:
                 self._connection.exec_driver_sql(text, rows)
                 self._unmoved += len(rows)
         failpoint("commit.after")
+        first = self._ledger.root.head.sequence + 1
         self._ledger.take(draft)
         self._unmoved += 4
         if self._anchor is not None:
             self._anchor.put(witness_of(self._ledger))
             failpoint("anchor.after")
+        self._tell_of(first, units)
+
+    def _tell_of(self, first: int, units: list[Unit]) -> None:
+        """Tell who copies the trail of what is new in it; whatever becomes of that, the commit stands."""
+        records = [each for unit in units for each in unit if isinstance(each, AuditRecord)]
+        if self._committed is None or not records:
+            return
+        try:
+            self._committed(first, records)
+        except Exception:
+            _log.exception("the logs could not be told of audit record %d", first)
 
     def _checkpoint(self) -> None:
         """Move the log into the file now and then."""

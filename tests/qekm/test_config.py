@@ -73,7 +73,7 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "Audit.event.outcome": frozenset({"success", "failure"}),
         "Audit.handler.file.directory": "keymanager/audit",
         "Audit.handler.file.name": "kms_audit.log",
-        "Audit.handler.file.size": 10_240,
+        "Audit.handler.file.size": 10_000,
         "debug": frozenset(),
         "debug.output.file": "keymanager/debug_server",
     }

@@ -114,15 +114,15 @@ async def test_an_unforeseen_exception_in_one_step_is_an_incident_and_the_other_
     run: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = await Site.of(run)
-    serving = run.service.owners.serving
-    decide = serving.decide
+    tap = run.service.logs.debugging.tap
+    decide = tap.decide
 
     def fragile(frame: Any, source: str, gateway: str) -> Any:
         if frame.get(0x0101) == b"BROKEN":
             raise RuntimeError("a secret detail")
         return decide(frame, source, gateway)
 
-    serving.decide = fragile  # type: ignore[method-assign]
+    tap.decide = fragile
     async with run.gateway() as gateway:
         steps = [
             site.asking(site.drive(serial)).step(n) for n, serial in enumerate(("BROKEN", "001310000363"))

@@ -1,0 +1,174 @@
+"""The debug log: what passes between drives and the key manager, while somebody wants to see it.
+
+Off, nothing of this is called: the service's stream asks Serving itself (see Tap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from qekm.clock import now_us
+from qekm.dkp.codes import Fault
+from qekm.dkp.frame import Frame
+from qekm.logs.courier import Courier
+from qekm.logs.escaping import escape
+from qekm.logs.frames import frame_line
+from qekm.logs.rolling import RollingFile
+from qekm.logs.stamp import stamp
+from qekm.model import AuditRecord
+from qekm.serving import Decision
+
+SHARE, PREDECESSORS = 10_000_000, 4  # five files of 10 MB
+FRAMES, DECISIONS = "transport", "logic"
+"""Classes of the property `debug` that lines belong to here; what the others told is told by other logs."""
+
+Decide = Callable[[Frame, str, str], Decision]
+
+
+class Decides(Protocol):
+    """What answers frames (qekm.serving.Serving)."""
+
+    def decide(self, frame: Frame, source: str, gateway: str, /) -> Decision:
+        """Answer a client's frame."""
+
+
+class Seen(NamedTuple):
+    """One turn of a drive: its frame and the answer, or the kind of what went wrong; or a gateway's line."""
+
+    time_us: int
+    gateway: str
+    source: str
+    frame: Frame | None
+    made: Decision | str
+
+
+class Tap:
+    """What a stream asks for decisions: `decide` is Serving's own, until somebody looks on."""
+
+    __slots__ = ("_serving", "decide")
+
+    def __init__(self, serving: Decides) -> None:
+        self._serving = serving
+        self.decide: Decide = serving.decide
+
+    def look(self, seen: Callable[[Frame, str, str, Decision | str], None]) -> None:
+        """Have every turn from now on shown to `seen`, which must not block."""
+        decide = self._serving.decide
+
+        def looked_at(frame: Frame, source: str, gateway: str) -> Decision:
+            try:
+                made = decide(frame, source, gateway)
+            except Exception as error:
+                seen(frame, source, gateway, type(error).__name__)
+                raise
+            seen(frame, source, gateway, made)
+            return made
+
+        self.decide = looked_at
+
+    def leave(self) -> None:
+        """Look on no more."""
+        self.decide = self._serving.decide
+
+
+class DebugFile:
+    """What a courier hands turns to; OSError while the file cannot be written."""
+
+    def __init__(self, path: Path, classes: frozenset[str]) -> None:
+        self._file = RollingFile(path, SHARE, PREDECESSORS)
+        self._classes = classes
+
+    def take(self, items: Sequence[Seen]) -> None:
+        """Write turns, each on a few lines."""
+        self._file.write([line.encode() for seen in items for line in lines_of(seen, self._classes)])
+
+    def missed(self, count: int) -> None:
+        """Tell in the file how many it has not."""
+        self._file.write([_line(now_us(), DECISIONS, "-", "-", f"{count} turns are missing here").encode()])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Debugging:
+    """The debug log, on or off; to be used from the event loop's thread."""
+
+    def __init__(self, tap: Tap) -> None:
+        self.tap = tap
+        self._courier: Courier[Seen] | None = None
+
+    @property
+    def on(self) -> bool:
+        """Tell whether it is written."""
+        return self._courier is not None
+
+    @property
+    def trouble(self) -> str:
+        """Return why it cannot be written, empty if it can or is off."""
+        return "" if self._courier is None else self._courier.trouble
+
+    def begin(self, path: Path, classes: frozenset[str]) -> None:
+        """Write turns of these classes to a file from now on."""
+        self.end()
+        self._courier = courier = Courier(f"debug log {path}", DebugFile(path, classes))
+        courier.start()
+        note = f"debug is on: {', '.join(sorted(classes))}"
+        courier.give(Seen(now_us(), "-", "-", None, note))
+
+        def seen(frame: Frame, source: str, gateway: str, made: Decision | str) -> None:
+            courier.give(Seen(now_us(), gateway, source, frame, made))
+
+        self.tap.look(seen)
+
+    def note(self, gateway: str, source: str, text: str) -> None:
+        """Write a line that a gateway tells of a connection; nothing if the log is off."""
+        if self._courier is not None:
+            self._courier.give(Seen(now_us(), gateway, source, None, text))
+
+    def end(self, patience_s: float = 0.0) -> None:
+        """Write no more; what waits is written meanwhile, `patience_s` says how long to wait for it."""
+        courier, self._courier = self._courier, None
+        self.tap.leave()
+        if courier is not None:
+            courier.give(Seen(now_us(), "-", "-", None, "debug is off"))
+            courier.close(patience_s)
+
+
+def lines_of(seen: Seen, classes: frozenset[str]) -> Iterator[str]:
+    """Yield the lines of a turn that belong to these classes, each with its end."""
+    place = seen.gateway, seen.source
+    if seen.frame is None:
+        if FRAMES in classes:
+            yield _line(seen.time_us, FRAMES, *place, escape(str(seen.made)))
+        return
+    made = seen.made
+    if FRAMES in classes:
+        yield _line(seen.time_us, FRAMES, *place, f"> {frame_line(seen.frame)}")
+    if isinstance(made, str):
+        if DECISIONS in classes:
+            yield _line(seen.time_us, DECISIONS, *place, f"nothing was decided: {made}")
+        return
+    if DECISIONS in classes:
+        yield _line(seen.time_us, DECISIONS, *place, _decision(made))
+    if FRAMES in classes and isinstance(made.reply, Frame):
+        yield _line(seen.time_us, FRAMES, *place, f"< {frame_line(made.reply)}")
+
+
+def _decision(made: Decision) -> str:
+    """Return what was decided: the answer and what goes into the trail with it; of other changes the kind."""
+    reply = made.reply
+    answer = f"{reply.code.name} {reply.text}" if isinstance(reply, Fault) else f"{reply.type:02X}"
+    told = [
+        f"{change.event}/{change.outcome.name.lower()} {change.alias} {change.code}".rstrip()
+        if isinstance(change, AuditRecord)
+        else type(change).__name__
+        for change in made.changes
+    ]
+    return f"session={made.session_id:016X} answer={escape(answer.rstrip())} changes=[{', '.join(told)}]"
+
+
+def _line(time_us: int, category: str, gateway: str, source: str, text: str) -> str:
+    return f"{stamp(time_us)} {category} {escape(gateway)} {escape(source)} {text}\n"
