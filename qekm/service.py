@@ -70,7 +70,8 @@ class Service:
         self.duties = Duties.of(home, settings, store, self.owners, now_us, random_bytes)
         self.upkeep.duties += self.duties.ticks
         tap = Tap(self.owners.serving)
-        self.logs = Logs(home, settings, tap, self.owners.vendor_of, outlets or Outlets())
+        self.logs = Logs(home, settings, tap, self.owners.vendor_of, self.gateways, outlets or Outlets())
+        self.gateways.debug = self.logs.noted
         servicers = Servicers(
             self.owners,
             store,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 from qekm.config import Settings
-from qekm.configuration import Applied
 from qekm.home import Home
 from qekm.logs.audit_log import AuditLog, Batch, Trail
 from qekm.logs.courier import Courier
@@ -22,18 +22,48 @@ BATCHES = 4_096  # commits that wait for the audit log; what has no room is read
 BATCH = 16  # commits written at once
 PATIENCE_S = 2.0  # at the end, for what waits
 CHANGEABLE = ("debug",)
-"""Properties whose changes `apply` puts in force; which records are wanted is looked up for each of them."""
+"""Properties whose changes `switch` puts in force; which records are wanted is looked up for each of them."""
+
+
+class Link(Protocol):
+    """A gateway that is connected (qekm.api.gateways); hello: what it said of itself."""
+
+    @property
+    def id(self) -> str:
+        """Return the name of the gateway and the number of its stream."""
+
+    @property
+    def hello(self) -> Any:
+        """Return version and addresses."""
+
+
+class Line(Protocol):
+    """What a gateway tells of a connection: one line, and the address of its client."""
+
+    @property
+    def source(self) -> str:
+        """Return host:port."""
+
+    @property
+    def text(self) -> str:
+        """Return the line."""
 
 
 class Logs:
     """From `start` to `close`; `committed` is called by the store's writer after each commit."""
 
     def __init__(
-        self, home: Home, settings: Settings, tap: Tap, vendor_of: Callable[[str], str], outlets: Outlets
+        self,
+        home: Home,
+        settings: Settings,
+        tap: Tap,
+        vendor_of: Callable[[str], str],
+        gateways: Iterable[Link],
+        outlets: Outlets,
     ) -> None:
         """Take the settings in force; vendor_of: the vendor of a drive's serial, from any thread."""
         self._home, self._settings, self._outlets = home.path, settings, outlets
-        self._vendor_of = vendor_of
+        self._vendor_of, self._gateways = vendor_of, gateways
         self._audit: Courier[Batch] | None = None
         self.debugging = Debugging(tap)
 
@@ -45,7 +75,7 @@ class Logs:
         log = AuditLog(path, size, trail, self._is_wanted, self._vendor_of)
         self._audit = Courier(f"audit log {path}", log, most=BATCHES, batch=BATCH)
         self._audit.start()
-        self._switch(settings["debug"])
+        self.switch(settings)
 
     def committed(self, first: int, records: Sequence[AuditRecord]) -> None:
         """Take records that are in the trail from place `first` on; in the writer's thread, never waits."""
@@ -57,15 +87,21 @@ class Logs:
                     told = Told(place, record, self._vendor_of(record.drive_serial))
                     self._outlets.give(of_record(told))
 
-    async def apply(self, coming: Settings) -> Applied:
-        """Switch the debug log on or off, or to other classes; `undo` switches it back."""
-        before: frozenset[str] = self._settings["debug"]
-        self._switch(coming["debug"])
+    def switch(self, coming: Settings) -> None:
+        """Have the debug log as settings say: on with some classes, or off; nothing of it can fail here."""
+        if classes := coming["debug"]:
+            self.debugging.begin(self._path_of("debug.output.file"), classes)
+            for link in self._gateways:
+                hello = link.hello
+                what = f"gateway version {hello.version}, takes drives on {', '.join(hello.addresses)}"
+                self.debugging.note(link.id, "-", what)
+        elif self.debugging.on:
+            self.debugging.end()
 
-        async def undo() -> None:
-            self._switch(before)
-
-        return Applied(undo)
+    def noted(self, link: Link, lines: Iterable[Line]) -> None:
+        """Write what a gateway tells of its connections; nothing while the debug log is off."""
+        for line in lines:
+            self.debugging.note(link.id, line.source, line.text)
 
     def lines(self) -> list[str]:
         """Return what a status says of logs that cannot be written."""
@@ -77,12 +113,6 @@ class Logs:
         if self._audit is not None:
             self._audit.close(PATIENCE_S)
         self.debugging.end(PATIENCE_S)
-
-    def _switch(self, classes: frozenset[str]) -> None:
-        if classes:
-            self.debugging.begin(self._path_of("debug.output.file"), classes)
-        elif self.debugging.on:
-            self.debugging.end()
 
     def _path_of(self, name: str) -> Path:
         return self._home / str(self._settings[name])
