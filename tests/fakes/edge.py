@@ -105,14 +105,9 @@ class Edge:
     deny: DenyList = field(default_factory=lambda: DenyList(()))
     refusals: list[Refusal] = field(default_factory=list)
     remote: bool = False
-    accounts: Accounts = field(default_factory=lambda: Accounts((), now_us, steady_s))
+    entry: Entry | None = None  # None: nobody has a password
     host: str = "127.0.0.1"
     port: int = 0
-    sessions: Sessions = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Own the sessions of the estate."""
-        self.sessions = Sessions(self.pki.estate, lambda: 15, steady_s, os.urandom)
 
     @asynccontextmanager
     async def serving(
@@ -121,9 +116,12 @@ class Edge:
         register: Callable[[aio.Server], None] = lambda server: None,
     ) -> AsyncIterator[Edge]:
         """Serve on a free port of the loopback."""
-        entry = Entry(self.accounts, self.sessions)
+        nobody = Entry(
+            Accounts((), now_us, steady_s), Sessions(self.pki.estate, lambda: 15, steady_s, os.urandom)
+        )
         guard = interceptors(
-            self.deny, self.pki.estate, self.now_us, self._refuse, entry, self.allows, remote=self.remote
+            *(self.deny, self.pki.estate, self.now_us, self._refuse, self.entry or nobody, self.allows),
+            remote=self.remote,
         )
         server = channel.make_server(guard)
         register(server)
