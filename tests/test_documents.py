@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from qekm.errors import EXIT_CODES, QekmError
+from qekm.explanations import EXPLANATIONS
+from qekm.properties import PROPERTIES
 from qekm.rpc.status import CODES as STATUSES
 from qekm.serving.faults import CODES as SENSES
 from qekm.serving.faults import INTERNAL
 from qekm_cli.app import PROGRAM, Nouns
 from qekm_cli.connection import Invocation
-from tests import exit_codes
+from qekm_cli.family import VERBS
+from tests import errors_page, exit_codes
+from tests.commands import SCRIPTS, leaf_of, misspelt
 from tests.pages import ROOT, anchors, commands, documents, links, split
 
 README = ROOT / "README.md"
@@ -78,38 +82,26 @@ def test_everything_in_the_picture_of_the_tree_is_there() -> None:
 # Commands.
 
 
-def leaf_of(context: Any) -> tuple[TyperCommand | TyperGroup | None, list[str]]:
-    """Return the command that a root context's words lead to, None if there is none, and the words left."""
-    found, words = context.command, [*context._protected_args, *context.args]
-    while isinstance(found, TyperGroup) and words:
-        _, found, words = found.resolve_command(context, words)
-    return found, words
-
-
-def options_of(command: TyperCommand | TyperGroup) -> set[str]:
-    """Return every option that a command takes."""
-    with command.make_context("x", [], resilient_parsing=True) as context:
-        parameters = command.get_params(context)
-    return {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
-
-
-def misspelt(line: str) -> list[str]:
-    """Return what of a command line does not exist: its options, or all of it."""
-    words = shlex.split(line)[1:]
-    with Nouns().make_context(PROGRAM, words, obj=Invocation(), resilient_parsing=True) as context:
-        command, rest = leaf_of(context)
-    if command is None:
-        return words
-    given = [word.partition("=")[0] for word in rest if word.startswith("-")]
-    return [option for option in given if option not in options_of(command)]
-
-
 @pytest.mark.parametrize("page", documents(), ids=ids(documents()))
 def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None:
-    assert {line: misspelt(line) for line in commands(page, PROGRAM) if misspelt(line)} == {}
+    lines = [line for program in SCRIPTS for line in commands(page, program)]
+    assert {line: misspelt(line) for line in lines if misspelt(line)} == {}
 
 
-@pytest.mark.parametrize("line", ["qekm drives lost", "qekm keys list --groups x", "qekm sever start"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "qekm drives lost",
+        "qekm keys list --groups x",
+        "qekm sever start",
+        "qekm adddrive -drive X",
+        "qekm modconfig -sets X",
+        "qekm-server chek",
+        "qekm-server check --keyfile x",
+        "qekm-server config sett X",
+        "debugOnQEKM",
+    ],
+)
 def test_a_command_that_does_not_exist_would_be_found(line: str) -> None:
     assert misspelt(line) != []
 
@@ -128,10 +120,47 @@ def test_every_command_of_the_readme_parses_completely(line: str) -> None:
             assert parsed.args == []
 
 
-@pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if "qekm " in leaf.hint])
-def test_every_command_that_a_hint_names_exists(leaf: type[QekmError]) -> None:
-    (line,) = re.findall(r"qekm [a-z -]+", leaf.hint)
-    assert misspelt(line) == []
+def messages() -> dict[str, str]:
+    """Return the command lines that the packages' texts name, hints above all, each with its module."""
+    sign = r"(?:(?:with|see|run|by): ?|: |`|\bruns? )"
+    name = r"((?:qekm|qekm-server)(?: (?:--?)?[a-z][A-Za-z-]*| [A-Z]+)+|[a-z]+[A-Za-z]*QEKMServer)"
+    found: dict[str, str] = {}
+    for module in modules():
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found |= dict.fromkeys(re.findall(sign + name, node.value), str(module.relative_to(ROOT)))
+    return found
+
+
+def test_every_command_that_a_message_names_exists() -> None:
+    lines = messages()
+    assert len(lines) > 60
+    assert {line: where for line, where in lines.items() if misspelt(line)} == {}
+
+
+def test_every_way_of_ours_that_stands_beside_a_verb_of_the_original_exists() -> None:
+    assert {verb: place.ours for verb, place in VERBS.items() if misspelt(place.ours)} == {}
+
+
+def is_there(name: str) -> bool:
+    """Tell whether what an action names in backticks exists: a command, a property, a log file."""
+    if name.split(maxsplit=1)[0] in SCRIPTS:
+        return misspelt(name) == []
+    return name in PROPERTIES or name.startswith("keymanager/")
+
+
+@pytest.mark.parametrize("code", EXPLANATIONS)
+def test_everything_that_an_action_names_exists(code: str) -> None:
+    row = EXPLANATIONS[code]
+    names = re.findall("`([^`]*)`", " ".join((row.here, *row.actions)))
+    assert [name for name in names if not is_there(name)] == []
+    assert " ".join((row.here, *row.actions)).count("`") == 2 * len(names)
+    assert row.kind == "condition" or names, "who reads it must be told a command"
+
+
+def test_what_an_action_names_that_does_not_exist_would_be_found() -> None:
+    for name in ("qekm drives lost", "listdrives -drivename X", "no.such.property", "debugQEKMServer"):
+        assert not is_there(name)
 
 
 def test_every_target_of_make_that_the_readme_names_exists() -> None:
@@ -147,6 +176,11 @@ def test_every_target_of_make_that_the_readme_names_exists() -> None:
 def test_the_page_of_exit_codes_is_what_the_code_says() -> None:
     """To write it anew: python -m tests.exit_codes."""
     assert exit_codes.PAGE.read_text(encoding="utf-8") == exit_codes.page()
+
+
+def test_the_page_of_errors_is_what_the_code_says() -> None:
+    """To write it anew: python -m tests.errors_page."""
+    assert errors_page.PAGE.read_text(encoding="utf-8") == errors_page.page()
 
 
 def test_every_category_of_errors_has_an_exit_code_and_a_status() -> None:

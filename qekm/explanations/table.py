@@ -13,9 +13,13 @@ from qekm.explanations.explanation import Explanation
 from qekm.explanations.reasons import REASONS, Reason
 from qekm.explanations.refusals import REFUSALS
 from qekm.explanations.requests import REQUESTS
+from qekm.explanations.standard import STANDARD
 
 EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
-    {row.code: row for row in sorted((*REFUSALS, *REQUESTS, *CONDITIONS), key=lambda row: row.code)}
+    {
+        row.code: row
+        for row in sorted((*REFUSALS, *REQUESTS, *CONDITIONS, *STANDARD), key=lambda row: row.code)
+    }
 )
 # EE31, 0xEE31, EE 31, EE/31, EE31h; with the sense key before it, as mainframes and libraries do: 05EE31.
 _CODE = re.compile(r"(?:0X)?(?:0?([0-9A-F])[ /:.-]*)?([0-9A-F]{2})H?[ /:.-]*(?:0X)?([0-9A-F]{2})H?")

@@ -74,16 +74,17 @@ async def test_lists_refuse_unknown_groups_states_and_tokens(run: Running) -> No
         await run.client.keystore.ListCartridges(pb.ListCartridgesRequest(alias="QKM00000000000000FFFF"))
 
 
-async def test_uses_of_keys_are_listed_oldest_first_and_filtered(run: Running) -> None:
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_uses_of_keys_are_listed_in_order_and_filtered(run: Running, newest_first: bool) -> None:
     aliases = [key.alias for key in (await run.client.keystore.ListKeys(pb.ListKeysRequest())).keys[:2]]
     uses = [Cartridge(f"E0100{n}L4", aliases[n % 2], "001300000392", bytes(8), n + 1) for n in range(5)]
     await run.store.commit(uses)
-    first = await run.client.keystore.ListCartridges(pb.ListCartridgesRequest(page_size=3))
-    rest = await run.client.keystore.ListCartridges(
-        pb.ListCartridgesRequest(page_size=3, page_token=first.next_page_token)
-    )
+    request = pb.ListCartridgesRequest(page_size=3, newest_first=newest_first)
+    first = await run.client.keystore.ListCartridges(request)
+    request.page_token = first.next_page_token
+    rest = await run.client.keystore.ListCartridges(request)
     found = [*first.cartridges, *rest.cartridges]
-    assert [use.volser for use in found] == [use.volser for use in uses]
+    assert [use.volser for use in found[:: -1 if newest_first else 1]] == [use.volser for use in uses]
     assert not rest.next_page_token
     own = await run.client.keystore.ListCartridges(pb.ListCartridgesRequest(alias=aliases[0].lower()))
     assert [use.volser for use in own.cartridges] == ["E01000L4", "E01002L4", "E01004L4"]

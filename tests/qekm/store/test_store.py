@@ -257,6 +257,9 @@ async def test_uses_of_keys_are_found_by_cartridge_and_by_key(store: Store) -> N
     assert [row for row, _ in store.cartridges_page(2, 3)] == [3, 4, 5]
     assert [use.write_time_us for _, use in store.cartridges_page(0, 9, volser="V1")] == [1, 3, 5]
     assert [use.write_time_us for _, use in store.cartridges_page(0, 9, volser="V1", alias="A2")] == [5]
+    assert [row for row, _ in store.cartridges_page(0, 3, newest_first=True)] == [6, 5, 4]
+    assert [row for row, _ in store.cartridges_page(4, 3, newest_first=True)] == [3, 2, 1]
+    assert [row for row, _ in store.cartridges_page(5, 9, alias="A0", newest_first=True)] == [4, 1]
 
 
 def test_a_second_process_is_refused_and_told_who_has_the_store(path: Path) -> None:
