@@ -57,6 +57,8 @@ def parse(text: str) -> list[Listed]:
             found[-1] = replace(found[-1], remarks=remarks)
         elif line and (count >= 0 or pair):
             faults.append(f"line {number}: {line[:60]!r} is not SerialNumber = …")
+    if text and not text.endswith("\n"):  # half of a serial looks like one
+        faults.append(f"line {len(text.splitlines())}: the last line has no end: is the file whole?")
     refuse([*faults, *_repeated(found), *_miscounted(count, len(found))])
     return found
 

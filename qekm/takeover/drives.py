@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from qekm.errors import BadArgument
 from qekm.interchange import listing, roster
-from qekm.model import Drive, DriveState
+from qekm.model import Drive, DriveState, LabelMode
 
 MOST_BYTES = 8 * 2**20
 NAMES = ("listdrives.txt", "drives.csv")  # as which it is found in the directory
@@ -81,6 +81,17 @@ def _is(labels: re.Pattern[str], remark: listing.Remark) -> bool:
 
 
 def _entered(entry: roster.Entry) -> OldDrive:
-    said = entry.wwnn, entry.vendor, entry.product
-    drive = Drive(entry.serial, DriveState.ACCEPTED, 0, *said, group=entry.group)
+    drive = Drive(
+        entry.serial,
+        DriveState.ACCEPTED,
+        0,
+        entry.wwnn,
+        entry.vendor,
+        entry.product,
+        entry.firmware,
+        allowed_groups=entry.allowed_groups,
+        group=entry.group,
+        confirm=entry.confirm is not False,
+        label_mode=LabelMode.T10 if entry.label_mode == "t10" else LabelMode.FULL,
+    )
     return OldDrive(entry.line, drive, (entry.alias,) if entry.alias else ())

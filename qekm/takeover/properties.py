@@ -25,7 +25,7 @@ class Line:
 
     number: int
     name: str
-    text: str
+    text: str = field(repr=False)  # it may be a password
     typed: str = field(repr=False)
 
 
@@ -60,6 +60,8 @@ def parse(content: bytes, file: str) -> list[Line]:
         source = sources[each.number - 1]
         line = Line(each.number, each.name, each.text, re.split("[=:]", source, maxsplit=1)[-1].strip())
         _check(line, lines.setdefault(line.name, line), source, file)
+    if not content.endswith((b"\n", b"\r")):  # half of a port looks like one
+        raise _bad(file, len(sources), "the last line has no end: is the file whole?")
     return list(lines.values())
 
 
