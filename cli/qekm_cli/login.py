@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from qekm.errors import BadPassword
 from qekm_cli.commands import Noun
-from qekm_cli.connection import invocation_of
+from qekm_cli.connection import invocation_of, parse_identity
 from qekm_cli.passwords import command_password
 from qekm_cli.render import done, plain
 from qekm_cli.session_file import SessionFile
@@ -13,11 +16,28 @@ from qekm_cli.session_file import SessionFile
 app = Noun()
 
 
+NAMES = {"ekmadmin": "administrator"}  # the original's only user
+
+
 @app.command("login")
-def log_in(context: typer.Context) -> None:
+def log_in(
+    context: typer.Context,
+    ekmuser: Annotated[str | None, typer.Option("-ekmuser", help="As --identity.", metavar="NAME")] = None,
+    ekmpassword: Annotated[
+        str | None, typer.Option("-ekmpassword", help="Refused: it is asked for.", metavar="PASSWORD")
+    ] = None,
+) -> None:
     """Log in with the command password for some minutes."""
     from qekm.v1 import accounts_pb2 as pb
 
+    if ekmpassword is not None:
+        raise BadPassword(
+            "a password on a command line is seen by others: in the list of processes, in the shell's past",
+            hint="leave it out, and it is asked for; scripts take --command-password-file; change this one",
+        )
+    if ekmuser is not None:
+        name = NAMES.get(ekmuser.lower(), ekmuser)
+        invocation_of(context).identity = parse_identity(name)
     told, kept = invocation_of(context), SessionFile.of(context)
     with told.connect(
         told.home,
