@@ -13,7 +13,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from grpc import aio
@@ -22,6 +22,7 @@ from qekm.config import Settings
 from qekm.configuration import Applied
 from qekm.errors import PortInUse, QekmError
 from qekm.listeners import bind
+from qekm.rpc.channel import make_server
 from qekm.rpc.tls import Files, server_credentials
 
 _log = logging.getLogger(__name__)
@@ -46,11 +47,12 @@ class SslListener:
         self,
         settings: Settings,
         files: Files,
-        make: Callable[[], aio.Server],
+        interceptors: Sequence[aio.ServerInterceptor],
+        add: Callable[[aio.Server], None],
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the settings in force; `make` makes a server with all that it serves."""
-        self._settings, self._make, self._now_s = settings, make, now_s
+        """Take the settings in force; `add` puts the servicers on one server after another."""
+        self._settings, self._interceptors, self._add, self._now_s = settings, interceptors, add, now_s
         self._credentials = server_credentials(files)
         self._open: _Open | None = None
         self._trouble = ""
@@ -122,7 +124,8 @@ class SslListener:
         await asyncio.gather(*self._draining.values())
 
     async def _listen(self, settings: Settings) -> _Open:
-        server = self._make()
+        server = make_server(self._interceptors)
+        self._add(server)
         host = settings[HOST]
         if host == "::" and not _has_ipv6():
             host = "0.0.0.0"  # noqa: S104  every address is the default
