@@ -32,7 +32,7 @@ def log_in(
 
     if ekmpassword is not None:
         raise BadPassword(
-            "a password on a command line is seen by others: in the list of processes, in the shell's past",
+            "others see a password on a command line: in the list of processes and the shell's history",
             hint="leave it out, and it is asked for; scripts take --command-password-file; change this one",
         )
     if ekmuser is not None:

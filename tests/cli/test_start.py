@@ -44,13 +44,26 @@ def test_the_root_loads_nothing_heavy(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "noun", ["keys", "groups", "drives", "audit", "certificates", "server", "init", "diagnose"]
+    "noun", ["keys", "groups", "drives", "audit", "certificates", "server", "init", "diagnose", "cartridges"]
 )
 def test_the_help_of_a_noun_loads_nothing_heavy_either(noun: str) -> None:
     done = python(
         RUN + f"print('LOADED', *[name for name in {HEAVY} if name in sys.modules])", noun, "--help"
     )
     assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+@pytest.mark.parametrize("words", [("help",), ("errors", "list"), ("errors", "explain", "EE31"), ("exit",)])
+def test_what_needs_no_service_loads_nothing_heavy(words: tuple[str, ...]) -> None:
+    done = python(RUN + f"print('LOADED', *[name for name in {HEAVY} if name in sys.modules])", *words)
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_the_help_of_the_original_s_verbs_loads_nothing_heavy() -> None:
+    run = "from qekm_cli.app import run; from qekm_cli.family import VERBS; "
+    told = f"import sys; print('LOADED', *[name for name in {HEAVY} if name in sys.modules])"
+    done = python(f"{run}print(*{{run([verb, '--help']).code for verb in VERBS}}); {told}")
+    assert done.stdout.splitlines()[-2:] == ["0", "LOADED"]
 
 
 def seconds(*words: str) -> float:

@@ -35,7 +35,7 @@ def test_a_password_on_the_command_line_is_refused_with_the_reason(
 ) -> None:
     told = qekm("login", "-ekmuser", "EKMAdmin", "-ekmpassword", "correct horse")
     assert (told.code, told.out) == (2, "")
-    assert "a password on a command line is seen by others" in told.err
+    assert "others see a password on a command line" in told.err
     assert "--command-password-file" in told.err
     assert "correct horse" not in told.err
     assert (service.accounts.logins, service.connections) == ([], [])
