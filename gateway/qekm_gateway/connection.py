@@ -103,6 +103,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._over:
             return
         try:
+            if reply is None:
+                self._note("no answer from the service")
             self._send(self._translator.give(reply))
             if self._translator.session.state is State.STATUS:
                 self._gateway.admission.served(self)

@@ -18,7 +18,7 @@ from qekm import __version__
 from qekm.config import Settings
 from qekm.errors import NotInitialised, QekmError, exit_code
 from qekm.home import Home
-from qekm.log import configure
+from qekm.logs.process import ProcessLog
 from qekm_gateway.configuring import FROM_OPTION, HOST, PORT
 from qekm_gateway.faults import Incidents
 from qekm_gateway.gateway import Gateway
@@ -62,14 +62,15 @@ def _port(text: str) -> int:
 def _run(home: Home, tcp_port: int | None) -> None:
     if not home.config.is_file():
         raise NotInitialised(f"there is no key manager in {home.path}", home=str(home.path))
-    settings = Settings.load(home.config)
-    if tcp_port is not None:
-        settings.put(PORT, str(tcp_port), FROM_OPTION)
-    configure("qekm-gateway")
-    _harden()
-    opened = open_listeners(settings[HOST], settings[PORT])
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(home, settings, opened))
+    with ProcessLog(home, "qekm-gateway", "gateway") as log:
+        settings = Settings.load(home.config)
+        if tcp_port is not None:
+            settings.put(PORT, str(tcp_port), FROM_OPTION)
+        log.configure(settings)
+        _harden()
+        opened = open_listeners(settings[HOST], settings[PORT])
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(home, settings, opened, log))
 
 
 def _harden() -> None:
@@ -78,7 +79,9 @@ def _harden() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-async def _serve(home: Home, settings: Settings, opened: Mapping[Place, socket.socket]) -> None:
+async def _serve(
+    home: Home, settings: Settings, opened: Mapping[Place, socket.socket], log: ProcessLog
+) -> None:
     """Take drives until SIGTERM or SIGINT, then finish what is under way."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -92,6 +95,7 @@ async def _serve(home: Home, settings: Settings, opened: Mapping[Place, socket.s
         parts.lines.start()
         renewing = loop.create_task(parts.renewal.run())
         _log.info("drives are taken on port %d", parts.ports.port)
+        log.started({"tcp": parts.ports.port})
         await stop.wait()
         _log.info("stopping")
         renewing.cancel()

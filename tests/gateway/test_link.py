@@ -188,6 +188,53 @@ async def test_a_diagnose_command_is_handed_on_and_its_report_comes_back(running
         await until(lambda: any(request.HasField("diagnose_report") for request in running.service.requests))
 
 
+async def test_a_configure_command_is_handed_on_and_its_report_comes_back_on_its_own_stream_only(
+    running: Running,
+) -> None:
+    commands: list[tuple[ConfigureCommand, Callable[[ConfigureReport], None]]] = []
+
+    def take(command: ConfigureCommand, report: Callable[[ConfigureReport], None]) -> None:
+        commands.append((command, report))
+
+    def reported() -> list[int]:
+        requests = running.service.requests
+        found = [request.configure_report for request in requests if request.HasField("configure_report")]
+        return [report.command_id for report in found]
+
+    async with linked(lambda: running.port, configure=take) as link:
+        await until(lambda: link.up)
+        tell = running.service.tell.put_nowait
+        for number in (1, 2):
+            tell(ServeResponse(configure=ConfigureCommand(command_id=number, properties={"debug": "all"})))
+        await until(lambda: len(commands) == 2)
+        assert commands[0][0].properties["debug"] == "all"
+        commands[0][1](ConfigureReport(command_id=1))
+        await until(lambda: reported() == [1])
+        await running.stop()
+        await until(lambda: not link.up)
+        await running.start()
+        await until(lambda: link.up)
+        commands[1][1](ConfigureReport(command_id=2))
+        running.service.tell.put_nowait(ServeResponse(configure=ConfigureCommand(command_id=3)))
+        await until(lambda: len(commands) == 3)
+        commands[2][1](ConfigureReport(command_id=3))
+        await until(lambda: reported() == [1, 3])
+
+
+async def test_debug_lines_go_together_beside_the_steps(running: Running) -> None:
+    async with linked(lambda: running.port) as link:
+        await until(lambda: link.up)
+        for number in range(300):
+            link.noted("a:1", str(number))
+        drive = Drive()
+        link.submit(FRAME, "a:1", drive)
+        await until(lambda: drive.replies)
+        assert not any(request.debug_lines for request in running.service.requests)
+        await until(lambda: sum(len(request.debug_lines) for request in running.service.requests) == 300)
+        with_lines = [request for request in running.service.requests if request.debug_lines]
+        assert len(with_lines) == 2
+
+
 async def test_a_list_that_cannot_be_split_is_refused_before_it_is_queued(running: Running) -> None:
     tlvs = [(tag, b"\x02" if tag == 0x0122 else value) for tag, value in required(0x02)]
     async with linked(lambda: running.port) as link:
