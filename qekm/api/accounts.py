@@ -44,7 +44,7 @@ class AccountsServicer(AccountsServiceServicer):
 
     async def Logout(self, request: pb.LogoutRequest, context: Any) -> pb.LogoutResponse:
         """End the session of this call, and close the keystore for the caller."""
-        self._sessions.end(caller().actor, session_of(context))
+        self._logins.leave(session_of(context))
         await self._journal.commit("Logout", ())
         return pb.LogoutResponse()
 

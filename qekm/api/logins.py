@@ -72,6 +72,12 @@ class Logins:
         check_password(password)
         return await self._begun(lambda: asyncio.to_thread(make_verifier, password, cost=self._cost))
 
+    def leave(self, session: bytes) -> None:
+        """End one session of the caller, and close the keystore for him."""
+        actor = caller().actor
+        self._sessions.end(actor, session)
+        self._opened.close(actor)
+
     def end(self, actor: str) -> None:
         """End everything that a person has open."""
         self._sessions.end_all(actor)

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 import qekm.v1
 from qekm.redaction import holds_secret
-from qekm.v1 import backups_pb2, keystore_pb2, sharing_pb2, slots_pb2
+from qekm.v1 import accounts_pb2, backups_pb2, keystore_pb2, sharing_pb2, slots_pb2
 
 MODULES = sorted(path.stem for path in Path(qekm.v1.__path__[0]).glob("*_pb2.py"))
 CANARY = b"canary-7f3a91c2"
@@ -28,6 +28,11 @@ SECRET = [
     sharing_pb2.ClearKey(material=CANARY),
     sharing_pb2.ExportKeysResponse(keys=[sharing_pb2.ClearKey(material=CANARY)]),
     sharing_pb2.ImportKeysRequest(keys=[sharing_pb2.ClearKey(material=CANARY)]),
+    accounts_pb2.LoginRequest(password=CANARY),
+    accounts_pb2.LoginResponse(session=CANARY),
+    accounts_pb2.CreateAccountRequest(password=CANARY),
+    accounts_pb2.UpdateOwnPasswordRequest(old_password=CANARY, new_password=CANARY),
+    accounts_pb2.ResetPasswordRequest(password=CANARY),
 ]
 
 
@@ -52,7 +57,8 @@ def test_every_class_that_can_hold_a_secret_is_told(module: str) -> None:
 
 
 def test_every_field_whose_name_says_secret_is_marked() -> None:
-    names = {"password", "key_file", "pin", "material", "mnemonics", "shares"}
+    names = {"password", "old_password", "new_password", "session"}
+    names |= {"key_file", "pin", "material", "mnemonics", "shares"}
     for module in MODULES:
         file = importlib.import_module(f"qekm.v1.{module}").DESCRIPTOR
         for message in file.message_types_by_name.values():
