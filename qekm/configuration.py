@@ -132,10 +132,13 @@ class Configuration:
 
     async def look(self) -> Settings:
         """Return what a restart would put in force; of a file that cannot be used, what it said before."""
+        known = self.file
         try:
-            self.file, self._flaw = await asyncio.to_thread(self._load), ""
+            found, self._flaw = await asyncio.to_thread(self._load), ""
         except QekmError as error:
-            self._flaw = error.message
+            found, self._flaw = known, error.message
+        if self.file is known:  # else a change was made meanwhile, and knows better
+            self.file = found
         return self.file
 
     def lines(self) -> list[str]:

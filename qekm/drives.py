@@ -46,6 +46,7 @@ class Registry:
         self._authorities = {authority.fingerprint: authority for authority in authorities}
         self._blocked = {key.spki_sha256: key for key in blocked}
         self._order: list[str] | None = None
+        self.version = 0  # of what entries say, but for when a drive was last seen
         self._renew_trust()
         for drive in drives:
             self._enter(drive)
@@ -262,6 +263,7 @@ class Registry:
         if drive.alias:
             self._aliases.setdefault(fold(drive.alias), serial)
         self._drives[serial] = drive
+        self.version += old is None or replace(old, last_seen_time_us=drive.last_seen_time_us) != drive
         return drive
 
     def _remove(self, drive: Drive) -> list[Change]:
@@ -269,6 +271,7 @@ class Registry:
         if self._drives.pop(drive.serial, None) is not None:
             self._wwnns.pop(drive.wwnn, None)
             self._forget_alias(drive)
+            self.version += 1
         self._order = None
         return [Removal(Drive, drive.serial)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from qekm.allocator import Allocator
 from qekm.config import FROM_ENVIRONMENT, Settings, amend
@@ -52,6 +53,10 @@ class KeySet:
             variable = PROPERTIES.variable(DEFAULT_GROUP)
             raise GroupInUse(f"{variable} in the environment says which group is the default", group=group)
         await self._configuration.update({DEFAULT_GROUP: group}, records=records)
+
+    def still(self) -> AbstractAsyncContextManager[None]:
+        """Have nobody name a group while the block runs."""
+        return self._configuration.still()
 
     def start(self, before: Mapping[str, str] | None) -> list[Change]:
         """Bring file and store together; `before` are the properties of the last run, None for none.

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from qekm import __version__, clock
 from qekm.accounts import unguarded
+from qekm.api.configuring import Configuring
 from qekm.api.consent import OFF
 from qekm.api.entry import Entry
 from qekm.api.gateways import Gateways
@@ -21,21 +22,30 @@ from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import SERVICE, Strangers, occurred, stranger
 from qekm.config import Settings
+from qekm.configuration import Configuration, at_once
+from qekm.differences import recall
+from qekm.drivetable import DriveTable
 from qekm.duties import Duties
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import ONE_PERSON
 from qekm.home import Home
+from qekm.keyset import KeySet
 from qekm.listeners import Listeners
 from qekm.logs.debugging import Tap
-from qekm.logs.keeping import Logs
+from qekm.logs.keeping import CHANGEABLE, Logs
 from qekm.logs.outlets import Outlets
+from qekm.logs.process import ProcessLog
 from qekm.model import Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
+from qekm.rpc.handlers import Handlers
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
 from qekm.sealing import Sealer
+from qekm.serving.policy import NAMES as POLICY
+from qekm.serving.policy import policy_of
 from qekm.source import host_of
+from qekm.ssl_listener import HOST, PORT, SslListener
 from qekm.standing import doubt, open_store
 from qekm.store import Store
 from qekm.upkeep import Upkeep
@@ -69,9 +79,16 @@ class Service:
         self.upkeep = Upkeep(self.owners, self._refusals, store, self._publish, now_us)
         self.duties = Duties.of(home, settings, store, self.owners, now_us, random_bytes)
         self.upkeep.duties += self.duties.ticks
-        tap = Tap(self.owners.serving)
+        serving = self.owners.serving
+        self.configuration = Configuration(home.config, settings, store.commit)
+        self.keyset = KeySet(self.owners.allocator, self.owners.keystore, self.configuration)
+        self.configuration.on_change(POLICY, at_once(lambda coming: serving.configure(policy_of(coming))))
+        self.drive_table = DriveTable(home.path, settings, self.owners.registry)
+        self.upkeep.duties.append(self.drive_table.tick)
+        tap = Tap(serving)
         self.logs = Logs(home, settings, tap, self.owners.vendor_of, self.gateways, outlets or Outlets())
         self.gateways.debug = self.logs.noted
+        self.configuration.on_change(CHANGEABLE, at_once(self.logs.switch))
         servicers = Servicers(
             self.owners,
             store,
@@ -86,14 +103,25 @@ class Service:
             now_us,
             random_bytes,
             tap,
+            self.configuration,
+            self.keyset,
+            lambda: self.ssl.port,
         )
         # The deny list is complete here, before anything listens.
         entry = Entry(self.owners.accounts, self.owners.sessions)
-        guard = interceptors(
-            self.owners.certificates.denied, store.estate_id, now_us, self._refuse, entry, remote=False
+        denied = self.owners.certificates.denied
+        near, far = (
+            interceptors(denied, store.estate_id, now_us, self._refuse, entry, remote=remote)
+            for remote in (False, True)
         )
-        self.listeners = Listeners(settings, self._files, guard, servicers.add_to, NAMES)
+        handlers = Handlers(servicers.add_to)
+        self.listeners = Listeners(settings, self._files, near, handlers.add_to, NAMES)
+        self.ssl = SslListener(settings, self._files, far, handlers.add_to)
+        self.upkeep.duties.append(self.ssl.tick)
+        self.configuration.on_change((HOST, PORT), self.ssl.apply)
+        self.configuring = Configuring(self.gateways, self.configuration)
         self._task: asyncio.Task[None] | None = None
+        self._ports: dict[str, int] = {}
 
     async def start(self) -> dict[str, int]:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
@@ -104,10 +132,14 @@ class Service:
         two_person = self.owners.approvals.two_person
         what = f"version {__version__}" if two_person else f"version {__version__}; {OFF}"
         record = occurred(self._now_us(), "server.start", SERVICE, message=what)
-        await self._store.commit([*doubts, *self.owners.serving.recover(), record])
+        before = recall(self.owners.settings)
+        settled = [*self.keyset.start(before), *self.configuration.begin(before, self._now_us())]
+        await self._store.commit([*doubts, *settled, *self.owners.serving.recover(), record])
         await self.duties.start()
         await self.upkeep.renew()
-        ports = await self.listeners.start()
+        self._ports = await self.listeners.start()
+        await self.ssl.start()
+        ports = self.ports
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
         for line in self.lines():
@@ -128,9 +160,15 @@ class Service:
             _log.error("READ ONLY: %s", reason)
         return changes
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """Return the ports that are listened on, by name."""
+        return self._ports | ({"ssl": self.ssl.port} if self.ssl.port else {})
+
     def lines(self) -> list[str]:
-        """Return what a status says of the backups and the logs."""
-        return [*self.duties.lines(), *self.logs.lines()]
+        """Return what a status says of the backups, the logs and the properties."""
+        parts = (self.duties, self.logs, self.configuration, self.keyset, self.drive_table, self.ssl)
+        return [line for part in parts for line in part.lines()]
 
     def end(self) -> None:
         """Have `wait` return: the service is to stop."""
@@ -148,8 +186,10 @@ class Service:
         for link in self.gateways:
             link.end(Draining("the service is stopping"))
         await self.duties.leave()
-        await self.listeners.stop(GRACE_S)
+        await asyncio.gather(self.listeners.stop(GRACE_S), self.ssl.stop(GRACE_S))
+        await self.configuration.close()
         await self._rest()
+        await self.drive_table.tick()
         await self.duties.close()
         await self.upkeep.close()
         await self._store.commit([occurred(self._now_us(), "server.stop", SERVICE)])
@@ -158,11 +198,12 @@ class Service:
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""
         await self.duties.leave()
-        await self.listeners.stop(0)
+        await asyncio.gather(self.listeners.stop(0), self.ssl.stop(0))
         await self._rest()
         await asyncio.to_thread(self.logs.close)
 
     async def _rest(self) -> None:
+        await self.configuring.close()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -210,20 +251,23 @@ class _Checking:
             _log.info("checking the store", extra={"fields": {"rows": self._rows}})
 
 
-async def serve(home: Home, settings: Settings, sealer: Sealer) -> None:
+async def serve(home: Home, settings: Settings, sealer: Sealer, log: ProcessLog | None = None) -> None:
     """Run the key manager of a home until a signal or a call ends it; returns when all is written.
 
     BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
     """
     store = open_store(home, settings, sealer, _Checking())
     try:
-        service = Service(home, settings, store)
+        service = Service(home, settings, store, outlets=None if log is None else log.outlets)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.end)
         try:
             ports = await service.start()
-            with home.announced("server", __version__, ports):
+            with home.announced("server", __version__, ports) as announce:
+                service.ssl.tell = lambda _port: announce(service.ports)
+                if log is not None:
+                    log.started(ports)
                 await service.wait()
                 await service.stop()
         except BaseException:

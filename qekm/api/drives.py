@@ -13,6 +13,8 @@ from qekm.api.paging import Paged, cut
 from qekm.approvals import Act
 from qekm.claim import normalise_serial
 from qekm.drives import Registry
+from qekm.enlisting import Said, check_names, enlist
+from qekm.errors import BadArgument
 from qekm.model import Authority, BlockedKey, Drive, DriveState, LabelMode
 from qekm.v1 import drives_pb2 as pb
 from qekm.v1.drives_pb2_grpc import DrivesServiceServicer
@@ -21,6 +23,8 @@ _CHANGEABLE = (
     *("wwnn", "vendor", "product", "firmware", "allowed_groups", "group", "alias", "confirm", "label_mode"),
     "spki_sha256",
 )
+_IMPORTED = ("wwnn", "vendor", "product", "firmware", "allowed_groups", "group", "alias", "label_mode")
+MOST_IMPORTED = 10_000  # entries a call; they are committed in one transaction
 
 
 class DrivesServicer(DrivesServiceServicer):
@@ -78,6 +82,18 @@ class DrivesServicer(DrivesServiceServicer):
         drive = self._registry.get(request.serial)
         await self._journal.commit("RejectDrive", self._registry.reject(request.serial), about(drive))
         return pb.RejectDriveResponse()
+
+    async def ImportDrives(self, request: pb.ImportDrivesRequest, context: Any) -> pb.ImportDrivesResponse:
+        """Take a whole table in, all or nothing; BadArgument, DriveExists, UnknownGroup, UnknownKey, …"""
+        if len(request.drives) > MOST_IMPORTED:
+            told = f"{len(request.drives):,} entries; a call takes at most {MOST_IMPORTED:,}"
+            raise BadArgument(told, field="drives")
+        entries = [_said(drive) for drive in request.drives]
+        found = enlist(self._registry, self._allocator, entries, request.rewrite)
+        what = f"{found.created:,} created, {found.updated:,} updated, {found.deleted:,} deleted"
+        what += "; rewritten" if request.rewrite else ""
+        await self._journal.commit("ImportDrives", found.changes, message=what)
+        return pb.ImportDrivesResponse(created=found.created, updated=found.updated, deleted=found.deleted)
 
     async def DeleteDrive(self, request: pb.DeleteDriveRequest, context: Any) -> pb.DeleteDriveResponse:
         """Remove a drive and, on request, refuse its key for good; UnknownDrive, BadArgument."""
@@ -141,15 +157,8 @@ class DrivesServicer(DrivesServiceServicer):
 
     def _checked(self, drive: Drive) -> Drive:
         """Return a drive whose groups exist and whose key it may have, in its stored spelling."""
-        for group in (drive.group, *drive.allowed_groups):
-            if group:
-                self._allocator.find(group)
-        if not drive.alias:
-            return drive
-        serial = normalise_serial(drive.serial)
-        key = self._allocator.check_own(drive.alias, serial)
-        self._registry.check_alias(key.alias, serial)
-        return replace(drive, alias=key.alias)
+        serial, groups = normalise_serial(drive.serial), (drive.group, *drive.allowed_groups)
+        return replace(drive, alias=check_names(self._registry, self._allocator, serial, groups, drive.alias))
 
 
 def _from_proto(drive: pb.Drive) -> Drive:
@@ -169,6 +178,14 @@ def _from_proto(drive: pb.Drive) -> Drive:
         label_mode=chosen(LabelMode, drive.label_mode, "label_mode", LabelMode.FULL),
         library_serial=drive.library_serial,
     )
+
+
+def _said(drive: pb.Drive) -> Said:
+    """Return the serial of an imported entry and what it says beside."""
+    entry = _from_proto(drive)
+    said = {name: getattr(entry, name) for name in _IMPORTED if getattr(drive, name)}
+    said |= {"confirm": drive.confirm} if drive.HasField("confirm") else {}
+    return entry.serial, said
 
 
 def _to_proto(drive: Drive) -> pb.Drive:

@@ -8,9 +8,11 @@ from qekm.allocator import Allocator
 from qekm.api.fields import chosen, paths_of, stamp
 from qekm.api.journal import Journal
 from qekm.api.paging import Paged, cut
+from qekm.configuration import Changed
 from qekm.drives import Registry
-from qekm.errors import BadArgument
-from qekm.model import Group, OnExhaustion
+from qekm.errors import BadArgument, QekmError
+from qekm.keyset import KeySet
+from qekm.model import Change, Group, OnExhaustion
 from qekm.v1 import groups_pb2 as pb
 from qekm.v1.groups_pb2_grpc import GroupsServiceServicer
 
@@ -20,10 +22,10 @@ MOST_MOVED = 10_000  # aliases a call; they are moved in one transaction
 class GroupsServicer(GroupsServiceServicer):
     """Thin: names and policies in, groups with their counts out."""
 
-    def __init__(self, allocator: Allocator, registry: Registry, journal: Journal) -> None:
+    def __init__(self, allocator: Allocator, registry: Registry, journal: Journal, keyset: KeySet) -> None:
         self._allocator = allocator
         self._registry = registry
-        self._journal = journal
+        self._journal, self._keyset = journal, keyset
 
     async def ListGroups(self, request: pb.ListGroupsRequest, context: Any) -> pb.ListGroupsResponse:
         """List groups by name."""
@@ -39,8 +41,16 @@ class GroupsServicer(GroupsServiceServicer):
         """Make an empty group; GroupExists, BadArgument."""
         group = request.group
         policy = chosen(OnExhaustion, group.on_exhaustion, "on_exhaustion", OnExhaustion.REFILL)
-        changes = self._allocator.create(group.name, policy, group.is_default)
-        await self._journal.commit("CreateGroup", changes, message=f"group {group.name}, {policy.name}")
+        what = f"group {group.name}, {policy.name}"
+        changes = self._allocator.create(group.name, policy)
+        if not group.is_default:
+            await self._journal.commit("CreateGroup", changes, message=what)
+            return pb.CreateGroupResponse(group=self._told(group.name))
+        try:
+            await self._make_default(group.name, "CreateGroup", f"{what}, the default")
+        except QekmError:
+            self._allocator.delete(group.name)
+            raise
         return pb.CreateGroupResponse(group=self._told(group.name))
 
     async def UpdateGroup(self, request: pb.UpdateGroupRequest, context: Any) -> pb.UpdateGroupResponse:
@@ -48,19 +58,22 @@ class GroupsServicer(GroupsServiceServicer):
         group = request.group
         paths = paths_of(request.update_mask, ("on_exhaustion", "is_default"))
         policy = chosen(OnExhaustion, group.on_exhaustion, "on_exhaustion", OnExhaustion.REFILL)
-        changes = self._allocator.update(
-            group.name,
-            policy if "on_exhaustion" in paths else None,
-            group.is_default if "is_default" in paths else None,
-        )
+        new = policy if "on_exhaustion" in paths else None
         what = f"group {group.name}: {', '.join(sorted(paths))}"
+        present = self._allocator.find(group.name)
+        if "is_default" in paths and group.is_default and not present.is_default:
+            await self._make_default(group.name, "UpdateGroup", what, new)
+            return pb.UpdateGroupResponse(group=self._told(group.name))
+        is_default = group.is_default if "is_default" in paths else None
+        changes = self._allocator.update(group.name, new, is_default)
         await self._journal.commit("UpdateGroup", changes, message=what)
         return pb.UpdateGroupResponse(group=self._told(group.name))
 
     async def DeleteGroup(self, request: pb.DeleteGroupRequest, context: Any) -> pb.DeleteGroupResponse:
         """Remove a group that is nobody's; UnknownGroup, GroupInUse."""
-        changes = self._allocator.delete(request.name, self._registry.names_group(request.name))
-        await self._journal.commit("DeleteGroup", changes, message=f"group {request.name}")
+        async with self._keyset.still():  # else it could be about to become the default
+            changes = self._allocator.delete(request.name, self._registry.names_group(request.name))
+            await self._journal.commit("DeleteGroup", changes, message=f"group {request.name}")
         return pb.DeleteGroupResponse()
 
     async def MoveKeys(self, request: pb.MoveKeysRequest, context: Any) -> pb.MoveKeysResponse:
@@ -72,6 +85,16 @@ class GroupsServicer(GroupsServiceServicer):
         what = f"{len(changes)} keys to group {request.group}: {request.aliases[0]} to {request.aliases[-1]}"
         await self._journal.commit("MoveKeys", changes, message=what)
         return pb.MoveKeysResponse(group=self._told(request.group))
+
+    async def _make_default(
+        self, name: str, method: str, message: str, policy: OnExhaustion | None = None
+    ) -> None:
+        """Make a group the default in store and file; its policy and the record of the call in one unit."""
+
+        def records(_changed: Changed) -> list[Change]:
+            return [*self._allocator.update(name, policy), self._journal.record(method, message)]
+
+        await self._keyset.make_default(name, records)
 
     def _told(self, name: str) -> pb.Group:
         return self._to_proto(self._allocator.find(name))

@@ -35,9 +35,14 @@ class Journal:
         outcome: Outcome = Outcome.SUCCESS,
     ) -> None:
         """Commit changes and their record; durable when this returns. StoreFailed, Incident."""
-        actor = caller().actor
-        record = called(self._now_us(), method, actor, outcome, subject, alias=alias, message=message)
+        record = called(
+            self._now_us(), method, caller().actor, outcome, subject, alias=alias, message=message
+        )
         await self._store.commit([*changes, record])
+
+    def record(self, method: str, message: str) -> Change:
+        """Return the record of a call whose changes others commit (qekm.configuration)."""
+        return called(self._now_us(), method, caller().actor, message=message)
 
 
 def about(drive: Drive) -> Subject:

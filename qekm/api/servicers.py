@@ -13,6 +13,7 @@ from qekm.api.approvals import ApprovalsServicer
 from qekm.api.audit import AuditServicer
 from qekm.api.backups import BackupsServicer
 from qekm.api.certificates import CertificatesServicer
+from qekm.api.configuration import ConfigurationServicer
 from qekm.api.consent import Consents
 from qekm.api.diagnosis import DiagnosisServicer
 from qekm.api.drives import DrivesServicer
@@ -31,6 +32,8 @@ from qekm.approvals import people
 from qekm.audit import Strangers
 from qekm.backup.keeping import Keeper
 from qekm.config import Settings
+from qekm.configuration import Configuration
+from qekm.keyset import KeySet
 from qekm.logs.debugging import Tap
 from qekm.owners import Owners
 from qekm.pki import SKEW_US, RandomBytes
@@ -48,6 +51,8 @@ from qekm.v1 import (
     backups_pb2_grpc,
     certificates_pb2,
     certificates_pb2_grpc,
+    configuration_pb2,
+    configuration_pb2_grpc,
     diagnosis_pb2,
     diagnosis_pb2_grpc,
     drives_pb2,
@@ -72,6 +77,7 @@ _FILES = (
     audit_pb2,
     backups_pb2,
     certificates_pb2,
+    configuration_pb2,
     diagnosis_pb2,
     drives_pb2,
     groups_pb2,
@@ -89,7 +95,7 @@ NAMES: tuple[str, ...] = tuple(
 
 @dataclass(frozen=True)
 class Servicers:
-    """What the servicers work with; `add_to` makes them for one server of perhaps several."""
+    """What the servicers work with; `add_to` makes them."""
 
     owners: Owners
     store: Store
@@ -104,6 +110,9 @@ class Servicers:
     now_us: Callable[[], int]
     random_bytes: RandomBytes
     tap: Tap  # through which the debug log sees drives' turns
+    configuration: Configuration
+    keyset: KeySet
+    ssl_port: Callable[[], int]  # of peers and remote administration; 0: nothing listens
 
     @cached_property
     def logins(self) -> Logins:
@@ -130,14 +139,17 @@ class Servicers:
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
         certificates = CertificatesServicer(owners.certificates, journal, consents, now_us, self.publish)
         certificates_pb2_grpc.add_CertificatesServiceServicer_to_server(certificates, server)
+        properties = ConfigurationServicer(self.configuration, journal)
+        configuration_pb2_grpc.add_ConfigurationServiceServicer_to_server(properties, server)
         diagnosis = DiagnosisServicer(gateways, estate.diagnosis, anchor, journal, now_us, self.random_bytes)
         diagnosis_pb2_grpc.add_DiagnosisServiceServicer_to_server(diagnosis, server)
         drives = DrivesServicer(owners.registry, owners.allocator, journal, consents)
         drives_pb2_grpc.add_DrivesServiceServicer_to_server(drives, server)
-        groups = GroupsServicer(owners.allocator, owners.registry, journal)
+        groups = GroupsServicer(owners.allocator, owners.registry, journal, self.keyset)
         groups_pb2_grpc.add_GroupsServiceServicer_to_server(groups, server)
         self._add_keystore(server, journal, consents)
-        own = ServerServicer(owners, gateways, journal, self.lines, self.stop, now_us)
+        ssl_port, settings = self.ssl_port, self.settings
+        own = ServerServicer(owners, gateways, journal, self.lines, self.stop, ssl_port, settings, now_us)
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
         serving = ServingServicer(owners.serving, store, gateways, now_us, self.tap)
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
