@@ -155,16 +155,30 @@ def amendment(
     table: Table = PROPERTIES,
 ) -> bytes:
     """Return what a file of properties shall hold, which reads back; errors as `amend`. Pure."""
-    found = Settings.parse(before, file, {}, table)
-    gone = [name for name in unset if name not in found.unknown]
-    checked(dict.fromkeys(gone, ""), table, read=False)
+    unset = tuple(unset)
+    there = {line.name for line in read_lines(before, file)}
+    for name in unset:
+        if name not in there and table.find(name) is None:
+            raise UnknownProperty(f"there is no property {name[:200]}", property=name)
     new = checked(values, table)
+    if twice := sorted(new.keys() & {item.name for name in unset if (item := table.find(name))}):
+        raise bad(f"{twice[0]} cannot be set and unset at once", twice[0])
     after = amended(before.decode(ENCODING), new, unset, table).encode(ENCODING)
     Settings.parse(after, file, {}, table)
     return after
 
 
-def checked(values: Mapping[str, str], table: Table = PROPERTIES, read: bool = True) -> dict[str, str]:
+def texts_of(content: bytes, file: str, table: Table = PROPERTIES) -> dict[str, str]:
+    """Return what a file says of properties, by their own names, whether it can be used or not."""
+    found: dict[str, str] = {}
+    for line in read_lines(content, file):
+        item = table.find(line.name)
+        name = line.name if item is None else item.name
+        found[name] = shown(name, line.text)
+    return found
+
+
+def checked(values: Mapping[str, str], table: Table = PROPERTIES) -> dict[str, str]:
     """Return values by the own names of their properties; UnknownProperty, BadConfiguration."""
     found: dict[str, str] = {}
     for name, text in values.items():
@@ -173,7 +187,7 @@ def checked(values: Mapping[str, str], table: Table = PROPERTIES, read: bool = T
             raise UnknownProperty(f"there is no property {name[:200]}", property=name)
         if found.get(item.name, text) != text:
             raise bad(f"{name} is {item.name}, which shall have another value", name)
-        found[item.name] = _checked(item, text.strip(), name) if read else text
+        found[item.name] = _checked(item, text.strip(), name)
     return found
 
 

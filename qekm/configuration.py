@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qekm.audit import SERVICE, occurred
-from qekm.config import FROM_ENVIRONMENT, Settings, amendment, checked, read_file
+from qekm.config import FROM_ENVIRONMENT, Settings, amendment, checked, read_file, texts_of
 from qekm.differences import joined, remembered, since, told
 from qekm.errors import QekmError
 from qekm.model import Change
@@ -69,7 +69,10 @@ def at_once(act: Callable[[Settings], None]) -> Apply:
     """Return the part of who needs only be told of new settings, and cannot fail."""
 
     async def apply(coming: Settings) -> Applied:
+        """Tell of the settings when the file is written."""
+
         def settle() -> Sequence[Change]:
+            """Tell; nothing is to be committed."""
             act(coming)
             return ()
 
@@ -179,10 +182,13 @@ class Configuration:
         file = self.path.name
         before = await asyncio.to_thread(read_file, self.path)
         after = amendment(before, file, values, unset)
-        old, new = Settings.parse(before, file, {}), Settings.parse(after, file, {})
+        old, new = texts_of(before, file), texts_of(after, file)
         items = {name: self.settings.table.find(name) for name in (*checked(values), *unset)}
         names = tuple(dict.fromkeys(item.name for item in items.values() if item is not None))
-        words = [told(name, old.text(name), new.text(name)) for name in names]
+        words = [
+            told(name, old.get(name, item.default), new.get(name, item.default))
+            for name, item in ((name, self.settings.table[name]) for name in names)
+        ]
         words += [f"{name} is taken out" for name, item in items.items() if item is None]
         coming = Settings.parse(after, file, self._environ)
         write = None if after == before else lambda: rewrite(self.path, after, before)

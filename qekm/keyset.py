@@ -41,6 +41,7 @@ class KeySet:
                 self._check(name, coming[name])
 
         def settle() -> Sequence[Change]:
+            """Use them; returns the groups whose mark as the default has changed."""
             self._allocator.prefer(coming[name] for name in PREFERRED)
             group = coming[DEFAULT_GROUP]
             return () if group == self._default() else self._allocator.update(group, is_default=True)
