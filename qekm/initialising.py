@@ -148,5 +148,5 @@ def properties(texts: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     for name, sign, _ in pairs:
         if not sign:
-            raise BadArgument(f"--property takes NAME=VALUE, not {name!r}", field="property")
+            raise BadArgument(f"a property is given as NAME=VALUE, not {name!r}", field="property")
     return {name: value for name, _, value in pairs}
