@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from qekm import __version__, initialising, recovery
+from qekm import __version__, configuring, initialising, recovery
 from qekm.errors import EXIT_VERDICT, QekmError, exit_code
 from qekm.hardening import harden
 from qekm.home import Home
@@ -65,22 +64,22 @@ def run_service(options: argparse.Namespace) -> int:
     harden()
     import uvloop
 
-    from qekm import log
     from qekm.config import Settings
+    from qekm.logs.process import ProcessLog
     from qekm.service import serve
     from qekm.unlocking import sealer_of
 
     home = Home.find(options.home)
     home.require()
-    log.configure(PROGRAM, options.log_level)
-    settings = Settings.load(home.config)
-    sealer = sealer_of(home, settings, _means(options))
     try:
-        uvloop.run(serve(home, settings, sealer))
+        with ProcessLog(home, PROGRAM, "service", options.log_level or "info") as log:
+            settings = Settings.load(home.config)
+            log.configure(settings, options.log_level)
+            sealer = sealer_of(home, settings, _means(options))
+            uvloop.run(serve(home, settings, sealer, log))
     except QekmError:
         raise
-    except Exception:
-        logging.getLogger(__name__).critical("the service ended", exc_info=True)
+    except Exception:  # the log has told of it
         return 1
     return 0
 
@@ -184,7 +183,8 @@ def _parser() -> Parser:
     one.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from this file")
     one.add_argument("--password-fd", type=int, metavar="N", help="read the password from this descriptor")
     serving = acts.add_parser("run", parents=[common, means], help="serve until asked to stop")
-    serving.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    levels = ("debug", "info", "warning", "error")
+    serving.add_argument("--log-level", choices=levels, help="instead of log.level in the settings")
     serving.set_defaults(act=run_service)
     initialising.add_to(acts, common)
     looking = acts.add_parser("check", parents=[common, means], help="check the store of a stopped service")
@@ -208,6 +208,7 @@ def _parser() -> Parser:
     checking.add_argument("directory", type=Path, nargs="?", metavar="HOME", help="as --home")
     checking.add_argument("--public-key", type=Path, metavar="FILE", help="PEM, if not pki/audit.pem")
     checking.set_defaults(act=verify_audit)
+    configuring.add_to(acts, common)
     recovery.add_to(acts, common)
     return parser
 

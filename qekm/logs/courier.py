@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 MOST = 8_192  # that wait
 BATCH = 64  # handed over at once
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 10.0  # between two attempts
+WAITS_S = 0.2, 10.0  # between two attempts: the first time, and at most
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -41,9 +41,17 @@ class Courier(Generic[T]):
     trouble: why the receiver takes nothing at present, in words; empty while it does.
     """
 
-    def __init__(self, name: str, receiver: Receiver[T], *, most: int = MOST, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        name: str,
+        receiver: Receiver[T],
+        *,
+        most: int = MOST,
+        batch: int = BATCH,
+        waits_s: tuple[float, float] = WAITS_S,
+    ) -> None:
         self.name, self.trouble = name, ""
-        self._receiver, self._most, self._batch = receiver, most, batch
+        self._receiver, self._most, self._batch, self._waits_s = receiver, most, batch, waits_s
         self._queue: deque[T] = deque()
         self._lost = 0
         self._lock = threading.Lock()
@@ -72,18 +80,19 @@ class Courier(Generic[T]):
             self._thread.join(patience_s)
 
     def _run(self) -> None:
-        wait_s = FIRST_WAIT_S
+        first_s, longest_s = self._waits_s
+        wait_s = first_s
         while not (self._closing.is_set() and not self._waiting):
             self._wake.wait()
             self._wake.clear()
             while self._waiting:
                 if self._deliver():
-                    wait_s = FIRST_WAIT_S
+                    wait_s = first_s
                 elif self._closing.wait(wait_s):
                     self._receiver.close()
                     return
                 else:
-                    wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+                    wait_s = min(wait_s * 2, longest_s)
         self._receiver.close()
 
     @property

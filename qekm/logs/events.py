@@ -42,7 +42,7 @@ _TABLE = (
     ),
     ("runtime", "drive", "drive.refuse drive.enrol session.end"),
     ("runtime", "gateway", "rpc.Diagnose"),
-    ("runtime", "server", "server.start server.stop server.init rpc.StopServer"),
+    ("runtime", "server", "server.start server.stop server.init server.takeover rpc.StopServer"),
     ("runtime", "keystore", "store.damaged store.behind store.anchor"),
     (
         "resource_management",
@@ -81,14 +81,20 @@ _TABLE = (
         "rpc.VerifyBackup rpc.DrillBackup",
     ),
     ("resource_management", "approval", "rpc.GrantApproval rpc.RefuseApproval"),
-    ("configuration_management", "configuration", "rpc.UpdateProperties rpc.RefreshConfiguration"),
+    (
+        "configuration_management",
+        "configuration",
+        "configuration.change rpc.UpdateProperties rpc.RefreshConfiguration",
+    ),
     ("configuration_management", "backup", "rpc.UpdateSchedule"),
     (
         "configuration_management",
         "account",
-        "rpc.CreateAccount rpc.ResetPassword rpc.UnlockAccount rpc.DeleteAccount rpc.UpdateOwnPassword",
+        "account.create account.reset rpc.CreateAccount rpc.ResetPassword rpc.UnlockAccount "
+        "rpc.DeleteAccount rpc.UpdateOwnPassword",
     ),
     ("authentication", "server", "rpc.refuse rpc.Login"),
+    ("authentication", "account", "account.lock"),
     ("authentication", "keystore", "rpc.UnlockKeystore rpc.TestSlot"),
     ("authorization_terminate", "server", "rpc.Logout"),
     ("authorization_terminate", "keystore", "rpc.LockKeystore"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from types import TracebackType
 
 from qekm import __version__, log
+from qekm.errors import QekmError
 from qekm.home import Home
 from qekm.logs.native import Native
 from qekm.logs.outlets import Outlets, Settings, open_outlets
+
+_log = logging.getLogger(__name__)
 
 
 class ProcessLog:
@@ -20,7 +24,8 @@ class ProcessLog:
         """Log to standard error at once: reading the settings may have something to say."""
         self.outlets = Outlets()
         self._path, self._process = home.path, process
-        self._native, self._started = Native(home, title, __version__), False
+        self._title, self._started = title, False
+        self._native = Native(home, title, __version__)
         log.configure(process, level)
 
     def configure(self, settings: Settings, level: str | None = None) -> None:
@@ -43,4 +48,13 @@ class ProcessLog:
             self._native.stopped()
         else:
             self._native.failed(error, self._started)
+            self._tell_of(error)
         self.outlets.end()
+
+    def _tell_of(self, error: BaseException) -> None:
+        """Log what ended the process; an error of ours only where the program's own words do not get to."""
+        if isinstance(error, QekmError):
+            words = f"the {self._title} ended: {error.message}"
+            self.outlets.handle(_log.makeRecord(__name__, logging.CRITICAL, __file__, 0, words, (), None))
+        else:
+            _log.critical("the %s ended", self._title, exc_info=error)

@@ -109,7 +109,7 @@ class RollingFile:
         ours = rest.startswith(self._begins) or self._begins.startswith(rest)
         self._size = whole if ours else whole + len(rest)
         os.ftruncate(self._handle, self._size)
-        if not ours:
+        if not ours and not rest.endswith(b"\n"):
             self._put(b"\n")
 
     def _bound(self) -> None:

@@ -1,0 +1,138 @@
+"""Whoever gives never waits; what the receiver takes comes once and in order; what is lost is counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from qekm.logs.courier import Courier
+
+
+class Receiver:
+    """Takes things unless told not to; may be made to hang."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+        self.lost: list[int] = []
+        self.away = self.broken = self.closed = False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def take(self, items: Sequence[int]) -> None:
+        """Take them all, or none."""
+        self.gate.wait()
+        if self.away:
+            raise ConnectionRefusedError(111, "Connection refused")
+        if self.broken:
+            raise RuntimeError("a defect")
+        self.taken += items
+
+    def missed(self, count: int) -> None:
+        """Note it."""
+        self.gate.wait()
+        if self.away:
+            raise ConnectionRefusedError(111, "Connection refused")
+        self.lost.append(count)
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+def courier(receiver: Receiver) -> Iterator[Courier[int]]:
+    courier = Courier("the test", receiver, most=100, batch=7, waits_s=(0.01, 0.05))
+    courier.start()
+    yield courier
+    receiver.gate.set()
+    courier.close()
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    """Wait until something is so, at most ten seconds."""
+    end = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_things_come_once_in_order_and_the_last_ones_before_it_ends(
+    courier: Courier[int], receiver: Receiver
+) -> None:
+    for number in range(50):
+        courier.give(number)
+    courier.close()
+    assert receiver.taken == list(range(50))
+    assert (receiver.lost, receiver.closed) == ([], True)
+
+
+def test_a_receiver_that_hangs_keeps_nobody_waiting_and_what_has_no_room_is_counted(
+    courier: Courier[int], receiver: Receiver
+) -> None:
+    receiver.gate.clear()
+    begun = time.monotonic()
+    for number in range(1_000):
+        courier.give(number)
+    took = time.monotonic() - begun
+    print(f"1,000 things given to a receiver that hangs in {took * 1_000:.1f} ms; promised: 100 ms")
+    assert took < 0.3
+    receiver.gate.set()
+    wait_for(lambda: bool(receiver.lost))
+    assert receiver.taken == list(range(len(receiver.taken)))
+    assert len(receiver.taken) + sum(receiver.lost) == 1_000
+    assert 100 <= len(receiver.taken) <= 107
+
+
+def test_who_is_away_gets_the_same_things_when_he_is_back_and_both_are_told_once(
+    courier: Courier[int], receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.away = True
+    with caplog.at_level(logging.WARNING):
+        for number in range(20):
+            courier.give(number)
+        wait_for(lambda: bool(courier.trouble))
+        time.sleep(0.2)  # several attempts
+        assert courier.trouble == "the test cannot be written: Connection refused"
+        receiver.away = False
+        wait_for(lambda: len(receiver.taken) == 20)
+        wait_for(lambda: not courier.trouble)
+    assert receiver.taken == list(range(20))
+    assert [record.getMessage() for record in caplog.records] == [
+        "the test cannot be written: Connection refused",
+        "the test is written again",
+    ]
+
+
+def test_a_defect_costs_the_things_that_show_it_and_nothing_else(
+    courier: Courier[int], receiver: Receiver
+) -> None:
+    receiver.broken = True
+    courier.give(1)
+    wait_for(lambda: not courier._queue)
+    receiver.broken = False
+    courier.give(2)
+    courier.close()
+    assert receiver.taken == [2]
+
+
+def test_the_end_waits_no_longer_than_it_may(receiver: Receiver) -> None:
+    for hang in (True, False):
+        courier: Courier[int] = Courier("the test", receiver)
+        courier.start()
+        receiver.away = not hang
+        if hang:
+            receiver.gate.clear()
+        courier.give(1)
+        begun = time.monotonic()
+        courier.close(0.2)
+        assert time.monotonic() - begun < 3
+        receiver.gate.set()
