@@ -45,7 +45,7 @@ class Files(Protocol):
         """Write the file anew, without what was erased; False if there is no room."""
 
     async def empty_log(self) -> bool:
-        """Move all commits into the file and cut the log to nothing; False while somebody reads it."""
+        """Move all commits into the file and cut the log to nothing; False while somebody reads it long."""
 
 
 class Destroyer:
@@ -63,7 +63,7 @@ class Destroyer:
         self._store, self._keystore, self._settings, self._now_us = store, keystore, settings, now_us
         self._left: dict[Path, list[Key]] = {path: [] for path in tombstones}
         self._rewritten = False
-        self._erase_s = self._bury_s = 0.0  # not before
+        self._erase_s = self._bury_s = self._warn_s = 0.0  # not before
         self._burial: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -121,7 +121,10 @@ class Destroyer:
             _log.warning("the tombstones %s of destroyed keys cannot be written: %s", path, error)
 
     async def _erase(self) -> None:
-        """Have the store's files hold nothing of destroyed keys."""
+        """Have the store's files hold nothing of destroyed keys; UNERASED stays until they do.
+
+        Whoever copies or scrubs the store may keep its log for minutes; none of them is always at it.
+        """
         if not self._rewritten:
             try:
                 await asyncio.to_thread(self._store.remove_older)  # first: that makes room
@@ -134,10 +137,14 @@ class Destroyer:
                 _log.warning("there is no room to write the store anew: copies of destroyed keys may be left")
                 self._erase_s = time.monotonic() + RETRY_S
                 return
+            self._warn_s = time.monotonic() + RETRY_S
         if await self._store.empty_log():
             self._rewritten = False
             self._settings[UNERASED] = ""
             await self._store.commit([Setting(UNERASED, "")])
+        elif time.monotonic() >= self._warn_s:
+            _log.warning("somebody reads the store all the time: copies of destroyed keys are left meanwhile")
+            self._warn_s = time.monotonic() + RETRY_S
 
     async def _commit(self, keys: Sequence[Key], message: str) -> None:
         """Commit keys that were destroyed, a record of each, and that copies of them are to be erased."""

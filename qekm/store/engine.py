@@ -38,6 +38,9 @@ PRAGMAS: Mapping[str, tuple[str, str | int]] = MappingProxyType(
 )
 
 _ROOM = 3  # times the file's size: the log holds one copy, and commits go on
+# Drives wait so long for readers to leave the log. Without it readers that come and go would keep it for
+# ever; who comes while it is waited for sees all commits, and reads the file alone once they are in it.
+_PATIENCE_MS = 50
 
 COMPANIONS = ("-wal", "-shm")  # the log and its index, beside the file while it is open
 
@@ -133,10 +136,10 @@ def rewrite(connection: Connection) -> bool:
 
 
 def empty_log(connection: Connection) -> bool:
-    """Move all commits into the file and cut the log to nothing; False while somebody reads from it."""
+    """Move all commits into the file and cut the log to nothing; False while somebody reads from it long."""
     driver: Any = connection.connection.driver_connection
     (patience,) = driver.execute("PRAGMA busy_timeout").fetchone()
-    driver.execute("PRAGMA busy_timeout=0")  # drives wait for the writer meanwhile
+    driver.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")
     (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     driver.execute(f"PRAGMA busy_timeout={patience}")
     return not busy

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from qekm.destroying import BATCH, UNERASED
 from qekm.errors import UnknownKey
+from qekm.home import Home
 from qekm.model import Key, KeyState
 from qekm.sealing import KeyRing
 from qekm.secret import Secret
@@ -24,6 +27,7 @@ from tests.qekm.store.test_erasing import remains
 
 DAY_US = 86_400 * 1_000_000
 WEEK_US = 7 * DAY_US
+PATIENCE_S = 60.0  # of a busy machine
 
 
 async def condemned(run: Running, count: int) -> list[Key]:
@@ -36,7 +40,18 @@ async def condemned(run: Running, count: int) -> list[Key]:
 async def tick(run: Running) -> None:
     """Have the service do what is due, and wait for what it writes beside that."""
     await run.service.upkeep.tick()
-    await run.service.duties.destroyer.close()
+    while run.service.duties.destroyer._burial is not None:
+        await run.service.duties.destroyer.close()
+
+
+async def erased(run: Running) -> None:
+    """Have the service do what is due until no copy is left: it cannot while a backup reads the store."""
+    deadline = time.monotonic() + PATIENCE_S
+    await tick(run)
+    while run.store.load().settings[UNERASED]:
+        assert time.monotonic() < deadline, f"copies of destroyed keys are left after {PATIENCE_S} s"
+        await asyncio.sleep(0.05)
+        await tick(run)
 
 
 def stones(run: Running, directory: Path | None = None) -> set[bytes]:
@@ -60,12 +75,11 @@ async def test_a_key_is_destroyed_when_its_time_comes_and_stays_so(tmp_path: Pat
         await tick(run)
         assert {stored(run)[key.alias].state for key in keys} == {KeyState.DESTROY_PENDING}
         run.clock.ahead_us += 60_000_000
-        await tick(run)
+        await erased(run)
         gone = [stored(run)[key.alias] for key in keys]
         assert {(key.state, key.sealed, key.check_value) for key in gone} == {(KeyState.DESTROYED, b"", b"")}
         assert stones(run) == stones(run, target) == {key.key_id for key in keys}
         assert remains(run.home.store_directory, [key.sealed for key in keys]) == 0
-        assert UNERASED not in run.store.load().settings or not run.store.load().settings[UNERASED]
         records = [record for record in await run.records() if record.event == "key.destroy"]
         assert [record.alias for record in records] == [key.alias for key in keys]
         assert {record.actor for record in records} == {"server"}
@@ -128,7 +142,7 @@ async def test_the_tombstone_of_a_key_outlives_the_store_that_was_put_back(tmp_p
     shutil.copy(tmp_path / "anchor", home / "anchor")
     async with running(home) as run:
         assert stored(run)[key.alias].state is KeyState.DESTROYED
-        await tick(run)
+        await erased(run)
         (record,) = [record for record in await run.records() if record.event == "key.destroy"]
         assert record.message == "its tombstone was found: this store is an older copy"
         assert remains(run.home.store_directory, [key.sealed]) == 0
@@ -142,11 +156,12 @@ async def test_what_a_crash_cut_off_after_the_commit_is_done_at_the_next_start(t
         await run.service._rest()  # nothing is done by itself from here on
         keys = run.service.owners.keystore.destroy_due(run.clock(), 9)
         await destroyer._commit(keys, "")  # and no further
-    async with running(tmp_path / "home") as run:
-        assert run.store.load().settings[UNERASED] == "yes"
-        assert stones(run) == set()
-        await tick(run)
-        assert run.store.load().settings[UNERASED] == ""
+    home = Home(tmp_path / "home")
+    with Store.looked_at(home.store) as store:
+        assert store.load().settings[UNERASED] == "yes"
+    assert not (home.path / NAME).exists()
+    async with running(home.path) as run:
+        await erased(run)
         assert stones(run) == {key.key_id}
         assert remains(run.home.store_directory, [key.sealed]) == 0
 
@@ -190,8 +205,32 @@ async def test_without_room_the_store_is_written_anew_later(tmp_path: Path) -> N
         assert stored(run)[key.alias].state is KeyState.DESTROYED
         assert run.store.load().settings[UNERASED] == "yes"
         run.store.cramped, run.service.duties.destroyer._erase_s = False, 0.0
+        await erased(run)
+
+
+async def test_while_somebody_reads_the_store_it_is_tried_again_over_a_restart_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = Home(tmp_path / "home")
+    async with running(home.path, twoPerson="off") as run:
+        (key,) = await condemned(run, 1)
+        reader = sqlite3.connect(home.store, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM keys").fetchall()
+        run.clock.ahead_us += WEEK_US
+        for _ in range(2):
+            await tick(run)
+            assert stored(run)[key.alias].state is KeyState.DESTROYED
+            assert run.store.load().settings[UNERASED] == "yes"
+        assert "somebody reads the store" not in caplog.text, "a minute has not passed"
+        run.service.duties.destroyer._warn_s = 0.0
         await tick(run)
-        assert run.store.load().settings[UNERASED] == ""
+        assert "somebody reads the store" in caplog.text
+    assert remains(home.store_directory, [key.sealed]) == 1
+    reader.close()
+    async with running(home.path) as run:
+        await erased(run)
+        assert remains(home.store_directory, [key.sealed]) == 0
 
 
 async def test_what_a_migration_left_goes_with_the_keys_and_stores_put_aside_are_named(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -118,6 +120,26 @@ async def test_the_log_waits_for_who_reads_and_the_writer_does_not(tmp_path: Pat
     assert await store.empty_log()
     assert (tmp_path / "store" / "qekm.db-wal").stat().st_size == 0
     store.close()
+
+
+async def test_readers_that_never_stop_do_not_keep_the_log(tmp_path: Path) -> None:
+    store = Store.open(create(tmp_path, *map(make_key, range(1, 101))), unlock)
+    store.start(SIGNER.sign, lambda _error: None)
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            store.load()
+
+    reading = [asyncio.create_task(asyncio.to_thread(read)) for _ in range(2)]
+    emptied = 0
+    for number in range(1, 21):
+        await store.commit([used(make_key(number))])  # so that whoever reads now does not see all
+        emptied += await store.empty_log()
+    over.set()
+    await asyncio.gather(*reading)
+    store.close()
+    assert emptied > 5  # without patience: one at most
 
 
 async def test_a_store_that_has_failed_or_is_closed_does_neither(tmp_path: Path) -> None:
