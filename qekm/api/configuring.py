@@ -35,14 +35,9 @@ NOBODY = "no gateway is connected: one that starts or connects takes this up"
 class Configuring:
     """Tells the gateways what is in force; `apply` is for qekm.configuration."""
 
-    def __init__(
-        self,
-        gateways: Gateways,
-        configuration: Configuration,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
+    def __init__(self, gateways: Gateways, configuration: Configuration) -> None:
         """Take whom to tell, and who tells when properties change."""
-        self._gateways, self._configuration, self._patience_s = gateways, configuration, patience_s
+        self._gateways, self._configuration = gateways, configuration
         self._settings = configuration.settings
         self._tasks: set[asyncio.Task[None]] = set()
         gateways.greet = self.greet
@@ -88,7 +83,7 @@ class Configuring:
 
     async def _answer(self, report: asyncio.Future[ConfigureReport]) -> ConfigureReport | None:
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(PATIENCE_S):
                 return await report
         except (TimeoutError, GatewayAway):
             return None

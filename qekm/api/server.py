@@ -12,6 +12,7 @@ from qekm.api.fields import stamp
 from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
 from qekm.approvals import people
+from qekm.config import Settings
 from qekm.estate import ONE_PERSON
 from qekm.model import DriveState, KeyState, Role
 from qekm.owners import Owners
@@ -34,14 +35,17 @@ class ServerServicer(ServerServiceServicer):
         journal: Journal,
         backups: Callable[[], list[str]],
         stop: Callable[[], None],
+        ssl_port: Callable[[], int],
+        settings: Settings,
         now_us: Callable[[], int],
     ) -> None:
-        """Take the owners, the links, what a status says of the backups, and what stops the service."""
+        """Take the owners, the links, what a status says of other parts, and what stops the service."""
         self._keystore, self._allocator = owners.keystore, owners.allocator
         self._registry, self._certificates = owners.registry, owners.certificates
         self._approvals, self._accounts = owners.approvals, owners.accounts
         self._anchor = owners.estate.anchor
         self._gateways, self._journal, self._backups, self._stop = gateways, journal, backups, stop
+        self._ssl_port, self._settings = ssl_port, settings
         self._now_us, self._start_us = now_us, now_us()
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
@@ -56,6 +60,9 @@ class ServerServicer(ServerServiceServicer):
             ready_key_count=self._keystore.counts()[KeyState.READY],
             anchor=self._anchor,
             anchor_certificate=self._certificates.signer,
+            tcp_ports=dict.fromkeys(port for link in self._gateways for port in _ports(link)),
+            ssl_port=self._ssl_port(),
+            debug=bool(self._settings["debug"]),
         )
 
     async def GetVersion(self, request: pb.GetVersionRequest, context: Any) -> pb.GetVersionResponse:
@@ -80,6 +87,9 @@ class ServerServicer(ServerServiceServicer):
             yield f"READ ONLY, no new keys are given: {self._keystore.read_only}"
         if not self._gateways:
             yield "no gateway is connected: no drive is served"
+        for link in self._gateways:
+            if link.trouble:
+                yield f"gateway {link.name} does not have the properties in force: {link.trouble}"
         if not self._registry.authorities():
             yield "no drive authority is trusted: no drive can prove who it is"
         yield from self._low_pools()
@@ -120,3 +130,11 @@ def _to_proto(link: Link) -> pb.Gateway:
         connect_time=stamp(link.connect_time_us),
         pid=hello.pid,
     )
+
+
+def _ports(link: Link) -> Iterator[int]:
+    """Yield the ports on which a gateway takes drives, the present one first."""
+    for address in link.hello.addresses:
+        port = address.rpartition(":")[2]
+        if port.isdecimal() and len(port) <= 5:
+            yield int(port)
