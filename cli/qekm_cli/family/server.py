@@ -19,10 +19,11 @@ app = Noun()
 def show_status(context: typer.Context) -> None:
     """Tell whether the server runs, and on which ports; ends with 5 if it does not."""
     from qekm.v1 import server_pb2 as pb
+    from qekm_cli.server import STATUS_SECONDS
 
     try:
         with client_of(context) as client:
-            status = client.server.GetStatus(pb.GetStatusRequest())
+            status = client.server.GetStatus(pb.GetStatusRequest(), timeout=STATUS_SECONDS)
     except UnavailableError as error:
         done(context, {"running": False, "reason": error.message}, answers.STOPPED)
         raise typer.Exit(EXIT_VERDICT) from None
