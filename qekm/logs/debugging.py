@@ -96,9 +96,11 @@ class DebugFile:
 class Debugging:
     """The debug log, on or off; to be used from the event loop's thread."""
 
-    def __init__(self, tap: Tap) -> None:
-        self.tap = tap
+    def __init__(self, tap: Tap, describe: Callable[[str], str]) -> None:
+        """`describe` tells of a gateway, by the name that its stream has, what it is and where."""
+        self.tap, self._describe = tap, describe
         self._courier: Courier[Seen] | None = None
+        self._known: set[str] = set()  # gateways that were described already
 
     @property
     def on(self) -> bool:
@@ -115,25 +117,28 @@ class Debugging:
         self.end()
         self._courier = courier = Courier(f"debug log {path}", DebugFile(path, classes))
         courier.start()
-        note = f"debug is on: {', '.join(sorted(classes))}"
-        courier.give(Seen(now_us(), "-", "-", None, note))
-
-        def seen(frame: Frame, source: str, gateway: str, made: Decision | str) -> None:
-            courier.give(Seen(now_us(), gateway, source, frame, made))
-
-        self.tap.look(seen)
+        self._known.clear()
+        self._give("-", "-", None, f"debug is on: {', '.join(sorted(classes))}")
+        self.tap.look(lambda frame, source, gateway, made: self._give(gateway, source, frame, made))
 
     def note(self, gateway: str, source: str, text: str) -> None:
         """Write a line that a gateway tells of a connection; nothing if the log is off."""
-        if self._courier is not None:
-            self._courier.give(Seen(now_us(), gateway, source, None, text))
+        self._give(gateway, source, None, text)
+
+    def _give(self, gateway: str, source: str, frame: Frame | None, made: Decision | str) -> None:
+        if self._courier is None:
+            return
+        if gateway not in self._known and gateway != "-":
+            self._known.add(gateway)
+            self._courier.give(Seen(now_us(), gateway, "-", None, self._describe(gateway)))
+        self._courier.give(Seen(now_us(), gateway, source, frame, made))
 
     def end(self, patience_s: float = 0.0) -> None:
         """Write no more; what waits is written meanwhile, `patience_s` says how long to wait for it."""
-        courier, self._courier = self._courier, None
         self.tap.leave()
+        self._give("-", "-", None, "debug is off")
+        courier, self._courier = self._courier, None
         if courier is not None:
-            courier.give(Seen(now_us(), "-", "-", None, "debug is off"))
             courier.close(patience_s)
 
 

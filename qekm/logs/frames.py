@@ -16,18 +16,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from qekm.dkp.codes import Fault, ask_of, sense_key_of
 from qekm.dkp.fields import MessageType, Tag
 from qekm.dkp.frame import Frame, serialize
+from qekm.dkp.messages import named_dki
 from qekm.dkp.pages import KEY_WRAPPED, parse_public_key_page, parse_set_data_encryption, split_wrapped_key
-from qekm.dkp.signed import SignatureType, signature_of, split_dsk_list
+from qekm.dkp.signed import SignatureType, split_dsk_list, split_signature
 
 _HEADER = 24
-_PAGE_HEAD = 20  # of page 0010h, before the key
+_PAGE_HEAD, _STATUS_HEAD = 20, 16  # bytes of page 0010h before the key, of page 0021h before descriptors
 _MASK = "**"
 _HARMLESS = frozenset(
     {
         *(Tag.DRIVE_SERIAL, Tag.DRIVE_WWNN, Tag.VENDOR, Tag.PRODUCT, Tag.FIRMWARE, Tag.VOLSER),
-        *(Tag.LIBRARY_SERIAL, Tag.KEK_LABEL, Tag.KEY_ALIAS, Tag.MOUNT_ID, Tag.CHALLENGE, Tag.DKI, Tag.SENSE),
-        *(Tag.SENSE_T10, Tag.ERROR_TEXT, Tag.OFFENDING, Tag.SIGNATURE, Tag.RANDOM_NUMBER),
-        Tag.NEXT_BLOCK_ENCRYPTION_STATUS,
+        *(Tag.LIBRARY_SERIAL, Tag.KEY_ALIAS, Tag.MOUNT_ID, Tag.CHALLENGE, Tag.DKI, Tag.SENSE, Tag.SENSE_T10),
+        *(Tag.ERROR_TEXT, Tag.OFFENDING, Tag.SIGNATURE, Tag.RANDOM_NUMBER),
     }
 )
 _TEXTS = {
@@ -90,10 +90,16 @@ def _data_encryption(value: bytes) -> str:
     return value[:start].hex() + _hidden(wrapped) + value[end:].hex()
 
 
+def _block_status(value: bytes) -> str:
+    """Show page 0021h but for what is in its descriptors; the DKi that it may name is told in words."""
+    return value[:_STATUS_HEAD].hex() + _hidden(value[_STATUS_HEAD:])
+
+
 _VALUES: dict[int, Callable[[bytes], str]] = {
     Tag.CERTIFICATE: _certificate,
     Tag.DSK_LIST: _dsk_list,
     Tag.SET_DATA_ENCRYPTION: _data_encryption,
+    Tag.NEXT_BLOCK_ENCRYPTION_STATUS: _block_status,
 }
 
 
@@ -109,24 +115,26 @@ def _words(frame: Frame) -> Iterator[str]:
             yield f"sense={sense_key_of(value):X}/{value[12:14].hex().upper()}" + (
                 f"({ask.value})" if ask else ""
             )
-    yield from _cryptography(frame)
+    try:
+        if frame.get(Tag.DKI) is None and (akad := named_dki(frame)) is not None:
+            yield f"dki={akad.hex().upper()}"
+        yield from _cryptography(frame)
+    except Fault as fault:
+        yield f"unreadable={fault.code.name}"
 
 
 def _cryptography(frame: Frame) -> Iterator[str]:
-    """Yield which keys and algorithms a frame uses."""
+    """Yield which keys and algorithms a frame uses; Fault for what cannot be read."""
     if certificates := frame.all(Tag.CERTIFICATE):
         yield f"certificate={_crypto_class(certificates[0]) or 'unreadable'}"
-    try:
-        if frame.get(Tag.SIGNATURE) is not None:
-            yield f"signature={_named(SignatureType, signature_of(frame)[0])}"
-        if (dsk_list := frame.get(Tag.DSK_LIST)) is not None:
-            _, page, kind, _ = split_dsk_list(dsk_list)
-            yield f"dsk={parse_public_key_page(page)[0].name} dsk-signature={_named(SignatureType, kind)}"
-        if page := frame.get(Tag.SET_DATA_ENCRYPTION) or b"":
-            parameter_set = split_wrapped_key(parse_set_data_encryption(page).key)[0]
-            yield f"wrapping=RSA-OAEP-SHA256 parameter-set={parameter_set:04X}"
-    except Fault as fault:
-        yield f"unreadable={fault.code.name}"
+    if (signature := frame.get(Tag.SIGNATURE)) is not None:
+        yield f"signature={_named(SignatureType, split_signature(signature)[0])}"
+    if (dsk_list := frame.get(Tag.DSK_LIST)) is not None:
+        _, page, kind, _ = split_dsk_list(dsk_list)
+        yield f"dsk={parse_public_key_page(page)[0].name} dsk-signature={_named(SignatureType, kind)}"
+    if page := frame.get(Tag.SET_DATA_ENCRYPTION) or b"":
+        parameter_set = split_wrapped_key(parse_set_data_encryption(page).key)[0]
+        yield f"wrapping=RSA-OAEP-SHA256 parameter-set={parameter_set:04X}"
 
 
 def _crypto_class(certificate: bytes) -> str:

@@ -65,7 +65,7 @@ class Logs:
         self._home, self._settings, self._outlets = home.path, settings, outlets
         self._vendor_of, self._gateways = vendor_of, gateways
         self._audit: Courier[Batch] | None = None
-        self.debugging = Debugging(tap)
+        self.debugging = Debugging(tap, self._describe)
 
     def start(self, trail: Trail) -> None:
         """Begin: what the audit log lacks is written as soon as something is committed."""
@@ -91,10 +91,6 @@ class Logs:
         """Have the debug log as settings say: on with some classes, or off; nothing of it can fail here."""
         if classes := coming["debug"]:
             self.debugging.begin(self._path_of("debug.output.file"), classes)
-            for link in self._gateways:
-                hello = link.hello
-                what = f"gateway version {hello.version}, takes drives on {', '.join(hello.addresses)}"
-                self.debugging.note(link.id, "-", what)
         elif self.debugging.on:
             self.debugging.end()
 
@@ -102,6 +98,11 @@ class Logs:
         """Write what a gateway tells of its connections; nothing while the debug log is off."""
         for line in lines:
             self.debugging.note(link.id, line.source, line.text)
+
+    def _describe(self, gateway: str) -> str:
+        """Return version and addresses of a gateway that is connected."""
+        hellos = (link.hello for link in self._gateways if link.id == gateway)
+        return next((f"version {each.version}, at {', '.join(each.addresses)}" for each in hellos), "gone")
 
     def lines(self) -> list[str]:
         """Return what a status says of logs that cannot be written."""
