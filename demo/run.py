@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import sqlite3
@@ -29,6 +30,7 @@ from trees import LEFT_OUT, count_found, digest_of, list_tree, pick_snippets, si
 FIRST, SECOND, STRANGER = "001300000392", "001310000363", "001319999999"
 REPOSITORY = Path(__file__).resolve().parents[1]
 VOLSER = "E01001L4"
+PASSWORD = ("--command-password-file", "command-password")  # made up when the demonstration begins
 GATEWAY_SECONDS = 20.0
 
 
@@ -79,13 +81,14 @@ class Demonstration:
     def make_key_manager(self) -> None:
         """Initialise the key manager and start its two processes."""
         act(2, "A key manager from nothing: 1,024 AES-256 keys, and no password that anyone could know")
+        (self.stage.folder / PASSWORD[1]).write_text(secrets.token_urlsafe() + "\n")
         alone = (
             "--no-password",
             "--no-shares",
             "--protect",
             "none",
         )  # a demo has one disk, and nobody to ask
-        self.stage.run_visibly("qekm", "init", "--keys", "1024", *alone)
+        self.stage.run_visibly("qekm", "init", "--keys", "1024", *alone, *PASSWORD)
         self.start()
 
     def start(self) -> None:
@@ -95,6 +98,7 @@ class Demonstration:
         self.library.server = (
             f"127.0.0.1:{self.stage.start('gateway', 'qekm-gateway', 'run', '--home', home)['tcp']}"
         )
+        self.stage.run("qekm", "login", *PASSWORD)
         deadline = time.monotonic() + GATEWAY_SECONDS
         while not self.stage.succeeds("qekm", "server", "status"):
             if time.monotonic() > deadline:

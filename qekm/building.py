@@ -23,7 +23,10 @@ from qekm.home import Home
 _BUILD = ".init-"
 # In the order in which they are put in place. Home.require asks for the last two: a home that lacks one of
 # them is not initialised.
-_PARTS = ("pki", "run", "keymanager", "takeover.txt", "root.key", "store", "KeyManagerConfig.properties")
+_PARTS = (
+    *("pki", "run", "keymanager", "takeover.txt", "ClientKeyManagerConfig.properties"),
+    *("root.key", "store", "KeyManagerConfig.properties"),
+)
 _HARMLESS = ("run", "keymanager")  # may be there before: they hold nothing that lasts
 _CUT_OFF = (
     "if an init or a restore was cut off here, remove the directory and run it again; if this key manager "

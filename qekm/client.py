@@ -137,9 +137,8 @@ def connect(
     `address_of`. identity: pki/IDENTITY.pem and .key; default as `identity_of`. session: one from before, if
     it may still be good. password: called when the service wants the command password; without it such calls
     raise PasswordNeeded. keep: called with each new session and its end (microseconds since 1970), and with
-    b"" and 0 when `session` was refused; without it a new session ends with the block. Raises
-    NotInitialised, UnknownIdentity, BadCertificate, BadConfiguration for what is missing in the home or of
-    no use.
+    b"" and 0 when `session` was refused. Raises NotInitialised, UnknownIdentity, BadCertificate,
+    BadConfiguration for what is missing in the home or of no use.
     """
     from qekm.rpc import calls, channel, sessions, tls
 
@@ -149,10 +148,7 @@ def connect(
     wanted = interceptors if session or password else interceptors[1:]
     with channel.open_channel(address, tls.client_credentials(files), wanted) as opened:
         proving.channel = opened
-        try:
-            yield Client(opened)
-        finally:
-            proving.close()
+        yield Client(opened)
 
 
 @asynccontextmanager
@@ -179,10 +175,7 @@ async def connect_async(
     ]
     async with channel.open_async_channel(address, tls.client_credentials(files), interceptors) as opened:
         proving.channel = opened
-        try:
-            yield AsyncClient(opened)
-        finally:
-            await proving.close()
+        yield AsyncClient(opened)
 
 
 def address_of(home: Home, target: str | None = None) -> str:

@@ -20,14 +20,15 @@ from qekm.keystore import Keystore
 from qekm.model import Account, Change, Group, KeyState, OnExhaustion, Slot
 from qekm.pki import RandomBytes
 from qekm.properties import PROPERTIES
+from qekm.remote import Remote, write_remote
 from qekm.sealing import (
     KeyFileSealer,
     KeyRing,
     PasswordSealer,
     Sealer,
     SharesSealer,
+    Verifiers,
     check_password,
-    make_verifier,
     split,
 )
 from qekm.secret import Secret
@@ -91,11 +92,13 @@ def make(
     """
     if not 0 <= wanted.keys <= MOST_KEYS:
         raise BadArgument(f"init makes 0 to {MOST_KEYS:,} keys, not {wanted.keys}", field="keys")
-    accounts = _accounts(wanted, now_us())  # a password that may not be set shows here
+    if wanted.command_password is not None:
+        check_password(wanted.command_password)
     with built(home) as new:
         key_file = _key_file(home, wanted)
         write_defaults(new.config, _properties(home, wanted, key_file))
         settings = Settings.load(new.config, {})
+        write_remote(new.client_config, Remote(port=settings["TransportListener.ssl.port"]))
         _check_backups(home, settings)
         if wanted.takeover is not None:
             wanted.takeover.open()  # what is wrong with it shows here, before a key file is made
@@ -113,6 +116,7 @@ def make(
         keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
         pairs = Pairs.make(founding.issuer, now_us(), random_bytes)
         group = Group(wanted.group, OnExhaustion.REFILL, is_default=True, create_time_us=now_us())
+        accounts = _accounts(wanted, ring, now_us())
         own = [*slots, *estate.dump(ring, founding), *pairs.dump(ring), *accounts, group]
         old = wanted.takeover.changes(keystore, group, now_us, ACTOR) if wanted.takeover else ()
         changes = _followed(chain(_first(own, founding, wanted, now_us()), old), keystore, wanted, tell)
@@ -121,11 +125,11 @@ def make(
     return Made(estate_id, estate.anchor, key_file, tuple(mnemonics), told)
 
 
-def _accounts(wanted: Wanted, now_us: int) -> list[Change]:
+def _accounts(wanted: Wanted, ring: KeyRing, now_us: int) -> list[Change]:
     """Return the first administrator's account, if he shall have one; BadPassword."""
     if wanted.command_password is None:
         return []
-    account = Account(ADMINISTRATOR, make_verifier(wanted.command_password), now_us, now_us)
+    account = Account(ADMINISTRATOR, Verifiers(ring.pepper).make(wanted.command_password), now_us, now_us)
     what = f"{ADMINISTRATOR}: the first command password"
     return [account, occurred(now_us, "account.create", ACTOR, message=what)]
 

@@ -30,6 +30,7 @@ from qekm.model import Key, KeyState, Slot
 from qekm.offline import commit
 from qekm.pki import RandomBytes
 from qekm.reissuing import reissue
+from qekm.remote import Remote, write_remote
 from qekm.sealing import KeyFileSealer, KeyRing
 from qekm.secret import Secret
 from qekm.store import Store
@@ -176,6 +177,7 @@ class Restorer:
             overrides["keystore.keyFile"] = self.home.root_key.name
         amend(new.config, overrides, keep=False)
         settings = Settings.load(new.config, {})
+        write_remote(new.client_config, Remote(port=settings["TransportListener.ssl.port"]))
         place = settings["keystore.keyFile"]
         if settings["keystore.slot"] != KeyFileSealer.kind:
             return settings, None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -12,8 +12,6 @@ import typer
 if TYPE_CHECKING:
     from qekm.client import Client
     from qekm.home import Home
-
-LOGOUT_SECONDS = 5.0
 
 
 class Connect(Protocol):
@@ -51,6 +49,7 @@ class Invocation:
     command_password_file: str | None = None
     command_password_fd: int | None = None
     command_password: str | None = field(default=None, repr=False)  # once it was read
+    afresh: bool = False  # prove by the password, whatever session is kept
     json: bool = False
     given: dict[str, Any] = field(default_factory=dict)  # options that no function takes (commands.kept)
 
@@ -60,44 +59,29 @@ def invocation_of(context: typer.Context) -> Invocation:
     return cast(Invocation, context.find_root().obj)
 
 
-@contextmanager
-def client_of(context: typer.Context, *, asking: bool = True) -> Iterator[Client]:
-    """Give a connected client for a `with` block; raises ServiceAway, NotInitialised, UnknownIdentity.
+def client_of(context: typer.Context, *, asking: bool = True) -> AbstractContextManager[Client]:
+    """Return a connected client for a `with` block; raises ServiceAway, NotInitialised, UnknownIdentity.
 
     The session that `qekm login` keeps is used; without one the command password is read when the service
-    wants it, for this block only. asking: not otherwise, then the call raises PasswordNeeded.
+    wants it, for this block only. asking: whether it may be; if not, such calls raise PasswordNeeded.
     """
     from qekm_cli.passwords import command_password
     from qekm_cli.session_file import SessionFile
 
     told, kept = invocation_of(context), SessionFile.of(context)
-    new: list[bytes] = []
 
     def keep(session: bytes, _expire_time_us: int) -> None:
-        if session:
-            new.append(session)
-        else:
+        if not session:
             kept.forget()
 
-    password = (lambda: command_password(told, kept.identity)) if asking else None
-    session = kept.read()
-    with told.connect(
-        told.home, told.target, kept.identity, session=session, password=password, keep=keep
-    ) as client:
-        try:
-            yield client
-        finally:
-            if new:
-                _log_out(client)
-
-
-def _log_out(client: Client) -> None:
-    """End a session; a service that is away has forgotten it, too."""
-    from qekm.errors import QekmError
-    from qekm.v1.accounts_pb2 import LogoutRequest
-
-    with suppress(QekmError):
-        client.accounts.Logout(LogoutRequest(), timeout=LOGOUT_SECONDS)
+    return told.connect(
+        told.home,
+        told.target,
+        kept.identity,
+        session=None if told.afresh else kept.read(),
+        password=(lambda: command_password(told, kept.identity)) if asking else None,
+        keep=keep,
+    )
 
 
 def identity_of(context: typer.Context) -> str:

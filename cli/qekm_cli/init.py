@@ -51,10 +51,11 @@ def init(
     """Make a key manager: keys, certificates, settings.
 
     A key file opens the keystore at every start, a password for people, and recovery shares when all else is
-    lost. New keys are given out once they are in a backup on another file system.
+    lost. New keys are given out once they are in a backup on another file system. The command password is
+    the administrator's, for every command from then on.
     """
     home = str(home_of(context).path)
-    choices = choose(invocation_of(context).given, properties or [], home, json=wants_json(context))
+    choices = choose(invocation_of(context), properties or [], home)
     words = [program("qekm-server"), "init", "--home", home, "--keys", str(keys), *choices.words()]
     for name in host or []:
         words += ["--host", name]

@@ -74,20 +74,15 @@ def command_password(told: Invocation, identity: str) -> str:
             raise PasswordNeeded(
                 f"{identity} has a command password, and there is no terminal to ask on", hint=hint
             )
-        title = f"Command password of {identity}"
-        told.command_password = _read_command_password(told, title=title, confirm=False)
+        file = Path(told.command_password_file) if told.command_password_file is not None else None
+        told.command_password = read_password(
+            file,
+            told.command_password_fd,
+            confirm=False,
+            title=f"Command password of {identity}",
+            options=COMMAND_OPTIONS,
+        )
     return told.command_password
-
-
-def new_command_password(told: Invocation) -> str:
-    """Return a first command password, from the same options or asked for twice; raises BadPassword."""
-    return _read_command_password(told, title="New command password", confirm=True)
-
-
-def _read_command_password(told: Invocation, *, title: str, confirm: bool) -> str:
-    file, descriptor = told.command_password_file, told.command_password_fd
-    path = Path(file) if file is not None else None
-    return read_password(path, descriptor, confirm=confirm, title=title, options=COMMAND_OPTIONS)
 
 
 def read_password(

@@ -18,12 +18,11 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from qekm.errors import NotAllowed, PasswordNeeded, QekmError, StateError
+from qekm.errors import NotAllowed, PasswordNeeded, StateError
 from qekm.rpc.calls import Details
 
 METADATA_KEY = "qekm-session-bin"
 _OWN = ("AccountsService/Login", "AccountsService/Logout")  # never worth a new session
-_LOGOUT_S = 5.0
 _NO_SESSIONS = (NotAllowed, StateError)  # of a role that has none, and from a service that knows none
 
 Password = Callable[[], str | bytes]
@@ -37,10 +36,9 @@ class Session:
         """Take a session from before, where to ask for the password, and whom to tell of a new session.
 
         keep: called with the session and its end in microseconds since 1970, or with b"" and 0 when the
-        session from before was refused; without it a new session ends with the client.
+        session from before was refused.
         """
         self.value = value or b""
-        self.is_ours = False  # to end when the client does: nobody else knows of it
         self._password, self._keep = password, keep
 
     def added(self, metadata: Any) -> list[tuple[str, str | bytes]]:
@@ -51,14 +49,14 @@ class Session:
         """Forget the session that was refused and return where to ask for the password; raises `refused`."""
         if self.value and self._keep is not None:
             self._keep(b"", 0)
-        self.value, self.is_ours = b"", False
+        self.value = b""
         if self._password is None:
             raise refused
         return self._password
 
     def take(self, answer: Any) -> None:
         """Use the session of a LoginResponse from now on."""
-        self.value, self.is_ours = answer.session, self._keep is None
+        self.value = answer.session
         if self._keep is not None:
             self._keep(answer.session, answer.expire_time.ToMicroseconds())
 
@@ -100,14 +98,6 @@ class Sessions(
         """Make the call with a session that is good."""
         self._prove()
         return continuation(self._with_session(client_call_details), request_iterator)
-
-    def close(self) -> None:
-        """End the session that nobody else knows of; a service that is away has forgotten it, too."""
-        from qekm.v1.accounts_pb2 import LogoutRequest
-
-        if self._session.is_ours:
-            with contextlib.suppress(QekmError):
-                self._accounts().Logout(LogoutRequest(), timeout=_LOGOUT_S)
 
     def _with_session(self, told: grpc.ClientCallDetails) -> Details:
         return Details.of(told, metadata=self._session.added(told.metadata))
@@ -171,14 +161,6 @@ class AsyncSessions:
 
         with contextlib.suppress(*_NO_SESSIONS):
             await self._accounts().GetSession(GetSessionRequest())
-
-    async def close(self) -> None:
-        """End the session that nobody else knows of; a service that is away has forgotten it, too."""
-        from qekm.v1.accounts_pb2 import LogoutRequest
-
-        if self._session.is_ours:
-            with contextlib.suppress(QekmError):
-                await self._accounts().Logout(LogoutRequest(), timeout=_LOGOUT_S)
 
     async def _log_in(self, sent: bytes, refused: PasswordNeeded) -> None:
         """Get a new session, unless another task did since `sent` went out."""

@@ -191,7 +191,7 @@ def test_an_interrupt_ends_quietly_with_130(service: FakeService, qekm: Qekm) ->
 
 def test_control_c_ends_the_program_quietly(installed: Installation) -> None:
     words = [str(installed.directory / "qekm"), "init", "--password-fd", "0"]
-    words += ["--no-shares", "--protect", "none"]
+    words += ["--no-command-password", "--no-shares", "--protect", "none"]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as program:
         time.sleep(1)  # it waits for the password

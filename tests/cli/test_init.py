@@ -18,15 +18,17 @@ TELL = """
 words = sys.argv[1:]
 def named(option):
     return words[words.index(option) + 1] if option in words else None
-password = os.read(int(named("--password-fd")), 2000).decode() if named("--password-fd") else None
+def read(option):
+    return os.read(int(named(option)), 2000).decode() if named(option) else None
+passwords = [read("--password-fd"), read("--command-password-fd")]
 if named("--shares"):
     count = int(named("--shares").split("/")[1])
     os.write(int(named("--shares-fd")), b"".join(b"share%d %s\\n" % (n, b"word " * 32) for n in range(count)))
-print(json.dumps({"words": words, "password": password, "environment": dict(os.environ)}))
+print(json.dumps({"words": words, "passwords": passwords, "environment": dict(os.environ)}))
 print("making keys 50 %", file=sys.stderr)
 sys.exit(4 if named("--host") == "bad.example" else 0)
 """
-ALONE = ("--no-password", "--no-shares", "--protect", "none")  # nothing is asked
+ALONE = ("--no-password", "--no-command-password", "--no-shares", "--protect", "none")  # nothing is asked
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def test_the_home_comes_from_the_environment_if_no_option_names_it(
 
 def test_paths_are_passed_on_whole(installed: Installation, tmp_path: Path) -> None:
     where = ("--key-file", "k", "--backup-to", "b", "--same-disk", "--two-person", "off")
-    done = installed.run("--home", "h", "init", *where, *ALONE[:2], cwd=tmp_path)
+    done = installed.run("--home", "h", "init", *where, *ALONE[:3], cwd=tmp_path)
     words = told(done)["words"]
     assert words[words.index("--home") + 1] == str(tmp_path / "h")
     assert words[words.index("--key-file") + 1] == str(tmp_path / "k")
@@ -97,15 +99,28 @@ def test_a_password_from_a_file_or_a_descriptor_is_in_no_argument_and_no_environ
     for words in (("--password-file", str(tmp_path / "p")), ("--password-fd", str(reader))):
         done = installed.run("init", *words, "--no-key-file", *ALONE[1:], pass_fds=(reader,))
         found = told(done)
-        assert found["password"] == "correct horse\n"
+        assert found["passwords"] == ["correct horse\n", None]
         assert "--no-key-file" in found["words"]
         assert "horse" not in json.dumps([found["words"], found["environment"]])
     os.close(reader)
 
 
+def test_the_command_password_goes_the_same_way(installed: Installation, tmp_path: Path) -> None:
+    (tmp_path / "k").write_text("correct horse\n")
+    (tmp_path / "c").write_text("command horse\n")
+    words = ("--password-file", str(tmp_path / "k"), "--command-password-file", str(tmp_path / "c"))
+    found = told(installed.run("init", *words, *ALONE[2:], stdin=subprocess.DEVNULL))
+    assert found["passwords"] == ["correct horse\n", "command horse\n"]
+    assert "horse" not in json.dumps([found["words"], found["environment"]])
+    with (tmp_path / "c").open() as file:
+        words = ("--no-password", "--command-password-fd", str(file.fileno()))
+        found = told(installed.run("init", *words, *ALONE[2:], pass_fds=(file.fileno(),)))
+    assert found["passwords"] == [None, "command horse\n"]
+
+
 def test_shares_are_written_into_private_files(installed: Installation, tmp_path: Path) -> None:
     place = tmp_path / "shares"
-    words = ("--shares", "2/3", "--shares-dir", str(place), "--no-password", "--protect", "none")
+    words = ("--shares", "2/3", "--shares-dir", str(place), *ALONE[:2], *ALONE[3:])
     done = installed.run("init", "--home", str(tmp_path / "h"), *words, "--json")
     assert done.returncode == 0, done.stderr
     files = [place / f"share-{number}.txt" for number in (1, 2, 3)]
@@ -118,13 +133,15 @@ def test_on_a_terminal_everything_that_was_not_given_is_asked_for(
     installed: Installation, tmp_path: Path
 ) -> None:
     program = [str(installed.directory / "qekm"), "init", "--home", str(tmp_path / "h")]
-    lines = [str(tmp_path / "backups"), "correct horse", "correct horse"]
+    lines = [str(tmp_path / "backups"), *["correct horse"] * 2, *["command horse"] * 2]
     code, screen = typed(program, lines)
     assert code == 0, screen
     assert "Directory for backups, on another file system: |" in screen
     found = json.loads(next(line for line in screen.splitlines() if line.startswith("{")))
-    assert found["password"] == "correct horse\n"
-    assert screen.count("horse") == 1  # what the program told
+    assert found["passwords"] == ["correct horse\n", "command horse\n"]
+    assert screen.count("horse") == 2  # what the program told
+    assert "Keystore password: |" in screen
+    assert "Command password of administrator: |" in screen
     assert properties(found["words"]) == {"backup.target": str(tmp_path / "backups")}
     assert found["words"][found["words"].index("--shares") + 1] == "3/5"
     assert "5 recovery shares, of which any 3 open the keystore" in screen
@@ -138,13 +155,14 @@ def test_on_a_terminal_everything_that_was_not_given_is_asked_for(
 @pytest.mark.parametrize(
     ("words", "missing"),
     [
-        ((), {"password", "backup", "shares"}),
-        (("--no-password",), {"backup", "shares"}),
-        (("--no-password", "--no-shares"), {"backup"}),
-        (("--no-password", "--no-shares", "--protect", "backup"), {"backup"}),
-        (("--no-password", "--protect", "none"), {"shares"}),
-        (("--no-shares", "--property", "keystore.protect=none"), {"password"}),
-        (("--no-shares", "--property", "backup.target=x"), {"password"}),
+        ((), {"password", "command", "backup", "shares"}),
+        (ALONE[1:2], {"password", "backup", "shares"}),
+        (ALONE[:2], {"backup", "shares"}),
+        (ALONE[:3], {"backup"}),
+        ((*ALONE[:3], "--protect", "backup"), {"backup"}),
+        (("--no-password", "--protect", "none"), {"command", "shares"}),
+        (("--no-shares", "--property", "keystore.protect=none"), {"password", "command"}),
+        (("--no-shares", *ALONE[1:2], "--property", "backup.target=x"), {"password"}),
     ],
 )
 def test_without_a_terminal_everything_that_is_missing_is_named_at_once(
@@ -152,7 +170,12 @@ def test_without_a_terminal_everything_that_is_missing_is_named_at_once(
 ) -> None:
     done = installed.run("init", *words, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stdout) == (2, "")
-    options = {"password": "--password-fd", "backup": "--backup-to", "shares": "--shares-dir"}
+    options = {
+        "password": " --password-fd",
+        "command": "--no-command-password",
+        "backup": "--backup-to",
+        "shares": "--shares-dir",
+    }
     assert {what for what, option in options.items() if option in done.stderr} == missing
 
 
@@ -167,6 +190,7 @@ def test_without_a_terminal_everything_that_is_missing_is_named_at_once(
         (("--no-key-file", *ALONE), "--no-key-file and --no-password contradict"),
         (("--key-file", "k", "--no-key-file"), "--key-file and --no-key-file contradict"),
         (("--password-fd", "3", *ALONE), "--password-fd and --no-password contradict"),
+        (("--command-password-fd", "3", *ALONE), "--command-password-fd and --no-command-password contra"),
         (("--protect", "peer"), "'peer' is not one of backup, none"),
         (("--two-person", "maybe"), "'maybe' is not one of on, off"),
         (("--password-file", "no-such-file", *ALONE[1:]), "no-such-file: No such file"),

@@ -20,7 +20,7 @@ FREE_PORTS = [
     for word in ("--property", f"{name}=0")
 ]
 
-ALONE = ("--no-password", "--no-shares", "--protect", "none", *FREE_PORTS)
+ALONE = ("--no-password", "--no-command-password", "--no-shares", "--protect", "none", *FREE_PORTS)
 
 
 class Site:
@@ -276,7 +276,7 @@ def test_a_keystore_with_a_password_needs_it_at_every_start(programs: Installati
     site = Site(programs, tmp_path / "home")
     (tmp_path / "password").write_text("correct horse\n")
     (tmp_path / "wrong").write_text("wrong horse\n")
-    words = ("--no-key-file", "--password-file", str(tmp_path / "password"), "--no-shares")
+    words = ("--no-key-file", "--password-file", str(tmp_path / "password"), *ALONE[1:3])
     done = site.run("init", "--keys", "2", *words, "--protect", "none", *FREE_PORTS)
     assert done.returncode == 0, done.stderr
     try:

@@ -37,6 +37,7 @@ from qekm.home import Home
 from qekm.init import Made, Wanted, make
 from qekm.model import KeyState, Outcome
 from qekm.progress import Progress
+from qekm.properties.client import CLIENT_PROPERTIES
 from qekm.sealing import KeyFileSealer, PasswordSealer, Sealer, SharesSealer
 from qekm.secret import Secret
 from qekm.store import Store
@@ -61,7 +62,10 @@ def test_a_home_is_private_and_complete(tmp_path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
     names = {path.name for path in home.path.iterdir()}
-    assert names == {"KeyManagerConfig.properties", "root.key", "store", "pki", "run", "keymanager"}
+    client = "ClientKeyManagerConfig.properties"
+    assert names == {"KeyManagerConfig.properties", client, "root.key", "store", "pki", "run", "keymanager"}
+    found = Settings.load(home.client_config, {}, CLIENT_PROPERTIES)
+    assert (found["TransportListener.ssl.host"], found["TransportListener.ssl.port"]) == ("localhost", 443)
 
 
 def test_the_store_holds_keys_group_secrets_and_the_first_records(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ from qekm.trail import read_public_key, verify
 from tests.qekm.backup.site import Site
 from tests.system.processes import environment, run_server
 
+CLIENT = "ClientKeyManagerConfig.properties"
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
@@ -100,7 +102,7 @@ def test_an_approved_backup_takes_the_stores_place_and_the_old_one_is_kept(site:
     told = replaced(site, written.path)
     assert site.materials().items() >= before.items()
     assert {site.keys()[alias].state for alias in old_keys} == {KeyState.QUARANTINED}
-    assert kept(site.home) == ["KeyManagerConfig.properties", "pki", "root.key", "store"]
+    assert kept(site.home) == [CLIENT, "KeyManagerConfig.properties", "pki", "root.key", "store"]
     old = Home(site.home.path / f"store.{told.kept}")
     store = Store.open(
         old.path / "qekm.db",
@@ -350,7 +352,7 @@ def test_an_exchange_that_was_cut_off_after_any_of_its_moves_is_finished(site: S
     before = site.materials()
     amend(site.home.config, {"twoPerson": "off"}, keep=False)
     assert restore(site, str(written.path), "--replace", failpoint="restore.installing=exit").returncode == -9
-    for moves in range(9):
+    for moves in range(11):
         home = Home(tmp_path / f"cut-{moves}")
         shutil.copytree(site.home.path, home.path)
         for old, new in list(_moves(home))[:moves]:
@@ -358,7 +360,7 @@ def test_an_exchange_that_was_cut_off_after_any_of_its_moves_is_finished(site: S
         assert finish(home).startswith("before-restore-")
         home.require()
         assert site.materials(home).items() >= before.items()
-        assert kept(home) == ["KeyManagerConfig.properties", "pki", "root.key", "store"]
+        assert kept(home) == [CLIENT, "KeyManagerConfig.properties", "pki", "root.key", "store"]
         assert not list(home.path.glob(".init-*"))
         assert finish(home) == ""
 
@@ -366,6 +368,6 @@ def test_an_exchange_that_was_cut_off_after_any_of_its_moves_is_finished(site: S
 def _moves(home: Home) -> Iterator[tuple[Path, Path]]:
     """Yield what a restore that has written its journal moves, and where to, in order."""
     journal = json.loads(home.pending.read_bytes())
-    for part in ("pki", "root.key", "store", "KeyManagerConfig.properties"):
+    for part in ("pki", CLIENT, "root.key", "store", "KeyManagerConfig.properties"):
         yield home.path / part, home.path / f"{part}.{journal['kept']}"
         yield home.path / journal["new"] / part, home.path / part

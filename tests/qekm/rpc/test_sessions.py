@@ -18,7 +18,7 @@ from qekm.client import connect, connect_async
 from qekm.errors import BadPassword, PasswordNeeded, UnknownKey
 from qekm.model import Role
 from qekm.rpc.sessions import METADATA_KEY
-from qekm.v1.accounts_pb2 import GetSessionResponse, LoginResponse, LogoutResponse
+from qekm.v1.accounts_pb2 import GetSessionResponse, LoginResponse
 from qekm.v1.accounts_pb2_grpc import AccountsServiceServicer, add_AccountsServiceServicer_to_server
 from qekm.v1.audit_pb2 import VerifyTrailRequest, VerifyTrailResponse
 from qekm.v1.audit_pb2_grpc import AuditServiceServicer, add_AuditServiceServicer_to_server
@@ -73,12 +73,7 @@ class Accounts(AccountsServiceServicer):
         self.door.check("GetSession", context)
         return GetSessionResponse(actor="administrator/administrator", account=not self.door.open)
 
-    async def Logout(self, request: Any, context: Any) -> LogoutResponse:
-        self.door.check("Logout", context)
-        self.door.sessions.discard(dict(context.invocation_metadata())[METADATA_KEY])
-        return LogoutResponse()
-
-    ListAccounts = CreateAccount = UpdateOwnPassword = Login  # type: ignore[assignment]
+    Logout = ListAccounts = CreateAccount = UpdateOwnPassword = Login  # type: ignore[assignment]
     ResetPassword = UnlockAccount = DeleteAccount = Login  # type: ignore[assignment]
 
 
@@ -290,16 +285,6 @@ def test_where_no_password_is_wanted_none_is_asked_for(ask: Asked, door: Door) -
     assert person.asked == 0
     with pytest.raises(UnknownKey):
         ask("none", password=person.password)
-
-
-def test_a_session_that_nobody_keeps_ends_with_the_client_and_no_other(ask: Asked, door: Door) -> None:
-    kept, person = door.log_in(RIGHT), Person(RIGHT)
-    ask("QKM1", password=person.password)
-    ask("QKM1", session=bytes(32), password=person.password)
-    ask("QKM1", session=kept, password=person.password)
-    assert (door.sessions, door.methods.count("Logout")) == ({kept}, 2)
-    ask("QKM1", password=person.password, keep=person.keep)
-    assert door.sessions == {kept, person.kept[-1][0]}
 
 
 def test_a_session_that_ends_between_two_calls_is_replaced(served: tuple[Edge, Door], door: Door) -> None:
