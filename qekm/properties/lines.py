@@ -39,17 +39,16 @@ def read_lines(content: bytes, file: str) -> Iterator[Line]:
     Whether the file is whole is told last, so that a property that cannot be used is named first.
     """
     text = _decoded(content, file)
-    number, found = 1, 0
+    number = 1
     try:
         for element in javaproperties.parse(text):
             if isinstance(element, javaproperties.KeyValue):
                 _check_encoding(element.source, number, file)
                 yield Line(element.key, element.value.strip(), number)
-                found += 1
             number += len(element.source.splitlines())
     except javaproperties.InvalidUEscapeError as error:
         raise bad(f"{file}, line {number}: {error}", line=number) from None
-    _check_whole(text, number - 1, found, file)
+    _check_whole(text, number - 1, file)
 
 
 def amended(text: str, values: Mapping[str, str], unset: Iterable[str], table: Table) -> str:
@@ -63,7 +62,7 @@ def amended(text: str, values: Mapping[str, str], unset: Iterable[str], table: T
             del found[spelling]
     written: str = found.dumps()
     if LAST not in written:
-        return written
+        return written or FIRST + LAST
     before, _, after = written.rpartition(LAST)
     return f"{before}{after}{LAST}"
 
@@ -102,12 +101,11 @@ def _check_encoding(source: str, number: int, file: str) -> None:
     raise bad(f"{file}, line {number}: this line is UTF-8", line=number, hint=hint)
 
 
-def _check_whole(text: str, last: int, found: int, file: str) -> None:
-    cut = text.startswith(FIRST.rstrip()) and LAST.rstrip() not in text.splitlines()
-    if cut or not found or re.search(r"(?<!\\)(\\\\)*\\\Z", text):
+def _check_whole(text: str, last: int, file: str) -> None:
+    begun = text.startswith(FIRST.rstrip()) or FIRST.startswith(text)  # an empty file has not even begun
+    if (begun and LAST.rstrip() not in text.splitlines()) or re.search(r"(?<!\\)(\\\\)*\\\Z", text):
         hint = "put back a whole one; the version before the last change is beside it, with .1 in its name"
-        what = "its end is missing" if found else "there is no property in it"
-        raise bad(f"{file} was cut off after line {last}: {what}", line=last, hint=hint)
+        raise bad(f"{file} was cut off after line {last}: its end is missing", line=last, hint=hint)
 
 
 def _present(found: Mapping[str, str], name: str, table: Table) -> list[str]:

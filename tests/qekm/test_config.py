@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qekm.config import Settings, amend, write_defaults
+from qekm.config import Settings, amend, amendment, write_defaults
 from qekm.errors import BadConfiguration, UnknownProperty
 from qekm.properties import PROPERTIES
+from qekm.properties.lines import FIRST, explained
 from qekm.properties.logs import EVENT_TYPES
 
 
@@ -188,6 +193,113 @@ def test_a_file_that_could_not_be_read_back_is_not_written(tmp_path: Path, bad: 
     assert list(tmp_path.iterdir()) == [path]
 
 
+# What is no whole file.
+
+
+def test_a_file_that_was_cut_off_anywhere_is_refused_and_a_whole_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    write_defaults(path, {"symmetricKeySet": "Bänder", "backup.target": "C:\\x"})
+    whole = path.read_bytes()
+    Settings.parse(whole, path.name, {})
+    Settings.parse(whole.rstrip(), path.name, {})  # an editor's habit
+    Settings.parse(whole + b"sync.type=all\n", path.name, {})  # added by hand, behind the end
+    for length in [*range(0, len(whole) - 8, 37), *range(len(whole) - 80, len(whole) - 1)]:
+        with pytest.raises(BadConfiguration, match=r"line|cut off"):
+            Settings.parse(whole[:length], path.name, {})
+
+
+def test_one_that_was_cut_off_tells_where_the_version_before_is(tmp_path: Path) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    write_defaults(path, {})
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(BadConfiguration, match="was cut off after line") as refused:
+        Settings.load(path, {})
+    assert ".1 in its name" in refused.value.advice
+    with pytest.raises(BadConfiguration, match="was cut off"):
+        amend(path, {"grpc.port": "1"})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "cut off after line 0"),
+        (b"grpc.port=1\nbackup.target=a\\", "cut off after line 2"),
+        (b"grpc.port=1\n\x00\x00\x00\x00", "line 2: these bytes cannot be in it"),
+        ("grpc.port=1\n".encode("utf-16"), "line 1: these bytes cannot be in it"),
+        (b"\xef\xbb\xbfgrpc.port=1\n", "line 1: these bytes cannot be in it"),
+        (b"x=1\nsymmetricKeySet=B\xc3\xa4nder\n", "line 2: this line is UTF-8"),
+        (b"x=1\n" * 300_000, "more than 1,048,576 bytes"),
+    ],
+)
+def test_bytes_that_no_whole_file_has_are_refused(content: bytes, told: str) -> None:
+    with pytest.raises(BadConfiguration, match=re.escape(told)):
+        Settings.parse(content, "some.properties", {})
+    good = b"# \xc3\xa4 in a remark\nsymmetricKeySet=B\xe4nder\\\\\n\xef=1\n"
+    assert Settings.parse(good, "some.properties", {})["symmetricKeySet"] == "Bänder\\"
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_bytes_only_our_own_error_is_raised(content: bytes) -> None:
+    for each in (content, b"grpc.port=1\n" + content, FIRST.encode() + content):
+        with contextlib.suppress(BadConfiguration):
+            Settings.parse(each, "some.properties", {})
+
+
+@given(st.dictionaries(st.sampled_from(["config.keystore.file", "sync.ipaddress", "fips"]), st.text()))
+def test_whatever_is_set_reads_back(values: dict[str, str]) -> None:
+    text = explained(PROPERTIES, {})
+    after = amendment(text.encode(), "some.properties", values)
+    found = Settings.parse(after, "some.properties", {})
+    assert {name: found.text(name) for name in values} == {
+        name: value.strip() for name, value in values.items()
+    }
+    again = amendment(after, "some.properties", {}, values)
+    assert again.decode() == text
+
+
+# One property under two names.
+
+
+def test_both_spellings_may_be_there_if_they_say_the_same(tmp_path: Path) -> None:
+    both = "default.drive.alias1=a\n# x\ndrive.default.alias1=a\n"
+    assert _load(tmp_path, both)["drive.default.alias1"] == "a"
+    amend(tmp_path / "KeyManagerConfig.properties", {"default.drive.alias1": "b"})
+    written = (tmp_path / "KeyManagerConfig.properties").read_text()
+    assert written == both.replace("=a", "=b")
+    amend(tmp_path / "KeyManagerConfig.properties", {"grpc.port": "1"}, ["drive.default.alias1"])
+    assert (tmp_path / "KeyManagerConfig.properties").read_text() == "# x\ngrpc.port=1\n"
+
+
+def test_the_file_keeps_its_own_spelling(tmp_path: Path) -> None:
+    settings = _load(tmp_path, "default.drive.alias2 = a\n")
+    assert (settings["drive.default.alias2"], settings.source("drive.default.alias2")) == ("a", "file")
+    amend(tmp_path / "KeyManagerConfig.properties", {"drive.default.alias2": "b"})
+    assert (tmp_path / "KeyManagerConfig.properties").read_text() == "default.drive.alias2=b\n"
+
+
+def test_two_spellings_with_two_values_are_refused_with_both_lines(tmp_path: Path) -> None:
+    told = "line 3: drive.default.alias1 is default.drive.alias1, which line 1 sets to another value"
+    with pytest.raises(BadConfiguration, match=re.escape(told)):
+        _load(tmp_path, "default.drive.alias1=a\n\ndrive.default.alias1=b\n")
+    with pytest.raises(BadConfiguration, match="another value"):
+        _load(
+            tmp_path,
+            "x=1\n",
+            QEKM_PROPERTY_default_drive_alias1="a",
+            QEKM_PROPERTY_drive_default_alias1="b",
+        )
+    _load(tmp_path, "grpc.port=1\n")
+    for values in ({"default.drive.alias1": "a", "drive.default.alias1": "b"},):
+        with pytest.raises(BadConfiguration, match="another value"):
+            amend(tmp_path / "KeyManagerConfig.properties", values)
+    with pytest.raises(BadConfiguration, match="set and unset at once"):
+        amend(
+            tmp_path / "KeyManagerConfig.properties",
+            {"default.drive.alias1": "a"},
+            ["drive.default.alias1"],
+        )
+
+
 # Amending.
 
 
@@ -213,3 +325,47 @@ def test_what_cannot_be_set_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises((BadConfiguration, UnknownProperty)):
             amend(path, overrides)
     assert path.read_text() == "grpc.port=1\n"
+
+
+def test_the_version_before_is_kept_and_of_all_versions_only_that(tmp_path: Path) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    path.write_text("grpc.port=1\n")
+    for port in (2, 3):
+        before = path.read_text()
+        amend(path, {"grpc.port": str(port)})
+        assert path.with_name(f"{path.name}.1").read_text() == before
+    assert len(list(tmp_path.iterdir())) == 2
+    assert all(each.stat().st_mode & 0o777 == 0o600 for each in tmp_path.iterdir())
+
+
+def test_a_broken_line_is_put_right_and_an_unknown_property_taken_out(tmp_path: Path) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    path.write_text("grpc.port=x\nno.such=1\nhealth.port=2\n")
+    with pytest.raises(BadConfiguration, match="line 1"):
+        amend(path, {"health.port": "3"})
+    amend(path, {"grpc.port": "1"}, ["no.such"])
+    assert path.read_text() == "grpc.port=1\nhealth.port=2\n"
+    with pytest.raises(UnknownProperty):
+        amend(path, {}, ["no.such"])
+
+
+def test_what_is_set_goes_before_the_end_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "KeyManagerConfig.properties"
+    write_defaults(path, {})
+    amend(path, {"sync.type": "all"})
+    assert path.read_text().endswith("sync.type=all\n# End.\n")
+    amend(path, {}, ["sync.type"])
+    assert path.read_text() == explained(PROPERTIES, {})
+    path.write_text("grpc.port=1\n")
+    amend(path, {}, ["grpc.port"])  # the last one
+    assert Settings.load(path, {})["grpc.port"] == 3802
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    real, path = tmp_path / "etc" / "real", tmp_path / "KeyManagerConfig.properties"
+    real.write_text("grpc.port=1\n")
+    path.symlink_to(real)
+    amend(path, {"grpc.port": "2"})
+    assert path.is_symlink()
+    assert real.read_text() == "grpc.port=2\n"
