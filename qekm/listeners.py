@@ -78,14 +78,19 @@ class Listeners:
 
 
 def bind(listen: Callable[[str], int], host: str, port: int, name: str) -> int:
-    """Return the port that is listened on. grpc says only that it could not; the reason is found out here."""
-    try:
-        bound = listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    except RuntimeError:
-        bound = 0
-    if bound:
-        return bound
+    """Return the port that is listened on; PortInUse, BadConfiguration.
+
+    It is tried without grpc first, which says only that it could not, and that on standard error.
+    """
     reason = _reason(host, port)
+    if not reason:
+        try:
+            bound = listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        except RuntimeError:
+            bound = 0
+        if bound:
+            return bound
+        reason = _reason(host, port)
     if reason == errno.EADDRINUSE:
         hint = "another process listens there; stop it or set another port"
         raise PortInUse(f"{host} port {port} ({name}) is taken", hint=hint, property=name, port=str(port))
@@ -102,8 +107,10 @@ def _reason(host: str, port: int) -> int:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # as grpc: past connections hold nothing
             probe.bind(address)
-            probe.listen(1)
     except OSError as error:
         return error.errno or 0
     return 0

@@ -53,7 +53,7 @@ class SslListener:
     ) -> None:
         """Take the settings in force; `add` puts the servicers on one server after another."""
         self._settings, self._interceptors, self._add, self._now_s = settings, interceptors, add, now_s
-        self._credentials = server_credentials(files)
+        self._files = files
         self._open: _Open | None = None
         self._trouble = ""
         self._tried_s = 0.0
@@ -129,9 +129,8 @@ class SslListener:
         host = settings[HOST]
         if host == "::" and not _has_ipv6():
             host = "0.0.0.0"  # noqa: S104  every address is the default
-        port = bind(
-            lambda address: server.add_secure_port(address, self._credentials), host, settings[PORT], PORT
-        )
+        credentials = server_credentials(self._files)  # those of one server tell another of no certificate
+        port = bind(lambda address: server.add_secure_port(address, credentials), host, settings[PORT], PORT)
         await server.start()
         return _Open(server, port)
 

@@ -192,7 +192,7 @@ def test_what_nobody_foresaw_is_told_by_a_number_only() -> None:
             Settings({PORT: "0", HOST: "127.0.0.1"}, {}),
             gateway.ports,
             gateway.gateway,
-            lambda: {}["secret"],  # type: ignore[arg-type, return-value]
+            lambda: int("secret"),  # type: ignore[arg-type]
         )
         report = site.move(free_port())
         assert report.reason == "INTERNAL"

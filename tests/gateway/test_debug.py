@@ -11,10 +11,11 @@ import pytest
 from qekm.v1.serving_pb2 import ServeRequest
 from qekm_gateway.debug import Debug
 from qekm_gateway.reports import Reports
+from tests.dkp.material import raw
 from tests.fakes.link import FakeLink, Lost
 from tests.gateway.movable import Movable, connect, movable
 from tests.gateway.pki import write_pki
-from tests.gateway.test_connection import NOTIFY, PING, raw, session, wait_for
+from tests.gateway.test_connection import NOTIFY, PING, session, wait_for
 
 
 class Noted:
@@ -115,7 +116,7 @@ def test_lines_wait_until_they_are_released_and_are_bounded_and_those_dropped_ar
         reports.noted("a:1", str(number))
     assert not reports.waiting
     reports.release_lines()
-    requests = []
+    requests: list[ServeRequest] = []
     while reports.waiting:
         requests.append(ServeRequest())
         reports.move_to(requests[-1])

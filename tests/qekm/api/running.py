@@ -27,7 +27,14 @@ from qekm.service import Service
 from qekm.store import Store
 from qekm.unlocking import unlock
 from qekm.v1.keystore_pb2 import UnlockKeystoreRequest
-from qekm.v1.serving_pb2 import GatewayHello, ServeRequest, ServeResponse, Step
+from qekm.v1.serving_pb2 import (
+    ConfigureCommand,
+    ConfigureReport,
+    GatewayHello,
+    ServeRequest,
+    ServeResponse,
+    Step,
+)
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
 from qekm.v1.slots_pb2 import Proof
 
@@ -84,7 +91,7 @@ class Running:
 
 @dataclass
 class Gateway:
-    """The gateway's end of a Serve stream."""
+    """The gateway's end of a Serve stream; one of an older release, unless a test asks for its commands."""
 
     stream: aio.StreamStreamCall[ServeRequest, ServeResponse]
     private: ec.EllipticCurvePrivateKey = field(
@@ -102,7 +109,25 @@ class Gateway:
         return await self.read()
 
     async def read(self) -> ServeResponse:
-        """Return the next message of the service."""
+        """Return the next message of the service that is no configure command: those it passes over."""
+        while (response := await self._next()).HasField("configure"):
+            pass
+        return response
+
+    async def command(self) -> ConfigureCommand:
+        """Return the configure command that comes next."""
+        return (await self._next()).configure
+
+    async def report(
+        self, command: ConfigureCommand, *addresses: str, error: str = "", reason: str = ""
+    ) -> None:
+        """Answer a configure command."""
+        report = ConfigureReport(
+            command_id=command.command_id, error=error, reason=reason, addresses=addresses
+        )
+        await self.stream.write(ServeRequest(configure_report=report))
+
+    async def _next(self) -> ServeResponse:
         response = await asyncio.wait_for(self.stream.read(), 10)
         assert isinstance(response, ServeResponse), "the stream ended"
         return response
