@@ -13,7 +13,7 @@ from qekm.estate import Estate
 from qekm.home import Home
 from qekm.model import Account, Certificate
 from qekm.offline import commit
-from qekm.sealing import COST, Cost, Sealer, make_verifier
+from qekm.sealing import COST, Cost, Sealer, Verifiers, check_password
 from qekm.secret import Secret
 from qekm.standing import doubt, open_store
 
@@ -34,7 +34,7 @@ def reset(
     It ends a lock. The store is locked meanwhile: StoreInUse while the service runs. BadPassword for one that
     may not be set.
     """
-    verifier = make_verifier(password, cost=cost)
+    check_password(password)
     try:
         store = open_store(home, settings, sealer)
     except StoreInUse as error:
@@ -42,6 +42,7 @@ def reset(
         raise StoreInUse(error.message, hint=hint, **error.details) from None
     try:
         found = store.load()
+        verifier = Verifiers(store.ring.pepper, cost=cost).make(password)
         accounts = Accounts(found.accounts, now_us, steady_s)
         is_known = actor in accounts
         account = accounts.change(actor, verifier) if is_known else accounts.create(actor, verifier)

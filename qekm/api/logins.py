@@ -17,7 +17,7 @@ from qekm.audit import Strangers, called, occurred
 from qekm.errors import BadPassword, TooMany
 from qekm.model import Account, Change, Outcome
 from qekm.opened import Opened
-from qekm.sealing import COST, Cost, check_password, is_weak, make_verifier, strengthened, verifies
+from qekm.sealing import Verifiers, check_password
 from qekm.secret import Secret
 from qekm.sessions import Sessions
 
@@ -39,11 +39,11 @@ class Logins:
         store: Commits,
         refusals: Strangers,
         now_us: Callable[[], int],
-        cost: Cost = COST,
+        verifiers: Verifiers,
     ) -> None:
         """Take the owners; `refusals` makes few records of many failures, and somebody flushes it."""
         self._accounts, self._sessions, self._opened = accounts, sessions, opened
-        self._store, self._refusals, self._now_us, self._cost = store, refusals, now_us, cost
+        self._store, self._refusals, self._now_us, self._verifiers = store, refusals, now_us, verifiers
         self._turn, self._waiting = asyncio.Lock(), Counter[str]()
 
     async def login(self, password: Secret) -> bytes:
@@ -70,7 +70,7 @@ class Logins:
     async def verifier(self, password: Secret) -> bytes:
         """Return the verifier of a new password; BadPassword, TooMany."""
         check_password(password)
-        return await self._begun(lambda: asyncio.to_thread(make_verifier, password, cost=self._cost))
+        return await self._begun(lambda: asyncio.to_thread(self._verifiers.make, password))
 
     def leave(self, session: bytes) -> None:
         """End one session of the caller, and close the keystore for him."""
@@ -111,7 +111,7 @@ class Logins:
         """Try the caller's password; commit what a right one leads to, or the count of the wrong ones."""
         actor = caller().actor
         account = self._accounts.check(actor)
-        if not await asyncio.to_thread(verifies, account.verifier, password):
+        if not await asyncio.to_thread(self._verifiers.is_right, account.verifier, password):
             await self._commit_wrong(method, self._accounts.fail(actor))
             raise _wrong(actor)
         verifier = await asyncio.to_thread(self._renewed, account, password, new)
@@ -124,8 +124,8 @@ class Logins:
     def _renewed(self, account: Account, password: Secret, new: Secret | None) -> bytes:
         """Return the verifier to be kept from now on; empty for the present one."""
         if new is not None:
-            return make_verifier(new, cost=self._cost)
-        return strengthened(password, cost=self._cost) if is_weak(account.verifier, self._cost) else b""
+            return self._verifiers.make(new)
+        return self._verifiers.strengthen(password) if self._verifiers.is_weak(account.verifier) else b""
 
     async def _commit_wrong(self, method: str, account: Account) -> None:
         """Make the count durable, and record the try: many of one caller as one record a minute."""

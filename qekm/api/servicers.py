@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 from grpc import aio
 
@@ -38,6 +37,7 @@ from qekm.logs.debugging import Tap
 from qekm.owners import Owners
 from qekm.pki import SKEW_US, RandomBytes
 from qekm.rotating import Rotating
+from qekm.sealing import Verifiers
 from qekm.store import Store
 from qekm.unlocking import token_key
 from qekm.v1 import (
@@ -93,7 +93,7 @@ NAMES: tuple[str, ...] = tuple(
 """Full names of all services, for example qekm.v1.KeystoreService."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Servicers:
     """What the servicers work with; `add_to` makes them."""
 
@@ -114,25 +114,13 @@ class Servicers:
     keyset: KeySet
     ssl_port: Callable[[], int]  # of peers and remote administration; 0: nothing listens
 
-    @cached_property
-    def logins(self) -> Logins:
-        """Return what tries command passwords: one for all servers, which counts the wrong ones of all."""
-        owners = self.owners
-        return Logins(owners.accounts, owners.sessions, owners.opened, self.store, self.refusals, self.now_us)
-
-    @cached_property
-    def proofs(self) -> Proofs:
-        """Return what opens slots: likewise one."""
-        return Proofs(self.owners.slots, token_key(self.settings), self.store, self.refusals, self.now_us)
-
     def add_to(self, server: aio.Server) -> None:
-        """Put every service of the contract on a server."""
+        """Put every service of the contract on a server; on several through Handlers, which count as one."""
         owners, store, gateways, now_us = self.owners, self.store, self.gateways, self.now_us
         journal = Journal(store, now_us)
         estate, anchor = owners.estate, owners.estate.anchor
         consents = Consents(owners.approvals, journal, lambda: len(people(owners.certificates, now_us())))
-        accounts = AccountsServicer(owners.accounts, owners.sessions, self.logins, journal, consents, now_us)
-        accounts_pb2_grpc.add_AccountsServiceServicer_to_server(accounts, server)
+        self._add_accounts(server, journal, consents)
         approvals = ApprovalsServicer(owners.approvals, journal, self._issued_us)
         approvals_pb2_grpc.add_ApprovalsServiceServicer_to_server(approvals, server)
         audit = AuditServicer(store, estate.audit_key.public_key())
@@ -155,10 +143,20 @@ class Servicers:
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
         self._add_sharing(server, journal, consents)
 
+    def _add_accounts(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
+        """Put what command passwords open on a server."""
+        owners, store, now_us = self.owners, self.store, self.now_us
+        verifiers = Verifiers(store.ring.pepper, random_bytes=self.random_bytes)
+        logins = Logins(
+            *(owners.accounts, owners.sessions, owners.opened, store, self.refusals, now_us, verifiers)
+        )
+        accounts = AccountsServicer(owners.accounts, owners.sessions, logins, journal, consents, now_us)
+        accounts_pb2_grpc.add_AccountsServiceServicer_to_server(accounts, server)
+
     def _add_keystore(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
         """Put what opens slots of the keystore for people on a server."""
         owners, store, settings, now_us = self.owners, self.store, self.settings, self.now_us
-        proofs = self.proofs
+        proofs = Proofs(owners.slots, token_key(settings), store, self.refusals, now_us)
         keystore = KeystoreServicer(owners, store, journal, settings, proofs, consents, self.rotating, now_us)
         keystore_pb2_grpc.add_KeystoreServiceServicer_to_server(keystore, server)
         slots = SlotsServicer(owners.slots, owners.opened, proofs, journal)

@@ -7,7 +7,7 @@ from qekm.sealing.privatefile import read_private
 from qekm.sealing.shares import SharesSealer, combine, read_shares, split
 from qekm.sealing.slot import Cost, Sealer
 from qekm.sealing.token import TokenKey, TokenSealer
-from qekm.sealing.verifier import is_weak, make_verifier, strengthened, verifies
+from qekm.sealing.verifier import Verifiers
 
 __all__ = [
     "COST",
@@ -20,13 +20,10 @@ __all__ = [
     "SharesSealer",
     "TokenKey",
     "TokenSealer",
+    "Verifiers",
     "check_password",
     "combine",
-    "is_weak",
-    "make_verifier",
     "read_private",
     "read_shares",
     "split",
-    "strengthened",
-    "verifies",
 ]

@@ -4,6 +4,7 @@ root ─ HKDF-SHA256, salt estate id ─┬ record key vN ─ HKDF-Expand per ke
                                     ├ vault key ─ HKDF-Expand per vault ─ AES-256-GCM over one secret
                                     ├ check key ─ HMAC-SHA256 over a data key, 4 bytes
                                     ├ backup key ─ AES-256-GCM over the key of one backup
+                                    ├ pepper ─ Argon2id's secret value for command passwords (verifier.py)
                                     └ seals: row, element and store root keys (seals.py)
 
 Each box names the version of its record key. Rotation adds a version for new boxes; old ones are sealed anew,
@@ -32,7 +33,8 @@ _BOX = Struct(">BH12s")  # format, version of the key, nonce
 VERSION_PLACE = 2, 2  # where the version is: from the second byte (counted from 1), two of them
 _FORMAT = 1
 _ONLY = 1  # version of the vault and backup keys, which are not rotated
-_PURPOSES = (b"VAULT", b"CHECK", b"BACKUP", b"ROW", b"ELEMENT", b"STORE ROOT")  # of keys without versions
+# Of keys without versions.
+_PURPOSES = (b"VAULT", b"CHECK", b"BACKUP", b"PASSWORD", b"ROW", b"ELEMENT", b"STORE ROOT")
 _RECORD = Struct(">H32s")  # version of a record key, and it
 
 
@@ -81,6 +83,11 @@ class KeyRing:
     def estate_id(self) -> bytes:
         """Return the estate whose boxes it opens."""
         return self._estate_id
+
+    @property
+    def pepper(self) -> bytes:
+        """Return what goes into every command password's verifier."""
+        return self._keys[b"PASSWORD"]
 
     @property
     def versions(self) -> frozenset[int]:

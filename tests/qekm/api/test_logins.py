@@ -26,7 +26,7 @@ from qekm.model import Account, AuditRecord, Change, Removal, Role
 from qekm.opened import Opened
 from qekm.rpc.sessions import METADATA_KEY
 from qekm.rpc.status import from_rpc_error
-from qekm.sealing import Cost, is_weak, make_verifier, verifies
+from qekm.sealing import Cost, Verifiers
 from qekm.secret import Secret
 from qekm.sessions import Sessions
 from qekm.v1 import accounts_pb2 as pb
@@ -34,7 +34,10 @@ from qekm.v1.accounts_pb2_grpc import AccountsServiceStub, add_AccountsServiceSe
 from tests.fakes.edge import Edge
 from tests.fakes.pki import Pki
 
-CHEAP, DEARER = Cost(8, 1, 1), Cost(16, 2, 1)
+PEPPER = bytes(range(32))
+CHEAP, DEARER, USUAL = (
+    Verifiers(PEPPER, cost=cost) for cost in (Cost(8, 1, 1), Cost(16, 2, 1), Cost(65_536, 3, 1))
+)
 ALICE, RIGHT, WRONG = "administrator/alice", b"correct horse", b"wrong horse"
 
 
@@ -64,10 +67,10 @@ class House:
     def __init__(self, pki: Pki) -> None:
         self.pki, self.book = pki, Book()
         self.day_us, self.steady = time.time_ns() // 1_000, 100.0
-        verifier = make_verifier(Secret(RIGHT), cost=CHEAP)
+        verifier = CHEAP.make(Secret(RIGHT))
         self.book.accounts[ALICE] = Account(ALICE, verifier, 1, 1)
         self.near = self.far = Edge(pki)
-        self.cost = CHEAP
+        self.verifiers = CHEAP
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[House]:
@@ -80,7 +83,15 @@ class House:
         self.sessions = Sessions(self.pki.estate, lambda: 15, lambda: self.steady, os.urandom)
         opened, journal = Opened(lambda: self.steady), Journal(self.book, now_us)
         self.logins = Logins(
-            *(self.accounts, self.sessions, opened, self.book, Strangers("rpc.refuse"), now_us, self.cost)
+            *(
+                self.accounts,
+                self.sessions,
+                opened,
+                self.book,
+                Strangers("rpc.refuse"),
+                now_us,
+                self.verifiers,
+            )
         )
         consents = Consents(Approvals((), now_us, os.urandom), journal, lambda: 1)
         servicer = AccountsServicer(self.accounts, self.sessions, self.logins, journal, consents, now_us)
@@ -182,10 +193,8 @@ async def test_a_caller_that_leaves_has_tried_all_the_same(house: House) -> None
 
 
 async def test_nobody_piles_up_work_and_another_person_gets_his_turn(house: House) -> None:
-    house.book.accounts["operator/olga"] = Account(
-        "operator/olga", make_verifier(Secret(RIGHT), cost=CHEAP), 1, 1
-    )
-    house.book.accounts[ALICE] = Account(ALICE, make_verifier(Secret(RIGHT), cost=Cost(65_536, 3, 1)), 1, 1)
+    house.book.accounts["operator/olga"] = Account("operator/olga", CHEAP.make(Secret(RIGHT)), 1, 1)
+    house.book.accounts[ALICE] = Account(ALICE, USUAL.make(Secret(RIGHT)), 1, 1)
     async with house.open():
         tries = [asyncio.create_task(house.log_in(WRONG, far=bool(number % 2))) for number in range(20)]
         while not any(task.done() for task in tries):  # those that are too many are told at once
@@ -235,29 +244,28 @@ async def test_the_records_name_the_person_and_wrong_tries_are_few_records(house
 
 async def test_a_password_is_kept_at_the_cost_of_today_once_it_was_right(house: House) -> None:
     before = house.book.accounts[ALICE]
-    house.cost = DEARER
+    house.verifiers = DEARER
     async with house.open():
         with pytest.raises(BadPassword):
             await house.log_in(WRONG)
-        assert is_weak(house.book.accounts[ALICE].verifier, DEARER)
+        assert DEARER.is_weak(house.book.accounts[ALICE].verifier)
         await house.log_in()
         await house.log_in()
     after = house.book.accounts[ALICE]
-    assert not is_weak(after.verifier, DEARER) and verifies(after.verifier, Secret(RIGHT))
+    assert not DEARER.is_weak(after.verifier) and DEARER.is_right(after.verifier, Secret(RIGHT))
     assert after.password_time_us == before.password_time_us
 
 
 @pytest.mark.parametrize("act", ["change", "delete"])
 async def test_what_another_sets_while_a_password_is_looked_at_wins(house: House, act: str) -> None:
-    dear = Cost(65_536, 3, 1)
-    house.book.accounts[ALICE] = Account(ALICE, make_verifier(Secret(RIGHT), cost=dear), 1, 1)
-    house.cost = dear
+    house.book.accounts[ALICE] = Account(ALICE, USUAL.make(Secret(RIGHT)), 1, 1)
+    house.verifiers = USUAL
     async with house.open():
         trying = asyncio.create_task(house.log_in())
         while not house.logins._turn.locked():
             await asyncio.sleep(0.001)  # Argon2id takes longer
         if act == "change":
-            house.accounts.change(ALICE, make_verifier(Secret(WRONG), cost=CHEAP))
+            house.accounts.change(ALICE, CHEAP.make(Secret(WRONG)))
             house.sessions.end_all(ALICE)
         else:
             house.accounts.delete(ALICE)
@@ -314,9 +322,10 @@ async def test_tries_by_another_method_are_the_same_tries(house: House) -> None:
 
 def test_the_usual_cost_is_high(tmp_path: Path) -> None:
     """The promise: 0.05 s or more for a try; printed, and failing only where it is a third of that."""
-    verifier = make_verifier(Secret(RIGHT))
+    usual = Verifiers(PEPPER)
+    verifier = usual.make(Secret(RIGHT))
     begun = time.monotonic()
-    verifies(verifier, Secret(WRONG))
+    usual.is_right(verifier, Secret(WRONG))
     took = time.monotonic() - begun
     print(f"a try takes {took * 1e3:.0f} ms")
     assert took > 0.05 / 3
