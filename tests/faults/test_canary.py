@@ -176,7 +176,8 @@ def use(people: People, estate: Estate, known: dict[str, bytes]) -> None:
 def administer(people: People, known: dict[str, bytes]) -> None:
     """Do all that takes a password, shares, a PIN or keys, rightly and wrongly."""
     kept, qekm = people.folder / "kept", people.qekm
-    words = {name: password() for name in ("second password", "wrong password", "PIN", "Java password")}
+    names = "second password", "wrong password", "PIN", "Java password", "command password"
+    words = {name: password() for name in names}
     files = {name: people.file(name.replace(" ", "-"), text) for name, text in words.items()}
     known |= {name: text.encode() for name, text in words.items()}
     opened = [word for share in shares_of(people)[:2] for word in ("--shares-file", str(share))]
@@ -198,8 +199,18 @@ def administer(people: People, known: dict[str, bytes]) -> None:
     qekm("backup", "drill", *wrong, good=False)
     exchange(people, known, right, files["Java password"])
     qekm("certificates", "issue", "operator", "olga", "--out", kept)
+    qekm("accounts", "passwd", "--new-password-file", files["command password"])
+    log_in(people, files["wrong password"], files["command password"])
     for noun, verb in (("keys", "list"), ("keystore", "status"), ("audit", "list"), ("drives", "list")):
         qekm(noun, verb)
+
+
+def log_in(people: People, wrong: Path, right: Path) -> None:
+    """Prove the command password, wrongly and rightly, for a command and for a while."""
+    for given in ((), ("--command-password-file", wrong)):
+        people.qekm("keys", "list", *given, good=False)
+    people.qekm("keys", "list", "--command-password-file", right)
+    people.qekm("login", "--command-password-file", right)
 
 
 def exchange(people: People, known: dict[str, bytes], right: tuple[str, Path], java: Path) -> None:
@@ -292,7 +303,8 @@ def test_nothing_secret_is_left_anywhere(people: People, report: Report) -> None
     target = ("--backup-to", people.folder / "backups", "--same-disk")
     with Watch() as watch:
         people.qekm(
-            "init", "--keys", str(KEYS), "--password-file", kept / "password", *shares, *target, *ports
+            *("init", "--keys", str(KEYS), "--password-file", kept / "password", "--no-command-password"),
+            *(*shares, *target, *ports),
         )
         with at_debug_level(people) as estate:
             people.qekm("backup", "create")
