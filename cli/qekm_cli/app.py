@@ -41,6 +41,7 @@ NOUNS = {
     "approvals": ("approvals", "What one person asked for and another decides."),
     "groups": ("groups", "Key groups, from which keys are given out."),
     "drives": ("drives", "Tape drives and the authorities that name them."),
+    "config": ("config", "Properties: what is set, what may be set, changes."),
     "audit": ("audit", "The audit trail."),
     "certificates": ("certificates", "Who may call what: certificates of people and gateways."),
     "diagnose": ("diagnose", "Test the whole path to a key with a drive of our own."),

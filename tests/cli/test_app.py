@@ -22,11 +22,9 @@ from .installation import Installation
 
 COMMANDS = [
     *("init", "diagnose", "completion", "audit list", "audit verify"),
-    *(
-        "login",
-        "logout",
-        *(f"accounts {verb}" for verb in ("list", "add", "passwd", "reset", "unlock", "remove")),
-    ),
+    *("login", "logout"),
+    *(f"accounts {verb}" for verb in ("list", "add", "passwd", "reset", "unlock", "remove")),
+    *(f"config {verb}" for verb in ("list", "get", "set", "unset", "refresh", "export", "import")),
     *(f"server {verb}" for verb in ("start", "stop", "status", "version")),
     *VERBS,
     *("errors list", "errors explain", "keys of", "cartridges list", "cartridges of"),
