@@ -83,7 +83,7 @@ async def test_a_gateway_that_leaves_or_does_not_report_in_time_has_failed(
             await leaving.read()
         results = (await asked).results
         assert sorted(result.message for result in results) == [
-            "gateway gateway left during the diagnosis",
+            "gateway gateway left meanwhile",
             "the gateway did not report within 0 s",
         ]
         assert {result.status for result in results} == {pb.TEST_STATUS_FAILED}
