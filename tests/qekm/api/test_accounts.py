@@ -22,6 +22,7 @@ from qekm.errors import (
     QekmError,
     RevokedIdentity,
     SameSubject,
+    TooMany,
     UnknownAccount,
 )
 from qekm.model import Role
@@ -316,3 +317,21 @@ async def test_an_auditor_sees_the_accounts(run: Running) -> None:
         )
         assert [each.name for each in (*first.accounts, *rest.accounts)] == ["o0", "o1", "o2"]
         await ann.audit.ListRecords(audit_pb2.ListRecordsRequest())
+
+
+async def test_tries_are_counted_over_both_listeners_and_from_afar_a_password_is_needed(run: Running) -> None:
+    afar = f"localhost:{run.ports['ssl']}"
+    async with connect_async(run.home.path, target=afar) as far:
+        await far.server.GetVersion(server_pb2.GetVersionRequest())
+        assert isinstance(await refused(far.keystore.ListKeys(KEYS)), PasswordNeeded)
+        assert isinstance(await refused(set_own(far, FIRST)), PasswordNeeded)
+        await set_own(run.client, FIRST)
+        for number in range(6):
+            client = far if number % 2 else run.client
+            error = await refused(log_in(client, SECOND))
+            assert isinstance(error, BadPassword if number < 5 else TooMany)
+        run.service.owners.accounts.unlock(ADMINISTRATOR)
+        near_session, far_session = await log_in(run.client, FIRST), await log_in(far, FIRST)
+    for target, session in ((afar, near_session), (None, far_session)):
+        async with connect_async(run.home.path, target=target, session=session) as client:
+            await client.keystore.ListKeys(KEYS)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from grpc import aio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qekm.accounts import FREE, LOCK_US, MOST_WRONG, Accounts
 from qekm.api.accounts import AccountsServicer
 from qekm.api.consent import Consents
 from qekm.api.entry import Entry
+from qekm.api.guard import _caller
 from qekm.api.journal import Journal
 from qekm.api.logins import MOST_WAITING, Logins
 from qekm.approvals import Approvals
@@ -24,6 +29,7 @@ from qekm.audit import Strangers
 from qekm.errors import AccountLocked, BadPassword, PasswordNeeded, QekmError, TooMany, UnknownAccount
 from qekm.model import Account, AuditRecord, Change, Removal, Role
 from qekm.opened import Opened
+from qekm.rpc.identity import Identity
 from qekm.rpc.sessions import METADATA_KEY
 from qekm.rpc.status import from_rpc_error
 from qekm.sealing import Cost, Verifiers
@@ -318,6 +324,113 @@ async def test_tries_by_another_method_are_the_same_tries(house: House) -> None:
                 with pytest.raises(BadPassword):
                     await house.log_in(WRONG)
         assert isinstance(await change(house, RIGHT, b"another one"), TooMany)
+
+
+class Counted(Verifiers):
+    """Notes when a password is looked at."""
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        super().__init__(PEPPER, cost=Cost(8, 1, 1))
+        self.looks, self._now_us = list[int](), now_us
+
+    def is_right(self, verifier: bytes, password: Secret) -> bool:
+        """Look, and note it."""
+        self.looks.append(self._now_us())
+        time.sleep(0.005)  # so that somebody can leave meanwhile
+        return super().is_right(verifier, password)
+
+
+class Forgetful(Logins):
+    """The control: a try ends with its caller."""
+
+    async def _begun(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        return await self._in_turn(work)
+
+
+@dataclass
+class Burglar:
+    """Somebody with a certificate, who guesses through as many connections as he likes, and leaves early."""
+
+    kind: type[Logins] = Logins
+    day_us: int = 10**15
+    steady: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Come to a service whose book holds his account."""
+        self.book, self.begun_us = Book(), self.day_us
+        self.counted = Counted(lambda: self.day_us)
+        self.book.accounts[ALICE] = Account(ALICE, self.counted.make(Secret(RIGHT)), 1, 1)
+        self.start()
+
+    def start(self) -> None:
+        """Start the service, perhaps again."""
+        accounts = Accounts(self.book.accounts.values(), lambda: self.day_us, lambda: self.steady)
+        sessions = Sessions(bytes(16), lambda: 15, lambda: self.steady, os.urandom)
+        opened, refusals = Opened(lambda: self.steady), Strangers("rpc.refuse")
+        self.logins = self.kind(
+            *(accounts, sessions, opened, self.book, refusals, lambda: self.day_us, self.counted)
+        )
+
+    async def guess(self, stay: int, leave: int) -> None:
+        """Try at once through connections of which some end before they hear anything."""
+        tries = [asyncio.create_task(self.logins.login(Secret(WRONG))) for _ in range(stay + leave)]
+        await asyncio.sleep(0)
+        for task in tries[stay:]:
+            await asyncio.sleep(0.001)
+            task.cancel()
+        for ended in await asyncio.gather(*tries, return_exceptions=True):
+            assert isinstance(ended, BadPassword | TooMany | AccountLocked | asyncio.CancelledError)
+        async with self.logins._turn:  # those that were left go on
+            await asyncio.sleep(0)
+        while self.logins._turn.locked() or self.logins._waiting:
+            await asyncio.sleep(0.001)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.day_us += int(seconds * 1e6)
+        self.steady += seconds
+
+    async def play(self, acts: Sequence[tuple[int, int] | float | None]) -> None:
+        """Guess (how many stay, how many leave), wait so many seconds, or have the service started anew."""
+        _caller.set(Identity(Role.ADMINISTRATOR, "alice", "aa"))
+        for act in acts:
+            if isinstance(act, tuple):
+                await self.guess(*act)
+            elif act is not None:
+                self.wait(act)
+            else:
+                self.steady = 0.0
+                self.start()
+            self.check()
+
+    def check(self) -> None:
+        """Each look is counted in the book, and there are no more than are allowed in the time."""
+        looks = self.counted.looks
+        assert self.book.accounts[ALICE].wrong == len(looks)
+        assert len(looks) <= MOST_WRONG + (self.day_us - self.begun_us) // LOCK_US
+        assert all(after - before >= 1e6 for before, after in pairwise(looks[FREE - 1 :]))
+
+
+ACTS = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 3))
+    | st.sampled_from([0.5, 1.0, 4.0, 16.0, 300.0, 900.0, 5_000.0])
+    | st.none(),
+    max_size=20,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ACTS)
+def test_no_sequence_of_tries_connections_and_restarts_gets_more_tries(
+    acts: list[tuple[int, int] | float | None],
+) -> None:
+    asyncio.run(Burglar().play(acts))
+
+
+def test_the_sequence_finds_tries_that_end_with_their_caller() -> None:
+    """Control: whoever leaves early is not counted, and the check says so."""
+    with pytest.raises(AssertionError):
+        asyncio.run(Burglar(Forgetful).play([(0, 3)] * 10))
 
 
 def test_the_usual_cost_is_high(tmp_path: Path) -> None:
