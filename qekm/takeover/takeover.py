@@ -104,6 +104,7 @@ class Takeover:
 
         keys, useless = jceks.data_keys(secrets, self._key_password or self._password, tell)
         self._offers = [Offer(jceks.on_tape(key.alias), key.material) for key in keys]
+        self._offers.sort(key=lambda offer: offer.alias)  # Java's order is none
         for alias, why in useless:
             if not isinstance(why, BadArgument):
                 why.message = f"{self.original.keystore}: {why.message}"

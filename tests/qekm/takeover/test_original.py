@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qekm.errors import BadArgument, BadConfiguration, BadFile, QekmError
+from qekm.errors import BadArgument, BadConfiguration, BadFile, QekmError, exit_code
 from qekm.home import Home
 from qekm.takeover import Original, read
 from tests.fakes import original
@@ -121,8 +121,9 @@ def test_what_is_missing_or_not_what_it_should_be_is_named(
         (old.path / name).unlink()
     else:
         (old.path / name).write_bytes(content)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=said) as caught:
         found(old)
+    assert exit_code(caught.value) == 2
 
 
 def test_an_installation_without_the_file_of_its_client_is_one(old: original.Original) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from qekm.clock import now_us
 from qekm.config import Settings
-from qekm.errors import BadArgument, BadFile, BadPassword, NoBackupTarget, QekmError
+from qekm.errors import BadArgument, BadFile, BadPassword, NoBackupTarget, QekmError, exit_code
 from qekm.home import Home
 from qekm.init import Made, Wanted, make
 from qekm.interchange import jceks
@@ -240,6 +240,7 @@ def test_a_keystore_that_is_damaged_is_named_and_nothing_is_made(
     with pytest.raises(error, match=said) as caught:
         made(old)
     assert str(old.keystore) in caught.value.message
+    assert exit_code(caught.value) == 2
     assert left_behind(old) == []
 
 
