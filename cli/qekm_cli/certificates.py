@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from qekm_cli import partners, rollover
-from qekm_cli.commands import Noun, whole_number
+from qekm_cli import issuing, partners, rollover
+from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of, home_of, identity_of, parse_identity
 from qekm_cli.render import Column, Plain, done, listing, pages, plain, record, wants_json
 
@@ -19,12 +19,11 @@ app.add_typer(
     rollover.app, name="rollover", help="Change the internal authority, old and new trusted meanwhile."
 )
 
+app.command("issue")(issuing.issue_certificate)
 app.command("export")(partners.export_certificates)
 app.command("import")(partners.import_certificates)
 app.command("partners")(partners.list_partners)
 app.command("forget")(partners.forget_partner)
-
-Role = Literal["administrator", "operator", "auditor", "custodian", "gateway", "server"]
 
 
 def _state(row: Plain) -> str:
@@ -59,62 +58,6 @@ def list_certificates(context: typer.Context) -> None:
     with client_of(context) as client:
         found = pages(client.certificates.ListCertificates, pb.ListCertificatesRequest(), "certificates")
         listing(context, "certificates", map(plain, found), LIST)
-
-
-@app.command("issue")
-def issue_certificate(
-    context: typer.Context,
-    role: Annotated[Role, typer.Argument(help="What it may do.", metavar="ROLE")],
-    name: Annotated[
-        str, typer.Argument(help="Its name, and that of its files.", metavar="NAME", parser=parse_identity)
-    ],
-    host: Annotated[
-        list[str] | None,
-        typer.Option(help="Host name or address of a server or gateway; repeat for more.", metavar="HOST"),
-    ] = None,
-    days: Annotated[
-        int,
-        typer.Option(help="Validity; 0 for the role's default.", metavar="N", parser=whole_number(0, 825)),
-    ] = 0,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Directory for NAME.key, NAME.pem and trust.pem.", metavar="DIR", show_default=True
-        ),
-    ] = Path(),
-) -> None:
-    """Make a private key here and have its certificate issued."""
-    from qekm.keypair import dump_key, make_key
-    from qekm.v1 import certificates_pb2 as pb
-    from qekm_cli.keypairs import replace, request_of, write_new
-
-    key_file, certificate_file = out / f"{name}.key", out / f"{name}.pem"
-    for path in (key_file, certificate_file):
-        if path.exists():
-            raise typer.BadParameter(f"{path} exists and is not overwritten; name another --out", ctx=context)
-    key = dump_key(make_key())
-    request = pb.IssueCertificateRequest(
-        csr=request_of(key, name),
-        role=pb.Role.Value(f"ROLE_{role.upper()}"),
-        name=name,
-        hosts=host or [],
-        days=days,
-    )
-    write_new(key_file, key)
-    try:
-        with client_of(context) as client:
-            response = client.certificates.IssueCertificate(request)
-        write_new(certificate_file, response.pem)
-    except BaseException:
-        key_file.unlink()
-        raise
-    replace(out / "trust.pem", response.trust_pem)
-    row = plain(response.certificate)
-    done(
-        context,
-        row,
-        f"{role} {name} issued: {certificate_file} and {key_file}, until {row['expire_time'].seconds}",
-    )
 
 
 @app.command("renew")

@@ -1,15 +1,23 @@
 """`qekm certificates` against a service in memory; keys and requests are real."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 
 from qekm.errors import BadArgument
+from qekm.founding import found
 from qekm.keypair import dump_key, make_key
+from qekm.remote import Remote, read_remote
 from qekm.v1 import certificates_pb2 as pb
+from qekm.v1.configuration_pb2 import Property
+from tests.fakes.pki import Pki, now_us
 
 from .conftest import Qekm
 from .fake_service import FakeService
+
+SSL_PORT = "TransportListener.ssl.port"
 
 
 def mode_of(path: Path) -> int:
@@ -208,3 +216,61 @@ def test_rollover_without_a_home_of_its_own_answers_only(qekm: Qekm, tmp_path: P
     assert told.document == {"trust_pem": "BOTH\n"}
     assert qekm("certificates", "rollover").code == 2
     assert qekm("certificates", "rollover", "abort").code == 2
+
+
+def client_home(qekm: Qekm, place: Path, *words: str) -> Any:
+    """Issue a certificate for a person on another machine."""
+    return qekm("certificates", "issue", "operator", "olga", "--client-home", str(place), *words)
+
+
+def test_issue_makes_a_home_for_a_person_on_another_machine(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    place = tmp_path / "olga"
+    told = client_home(qekm, place, "--reach", "keys.example")
+    assert told.code == 0, told.err
+    assert told.lines == [
+        f"operator olga issued: {place}, until 2027-01-15T08:00:01Z",
+        "it talks to keys.example:443: hand it over, and on the other machine name it in QEKM_HOME",
+        "from another machine a password is needed, too: qekm accounts add olga --role operator",
+    ]
+    files = {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()}
+    assert files == {
+        "ClientKeyManagerConfig.properties",
+        *("pki/olga.key", "pki/olga.pem", "pki/trust.pem"),
+    }
+    assert {mode_of(place / name) for name in files} == {0o600}
+    assert (mode_of(place), mode_of(place / "pki")) == (0o755 & mode_of(place), 0o700)
+    assert read_remote(place / "ClientKeyManagerConfig.properties") == Remote("keys.example", 443, "olga")
+    service.accounts.passwords[pb.ROLE_OPERATOR, "olga"] = b"x"
+    service.server.status.ssl_port = 0  # nothing listens there now
+    service.configuration.properties[SSL_PORT] = Property(name=SSL_PORT, value="1443")
+    told = client_home(qekm, tmp_path / "again", "--reach", "::1")
+    assert told.lines[1:] == [
+        "it talks to [::1]:1443: hand it over, and on the other machine name it in QEKM_HOME"
+    ]
+    assert client_home(qekm, place, "--reach", "keys.example").code == 2  # never over a key
+
+
+def test_a_home_for_another_machine_finds_the_key_manager_by_a_name_in_its_certificate(
+    qekm: Qekm, tmp_path: Path
+) -> None:
+    home = Pki(tmp_path / "home")
+    told = client_home(qekm, tmp_path / "olga", "--home", str(home.home.path))
+    assert (told.code, "--reach HOST" in told.err) == (2, True)  # it has names of its own machine only
+    founding = found(
+        home.estate, ["keys.example", "192.0.2.5"], home.signer.public_key(), now_us(), os.urandom
+    )
+    home.home.certificate("server").write_bytes(founding.files["server.pem"])
+    told = client_home(qekm, tmp_path / "olga", "--home", str(home.home.path))
+    assert told.code == 0, told.err
+    assert read_remote(tmp_path / "olga" / "ClientKeyManagerConfig.properties").host == "keys.example"
+
+
+def test_a_home_for_another_machine_is_a_person_s_and_no_key_manager_s(qekm: Qekm, tmp_path: Path) -> None:
+    told = qekm("certificates", "issue", "gateway", "g", "--client-home", str(tmp_path), "--reach", "x")
+    assert (told.code, "for people, not for a gateway" in told.err) == (2, True)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "qekm.db").touch()
+    told = client_home(qekm, tmp_path, "--reach", "x")
+    assert (told.code, "is the home of a key manager" in told.err) == (2, True)
