@@ -100,6 +100,7 @@ def test_a_group_that_drives_name_is_the_one_that_the_key_set_names(old: origina
         ("KeyManagerConfig.properties", None, BadArgument, "there is no KeyManagerConfig.properties in"),
         ("KeyManagerConfig.properties", b"", BadFile, "KeyManagerConfig.properties is empty"),
         ("KeyManagerConfig.properties", b"a = b\n", BadFile, "names no property of the original"),
+        ("KeyManagerConfig.properties", b"# nothing\n", BadFile, "names no property of the original"),
         ("KeyManagerConfig.properties", b"fips = off\nfoo", BadConfiguration, "line 2: "),
         ("KeyManagerConfig.properties", b"grpc.port = 1\n", BadArgument, "a property of this program"),
         (

@@ -99,7 +99,6 @@ def test_whoever_gives_a_property_another_value_decides_whatever_is_there() -> N
         ("fips = off\nTransportListener.ssl.port = 4", "line 2: the last line has no end"),
         ("fips = off\nx = \\u00zz\n", "line 2: "),
         ("fips = off\n\x00\x00\x00\n", "line 2: "),
-        ("# nothing\n", "KeyManagerConfig.properties was cut off after line 1: there is no property in it"),
     ],
 )
 def test_a_line_that_cannot_be_is_named(text: str, said: str) -> None:
