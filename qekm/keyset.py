@@ -70,10 +70,10 @@ class KeySet:
             return []
         is_forced = self._settings.source(DEFAULT_GROUP) == FROM_ENVIRONMENT
         last = None if before is None else before.get(DEFAULT_GROUP, PROPERTIES[DEFAULT_GROUP].default)
-        if is_forced or last not in (None, wanted):
-            if self._allocator.knows(wanted):
-                return self._allocator.update(wanted, is_default=True)
-        else:
+        is_group, was_edited = self._allocator.knows(wanted), last not in (None, wanted)
+        if is_group and (was_edited or is_forced):
+            return self._allocator.update(wanted, is_default=True)
+        if not is_forced and (is_group or last is None):
             self._write(present)
         self._settings.put(DEFAULT_GROUP, present)
         return []

@@ -14,6 +14,7 @@ from qekm.api.keys import to_proto
 from qekm.approvals import Act
 from qekm.audit import occurred
 from qekm.backup.records import Backups
+from qekm.config import Settings
 from qekm.dkp.names import fold
 from qekm.errors import BadArgument
 from qekm.keystore import Keystore
@@ -32,7 +33,7 @@ class Endings:
     _backups: Backups
     _journal: Journal
     _consents: Consents
-    _destroy_days: int
+    _settings: Settings
     _put_aside: Callable[[], list[str]]  # names of stores that a restore has put aside
     _now_us: Callable[[], int]
 
@@ -55,7 +56,7 @@ class Endings:
 
     async def DestroyKeys(self, request: pb.DestroyKeysRequest, context: Any) -> pb.DestroyKeysResponse:
         """Have keys destroyed after the waiting time; ApprovalNeeded, UnknownKey, KeyInUse, BadArgument."""
-        aliases, days = _checked(request.aliases), self._destroy_days
+        aliases, days = _checked(request.aliases), self._settings["keystore.destroyDays"]
         wanted = self._keystore.check(aliases, KeyState.DESTROY_PENDING)
         summary = f"destroy {_told(wanted)} in {days} days"
         act = Act.of("destroy", summary, sorted(fold(key.alias) for key in wanted), days)

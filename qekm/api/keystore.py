@@ -60,7 +60,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
         self._proofs, self._rotating, self._now_us = proofs, rotating, now_us
         self._uses, self._backups, self._put_aside = uses, owners.backups, uses.put_aside
         self._journal, self._orders, self._consents = journal, Orders(owners.settings, now_us), consents
-        self._slot, self._destroy_days = settings["keystore.slot"], settings["keystore.destroyDays"]
+        self._settings = settings
         self._making = asyncio.Lock()  # so that the same request twice at once makes one batch
 
     async def GetKeystore(self, request: pb.GetKeystoreRequest, context: Any) -> pb.GetKeystoreResponse:
@@ -70,7 +70,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
             estate_id=self._owners.estate_id,
             epoch=self._owners.estate.epoch,
             protection=pb.PROTECTION_BACKUP if self._keystore.must_wait else pb.PROTECTION_NONE,
-            slot=self._slot,
+            slot=self._settings["keystore.slot"],
             counts=[
                 pb.KeyCount(state=pb.KeyState.ValueType(state), count=counts[state])
                 for state in KeyState

@@ -256,3 +256,53 @@ def test_an_archive_is_low_only_where_a_drive_would_be_given_its_keys() -> None:
     assert allocator.is_low("other", lambda name: name == "other")
     store.generate(1, "other")
     assert not allocator.is_archive("other")
+
+
+# Groups to be preferred (drive.default.alias1 and 2).
+
+
+def test_preferred_groups_come_in_their_order_and_then_the_default() -> None:
+    allocator, store = estate()
+    (key,) = store.generate(1, "other")
+    allocator.prefer(["", "gone", "other", "default"])
+    assert allocator.choose(None) is allocator.choose(drive()) is key
+    use(store, key, 1)
+    assert allocator.choose(None).group == "default"
+    for mount in range(2, 5):
+        use(store, allocator.choose(None), mount)
+    with pytest.raises(PoolEmpty) as empty:
+        allocator.choose(None)
+    assert empty.value.details["group"] == "other", "the first that was wanted is the one to fill up"
+    allocator.prefer([])
+    with pytest.raises(PoolEmpty) as empty:
+        allocator.choose(None)
+    assert empty.value.details["group"] == "default"
+
+
+def test_what_an_entry_names_comes_before_what_is_preferred() -> None:
+    allocator, store = estate()
+    allocator.create("own", OnExhaustion.REFUSE)
+    (preferred,) = store.generate(1, "other")
+    (own,) = store.generate(1, "own")
+    allocator.prefer(["other"])
+    assert allocator.choose(drive(group="own")) is own
+    assert allocator.choose(drive(alias=own.alias)) is own
+    use(store, own, 1)
+    with pytest.raises(PoolEmpty):
+        allocator.choose(drive(group="own"))
+    assert allocator.choose(drive(allowed_groups=("default",))).group == "default"
+    assert allocator.choose(drive(allowed_groups=("other",))) is preferred
+    with pytest.raises(KeyNotAllowed):
+        allocator.choose(drive(allowed_groups=("own",)))
+
+
+def test_a_preferred_group_is_not_deleted_and_told_of_when_it_is_low() -> None:
+    allocator, store = estate()
+    allocator.prefer(["other"])
+    with pytest.raises(GroupInUse, match="alias1"):
+        allocator.delete("other")
+    (key,) = store.generate(1, "other")
+    store.mark(use(store, key, 1), KeyState.PROCESS_ONLY)
+    assert allocator.is_low("other", lambda _name: False)
+    allocator.prefer([])
+    assert not allocator.is_low("other", lambda _name: False), "an archive is nobody's"
