@@ -21,11 +21,12 @@ Place = bytes  # by which a session is found: a hash
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who opened a session, by which certificate, and when."""
+    """Who opened a session, by which certificate, when, and for how long at most."""
 
     actor: str
     serial: str
     open_s: float
+    most_s: float
 
 
 class Sessions:
@@ -38,7 +39,10 @@ class Sessions:
         steady_s: Callable[[], float],
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        """`minutes`: how long a session lasts, asked whenever one is used."""
+        """`minutes`: how long a session lasts, asked when it is opened and whenever it is used.
+
+        The less counts: whoever has stolen a session cannot make it last.
+        """
         self._estate, self._minutes = estate, minutes
         self._steady_s, self._random_bytes = steady_s, random_bytes
         self._sessions: dict[Place, Session] = {}  # oldest first
@@ -54,7 +58,9 @@ class Sessions:
         own = [place for place, each in self._sessions.items() if each.actor == actor]
         self._end(own[: max(0, len(own) - MOST + 1)])
         value = self._random_bytes(LENGTH)
-        self._sessions[self._place(actor, value)] = Session(actor, serial, self._steady_s())
+        self._sessions[self._place(actor, value)] = Session(
+            actor, serial, self._steady_s(), self._minutes() * 60
+        )
         return value
 
     def check(self, actor: str, value: bytes) -> Place:
@@ -89,7 +95,7 @@ class Sessions:
                 ended(place)
 
     def _left_s(self, session: Session) -> float:
-        return session.open_s + self._minutes() * 60 - self._steady_s()
+        return session.open_s + min(session.most_s, self._minutes() * 60) - self._steady_s()
 
     def _place(self, actor: str, value: bytes) -> Place:
         return hashlib.sha256(encoded(("QEKM SESSION 1", self._estate, actor, value))).digest()

@@ -71,6 +71,15 @@ def test_it_lasts_as_long_as_the_property_says_when_it_is_used(lobby: Lobby) -> 
     assert not lobby.is_open(ALICE, value)
 
 
+def test_a_session_that_is_open_is_never_made_longer(lobby: Lobby) -> None:
+    value = lobby.owner.open(ALICE, "aa")
+    lobby.minutes = 1_440
+    assert lobby.owner.left_s(ALICE, value) == 15 * 60
+    lobby.now_s += 15 * 60
+    assert not lobby.is_open(ALICE, value)
+    assert lobby.owner.left_s(ALICE, lobby.owner.open(ALICE, "aa")) == 1_440 * 60
+
+
 def test_use_does_not_make_it_longer(lobby: Lobby) -> None:
     value = lobby.owner.open(ALICE, "aa")
     for _ in range(14):

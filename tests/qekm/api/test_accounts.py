@@ -27,7 +27,14 @@ from qekm.errors import (
 )
 from qekm.model import Role
 from qekm.v1 import accounts_pb2 as pb
-from qekm.v1 import audit_pb2, certificates_pb2, keystore_pb2, server_pb2, slots_pb2
+from qekm.v1 import (
+    audit_pb2,
+    certificates_pb2,
+    configuration_pb2,
+    keystore_pb2,
+    server_pb2,
+    slots_pb2,
+)
 from tests.qekm.api.drives_at_work import Site, play
 from tests.qekm.api.people import grant, have, person, two, waiting
 from tests.qekm.api.running import Running, running
@@ -335,3 +342,13 @@ async def test_tries_are_counted_over_both_listeners_and_from_afar_a_password_is
     for target, session in ((afar, near_session), (None, far_session)):
         async with connect_async(run.home.path, target=target, session=session) as client:
             await client.keystore.ListKeys(KEYS)
+
+
+async def test_how_long_a_session_lasts_is_changed_while_the_service_runs(run: Running) -> None:
+    await set_own(run.client, FIRST)
+    async with connect_async(run.home.path, password=lambda: FIRST) as client:
+        request = configuration_pb2.UpdatePropertiesRequest(set={"admin.sessionMinutes": "5"})
+        changed = await client.configuration.UpdateProperties(request)
+        assert not changed.at_restart
+        told = await client.accounts.GetSession(pb.GetSessionRequest())
+    assert told.expire_time.ToMicroseconds() - run.clock() <= 5 * 60e6
