@@ -61,7 +61,7 @@ def list_properties(
     ] = False,
 ) -> None:
     """List properties; those of the family that mean nothing here are kept and listed as such."""
-    rows = _read(context, names or [])
+    rows = read(context, names or [])
     shown = [
         row for row in rows if not changed or row["source"] != "default" or row["pending_value"] is not None
     ]
@@ -71,7 +71,7 @@ def list_properties(
 @app.command("get")
 def get_properties(context: typer.Context, names: Names) -> None:
     """Print the values in force, one a line."""
-    rows = {row["name"]: row for row in _read(context, names)}
+    rows = {row["name"]: row for row in read(context, names)}
     if wants_json(context):
         listing(context, "properties", rows.values(), ())
         return
@@ -175,7 +175,7 @@ def _change_file(context: typer.Context, values: Mapping[str, str], unset: Seque
     _tell(context, row, "in force when the service is started", at_restart=False)
 
 
-def _read(context: typer.Context, names: Iterable[str]) -> list[Plain]:
+def read(context: typer.Context, names: Iterable[str]) -> list[Plain]:
     """Return properties by name, of a service that does not run as its next start will have them."""
     from qekm.v1 import configuration_pb2 as pb
 
@@ -187,7 +187,7 @@ def _read(context: typer.Context, names: Iterable[str]) -> list[Plain]:
 
 
 def _read_file(context: typer.Context, names: list[str]) -> list[Plain]:
-    """Return what _read does, from the file and the environment; UnknownProperty, BadConfiguration."""
+    """Return what `read` does, from the file and the environment; UnknownProperty, BadConfiguration."""
     from qekm.config import Settings
 
     home = home_of(context)

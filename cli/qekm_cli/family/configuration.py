@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from qekm_cli import config
 from qekm_cli.commands import Noun
-from qekm_cli.connection import client_of
-from qekm_cli.render import Plain, done, listing, plain, wants_json
+from qekm_cli.render import listing, wants_json
 from qekm_cli.text import printable
 
-if TYPE_CHECKING:
-    from qekm.v1.configuration_pb2 import UpdatePropertiesRequest
-
 app = Noun()
+app.command("refresh")(config.refresh_properties)
 
 
 @app.command("listconfig")
 def list_properties(context: typer.Context) -> None:
     """List the properties in force."""
-    from qekm.v1 import configuration_pb2 as pb
-
-    with client_of(context) as client:
-        found = client.configuration.ListProperties(pb.ListPropertiesRequest()).properties
-    rows = [plain(each) for each in found]
+    rows = config.read(context, ())
     if wants_json(context):
         listing(context, "properties", rows, ())
         return
@@ -56,34 +50,7 @@ def modify_property(
         value = text if equals else value
     if set_ != (value is not None):
         raise typer.BadParameter("-set takes a value, -unset takes none", ctx=context)
-    with client_of(context) as client:
-        row = plain(client.configuration.UpdateProperties(_request(name.strip(), value)))
-    what = "its default" if value is None else repr(value)
-    verb, end = ("will be", " after a restart") if row["at_restart"] else ("is", " now")
-    _tell(context, row, f"{name.strip()} {verb} {what}{end}")
-
-
-def _request(name: str, value: str | None) -> UpdatePropertiesRequest:
-    from qekm.v1 import configuration_pb2 as pb
-
     if value is None:
-        return pb.UpdatePropertiesRequest(unset=[name])
-    return pb.UpdatePropertiesRequest(set={name: value})
-
-
-@app.command("refresh")
-def refresh_properties(context: typer.Context) -> None:
-    """Read the file of properties again."""
-    from qekm.v1 import configuration_pb2 as pb
-
-    with client_of(context) as client:
-        row = plain(client.configuration.RefreshConfiguration(pb.RefreshConfigurationRequest()))
-    changed = ", ".join(row["changed"])
-    sentence = f"changed: {changed}" if changed else "nothing has changed"
-    if row["at_restart"]:
-        sentence += f"; in force after a restart: {', '.join(row['at_restart'])}"
-    _tell(context, row, sentence)
-
-
-def _tell(context: typer.Context, row: Plain, sentence: str) -> None:
-    done(context, row, "\n".join(printable(line) for line in (sentence, *row["notes"])))
+        config.change(context, {}, [name.strip()])
+    else:
+        config.change(context, {name.strip(): value}, ())

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from qekm.errors import EXIT_VERDICT, NoPeer, ServiceAway, UnavailableError
+from qekm.errors import NoPeer, ServiceAway, UnavailableError
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of, parse_target
 from qekm_cli.family import answers
 from qekm_cli.render import done, plain
+from qekm_cli.text import printable
 
 app = Noun()
 
 
 @app.command("status")
 def show_status(context: typer.Context) -> None:
-    """Tell whether the server runs, and on which ports; ends with 5 if it does not."""
+    """Tell whether the server runs, and on which ports."""
     from qekm.v1 import server_pb2 as pb
     from qekm_cli.server import STATUS_SECONDS
 
     try:
         with client_of(context) as client:
             status = client.server.GetStatus(pb.GetStatusRequest(), timeout=STATUS_SECONDS)
-    except UnavailableError as error:
-        done(context, {"running": False, "reason": error.message}, answers.STOPPED)
-        raise typer.Exit(EXIT_VERDICT) from None
+    except UnavailableError:
+        print(answers.STOPPED, flush=True)
+        raise
     done(context, {"running": True, **plain(status)}, answers.running(status.tcp_ports, status.ssl_port))
+    for line in status.degraded:
+        print(f"DEGRADED {printable(line)}", file=sys.stderr)
 
 
 @app.command("version")
@@ -47,7 +51,8 @@ def stop_server(context: typer.Context) -> None:
 
     stopped = stop(context)
     if not stopped:
-        raise ServiceAway(answers.STOPPED, hint="")
+        print(answers.STOPPED, flush=True)
+        raise ServiceAway("nothing was running", hint="")
     done(context, {"stopped": stopped}, answers.SHUT_DOWN)
 
 

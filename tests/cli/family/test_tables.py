@@ -108,7 +108,7 @@ def test_rewriting_unsets_what_the_file_does_not_have(
         ("no.such.property=1\ndebug=all\n", "there is no property no.such.property"),
         (CONFIG.removesuffix("# End.\n"), "its end is missing"),
         ("debug=\\u00g\n", "line 1"),
-        ("", "there is no property in it"),
+        ("", "its end is missing"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_changes_nothing(
