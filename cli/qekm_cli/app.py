@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
@@ -103,13 +103,19 @@ def complete(instruction: str) -> int:
 
 
 def run(arguments: Sequence[str], told: Invocation | None = None) -> Ending:
-    """Run one command line and return how it ended; raises nothing, unless QEKM_TRACEBACK is set."""
-    root = Nouns()
+    """Run one command line of `qekm` and return how it ended; raises as `run_command` does."""
+    if os.environ.get(COMPLETE):
+        return Ending(complete(os.environ[COMPLETE]))
+    return run_command(PROGRAM, Nouns(), arguments, told or Invocation())
+
+
+def run_command(
+    program: str, command: TyperCommand | TyperGroup, arguments: Sequence[str], told: Invocation
+) -> Ending:
+    """Run one command line of a program and return how it ended; raises only if QEKM_TRACEBACK is set."""
     try:
-        if os.environ.get(COMPLETE):
-            return Ending(complete(os.environ[COMPLETE]))
-        with root.make_context(PROGRAM, list(arguments), obj=told or Invocation()) as context:
-            root.invoke(context)
+        with command.make_context(program, list(arguments), obj=told) as context:
+            command.invoke(context)
         print(end="", flush=True)
     except BaseException as error:
         if os.environ.get(TRACEBACK) and not isinstance(error, typer.Exit | typer.TyperException):
@@ -118,21 +124,26 @@ def run(arguments: Sequence[str], told: Invocation | None = None) -> Ending:
     return Ending(0)
 
 
-def say(ending: Ending) -> None:
+def say(ending: Ending, program: str = PROGRAM) -> None:
     """Tell on standard error what went wrong and what to do."""
     for kind, text in (("error", ending.message), ("hint", ending.hint)):
         for line in text.splitlines():
-            print(f"{PROGRAM}: {kind}: {printable(line)}", file=sys.stderr)
+            print(f"{program}: {kind}: {printable(line)}", file=sys.stderr)
 
 
 def main() -> NoReturn:
     """Run `qekm` and end the process with its exit code."""
+    end_with(PROGRAM, lambda: run(sys.argv[1:]))
+
+
+def end_with(program: str, act: Callable[[], Ending]) -> NoReturn:
+    """Run a program and end the process with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a subject or a message may not fit the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
-    ending = run(sys.argv[1:])
-    with suppress(OSError):  # who reads may be gone; `run` flushed what went well and told what did not
-        say(ending)
+    ending = act()
+    with suppress(OSError):  # who reads may be gone; the act flushed what went well and told what did not
+        say(ending, program)
         print(end="", flush=True)
     # Output is written and connections are closed. Taking the interpreter apart, grpc's threads and all,
     # would be a sixth of the time of `qekm server status`.

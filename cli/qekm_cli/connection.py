@@ -50,6 +50,7 @@ class Invocation:
     command_password_fd: int | None = None
     command_password: str | None = field(default=None, repr=False)  # once it was read
     afresh: bool = False  # prove by the password, whatever session is kept
+    session: bytes | None = field(default=None, repr=False)  # that this run opened
     json: bool = False
     given: dict[str, Any] = field(default_factory=dict)  # options that no function takes (commands.kept)
 
@@ -63,7 +64,7 @@ def client_of(context: typer.Context, *, asking: bool = True) -> AbstractContext
     """Return a connected client for a `with` block; raises ServiceAway, NotInitialised, UnknownIdentity.
 
     The session that `qekm login` keeps is used; without one the command password is read when the service
-    wants it, for this block only. asking: whether it may be; if not, such calls raise PasswordNeeded.
+    wants it, for this run only. asking: whether it may be; if not, such calls raise PasswordNeeded.
     """
     from qekm_cli.passwords import command_password
     from qekm_cli.session_file import SessionFile
@@ -71,6 +72,7 @@ def client_of(context: typer.Context, *, asking: bool = True) -> AbstractContext
     told, kept = invocation_of(context), SessionFile.of(context)
 
     def keep(session: bytes, _expire_time_us: int) -> None:
+        told.session = session or None
         if not session:
             kept.forget()
 
@@ -78,7 +80,7 @@ def client_of(context: typer.Context, *, asking: bool = True) -> AbstractContext
         told.home,
         told.target,
         kept.identity,
-        session=None if told.afresh else kept.read(),
+        session=told.session or (None if told.afresh else kept.read()),
         password=(lambda: command_password(told, kept.identity)) if asking else None,
         keep=keep,
     )

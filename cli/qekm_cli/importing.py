@@ -60,7 +60,7 @@ def import_keys(
 
     Ends with 5 if a key could not be taken. An import that was cut off is done by doing it again.
     """
-    content = _read(file)
+    content = read_file(file)
     kind: Format = keyfiles.detect(content) if format_ == "auto" else format_
     with client_of(context) as client:
         call = _call(client, group, file.name)
@@ -77,7 +77,8 @@ def import_keys(
         raise typer.Exit(EXIT_VERDICT)
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
+    """Return what a file of keys holds; BadFile for one that is too long to be one, OSError."""
     with file.open("rb") as source:
         content = source.read(keyfiles.MOST_BYTES + 1)
     if len(content) > keyfiles.MOST_BYTES:

@@ -25,6 +25,7 @@ from qekm_cli.render import cell, document, done, plain, wants_json
 
 if TYPE_CHECKING:
     from qekm.client import Client
+    from qekm.home import Home
     from qekm_cli.processes import Part
 
 app = Noun()
@@ -42,13 +43,26 @@ def start_server(
 
     A keystore that a password opens asks for it; a script gives a file or a descriptor.
     """
+    from qekm_cli.passwords import hand_over, read_password
+    from qekm_cli.processes import SERVICE
+
+    home, descriptor = home_of(context), None
+    home.require()
+    if home.running(SERVICE.name) is None and is_opened_by_password(home):
+        descriptor = hand_over(read_password(password_file, password_fd, confirm=False))
+    started = start(context, descriptor)
+    sentence = " and ".join(started) + " started" if started else "service and gateway run already"
+    done(context, {"started": started}, sentence)
+
+
+def start(context: typer.Context, descriptor: int | None) -> list[str]:
+    """Start what does not run of this home and wait until it answers; returns what was started.
+
+    descriptor: where the service reads the keystore's password, if it needs one.
+    """
     from qekm_cli.processes import GATEWAY, SERVICE, START_SECONDS, starting
 
     home = home_of(context)
-    home.require()
-    descriptor = None
-    if home.running(SERVICE.name) is None:
-        descriptor = _password(home, password_file, password_fd)
     with starting(home):
         until = time.monotonic() + START_SECONDS
         parts = {part: home.running(part.name) is None for part in (SERVICE, GATEWAY)}
@@ -56,19 +70,14 @@ def start_server(
             _start(context, SERVICE, until, descriptor)
         if parts[GATEWAY]:
             _start(context, GATEWAY, until, None)
-    started = [part.title for part, wanted in parts.items() if wanted]
-    sentence = " and ".join(started) + " started" if started else "service and gateway run already"
-    done(context, {"started": started}, sentence)
+    return [part.title for part, wanted in parts.items() if wanted]
 
 
-def _password(home: Any, file: Any, descriptor: int | None) -> int | None:
-    """Return a descriptor with the keystore's password, if the keystore is opened by one."""
+def is_opened_by_password(home: Home) -> bool:
+    """Tell whether every start needs the keystore's password; BadConfiguration."""
     from qekm.config import Settings
-    from qekm_cli.passwords import hand_over, read_password
 
-    if Settings.load(home.config)["keystore.slot"] != "password":
-        return None
-    return hand_over(read_password(file, descriptor, confirm=False))
+    return bool(Settings.load(home.config)["keystore.slot"] == "password")
 
 
 def _start(context: typer.Context, part: Part, until: float, descriptor: int | None) -> None:
