@@ -1,6 +1,6 @@
 """`qekm init --from DIR`: the passwords of an original's keystore, asked for and tried before anything else.
 
-Nothing of the installation is read here: qekm-server does that, and gets the passwords through pipes.
+Nothing of the installation is read here: the service's program does that, and gets passwords through pipes.
 """
 
 from __future__ import annotations
