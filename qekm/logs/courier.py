@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 MOST = 8_192  # that wait
 BATCH = 64  # handed over at once
-WAITS_S = 0.2, 10.0  # between two attempts: the first time, and at most
+WAITS_S = 0.2, 5.0  # between two attempts: the first time, and at most
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 

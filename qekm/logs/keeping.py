@@ -62,7 +62,7 @@ class Logs:
         outlets: Outlets,
     ) -> None:
         """Take the settings in force; vendor_of: the vendor of a drive's serial, from any thread."""
-        self._home, self._settings, self._outlets = home.path, settings, outlets
+        self._home, self._settings, self.outlets = home.path, settings, outlets
         self._vendor_of, self._gateways = vendor_of, gateways
         self._audit: Courier[Batch] | None = None
         self.debugging = Debugging(tap, self._describe)
@@ -81,11 +81,11 @@ class Logs:
         """Take records that are in the trail from place `first` on; in the writer's thread, never waits."""
         if self._audit is not None:
             self._audit.give((first, records))
-        if self._outlets.wanted:
+        if self.outlets.wanted:
             for place, record in enumerate(records, first):
                 if self._is_wanted(record):
                     told = Told(place, record, self._vendor_of(record.drive_serial))
-                    self._outlets.give(of_record(told))
+                    self.outlets.give(of_record(told))
 
     def switch(self, coming: Settings) -> None:
         """Have the debug log as settings say: on with some classes, or off; nothing of it can fail here."""
@@ -107,7 +107,7 @@ class Logs:
     def lines(self) -> list[str]:
         """Return what a status says of logs that cannot be written."""
         audit = self._audit.trouble if self._audit is not None else ""
-        return [line for line in (audit, self.debugging.trouble, *self._outlets.troubles()) if line]
+        return [line for line in (audit, self.debugging.trouble, *self.outlets.troubles()) if line]
 
     def close(self) -> None:
         """Write what waits, for at most a moment, and end; nothing is committed any more."""

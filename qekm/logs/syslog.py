@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -16,10 +17,11 @@ from qekm.logs.stamp import stamp
 
 SD_ID = "qekm@32473"  # the number that RFC 5612 leaves to those without one of their own
 MOST_DATAGRAM, MOST_MESSAGE = 2_048, 8_192  # bytes; RFC 5424, 6.1, and what common receivers are set to
-CONNECT_S, SEND_S = 10.0, 30.0
+CONNECT_S, VERDICT_S, SEND_S = 10.0, 0.5, 30.0
 _DAEMON, _LOG_AUDIT = 3, 13  # facilities
 _SEVERITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _NO_NAME = re.compile(r"[^\x21-\x7e]")
+_NO_PARAM_NAME = re.compile(r'[^\x21-\x7e]|[="\]]')
 _PARAM = re.compile(r'["\\\]]')
 
 MakeContext = Callable[[], ssl.SSLContext]
@@ -69,6 +71,9 @@ class Syslog:
             self.close()  # what is sent into it now would be lost without an error
         if self._socket is None:
             self._socket = self._connect()
+            # With TLS 1.3 a server refuses a client when that thinks the handshake done; others just close.
+            if self._scheme != "udp" and _has_ended(self._socket, VERDICT_S):
+                raise ConnectionResetError(errno.ECONNRESET, "the server ends each connection at once")
         return self._socket
 
     def _connect(self) -> socket.socket:
@@ -98,8 +103,9 @@ def message(entry: Entry, process: str, host: str, most: int) -> bytes:
     head = f"<{facility * 8 + severity}>1 {stamp(entry.time_us)} {_name(host, 255)} {_name(process, 48)}"
     params = {"logger": entry.logger, **entry.fields}
     told = f"{head} {os.getpid()} {_name(kind, 32)} {_structured(params, most - 512)} "
-    text = entry.message + (f" | {entry.trace}" if entry.trace else "")
-    whole = told.encode() + "\ufeff".encode() + escape(text).encode()
+    text = escape(entry.message + (f" | {entry.trace}" if entry.trace else ""))
+    mark = "" if text.isascii() else "\ufeff"  # says that it is UTF-8 (6.4), and that only where it matters
+    whole = f"{told}{mark}{text}".encode()
     return whole[:most].decode(errors="ignore").encode()
 
 
@@ -120,7 +126,7 @@ def _structured(fields: dict[str, str], most: int) -> str:
     told, room = [SD_ID], most - len(SD_ID) - 2
     for name, value in fields.items():
         quoted = _PARAM.sub(r"\\\g<0>", escape(value))
-        param = f'{_NO_NAME.sub("_", name)[:32]}="{quoted}"'
+        param = f'{_NO_PARAM_NAME.sub("_", name)[:32]}="{quoted}"'
         room -= len(param.encode()) + 1
         if room < 0:
             break
@@ -144,12 +150,12 @@ def _datagrams(address: tuple[str, int]) -> socket.socket:
     return line
 
 
-def _has_ended(line: socket.socket) -> bool:
-    """Tell whether the server has closed a connection; one that is open says nothing."""
-    line.settimeout(0)
+def _has_ended(line: socket.socket, wait_s: float = 0.0) -> bool:
+    """Tell whether the server has closed a connection, or does so now; one that is open says nothing."""
+    line.settimeout(wait_s)
     try:
         return line.recv(1) == b""
-    except (BlockingIOError, ssl.SSLWantReadError):
+    except (BlockingIOError, TimeoutError, ssl.SSLWantReadError):
         return False
     finally:
         line.settimeout(SEND_S)
