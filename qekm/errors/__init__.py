@@ -4,8 +4,8 @@ A category decides how an edge answers: exit code (EXIT_CODES), gRPC status (qek
 sense code (qekm/serving/faults.py). A leaf names what is wrong.
 """
 
-from qekm.errors.failures import *
 from qekm.errors.conditions import *
+from qekm.errors.failures import *
 from qekm.errors.kinds import *
-from qekm.errors.requests import *
 from qekm.errors.names import *
+from qekm.errors.requests import *

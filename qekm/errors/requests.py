@@ -1,4 +1,4 @@
-"""Leaves of the error tree, the first half: what was asked is not well formed, not there, or there. Standard library only."""
+"""Leaves of the error tree: what was asked is not well formed. Standard library only."""
 
 from qekm.errors.kinds import (
     InvalidError,
