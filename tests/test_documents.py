@@ -20,7 +20,7 @@ from qekm.serving.faults import INTERNAL
 from qekm_cli.app import PROGRAM, Nouns
 from qekm_cli.connection import Invocation
 from qekm_cli.family import VERBS
-from tests import errors_page, exit_codes
+from tests import configuration_page, errors_page, exit_codes
 from tests.commands import SCRIPTS, leaf_of, misspelt
 from tests.pages import ROOT, anchors, commands, documents, links, split
 
@@ -181,6 +181,11 @@ def test_the_page_of_exit_codes_is_what_the_code_says() -> None:
 def test_the_page_of_errors_is_what_the_code_says() -> None:
     """To write it anew: python -m tests.errors_page."""
     assert errors_page.PAGE.read_text(encoding="utf-8") == errors_page.page()
+
+
+def test_the_page_of_the_configuration_is_what_the_code_says() -> None:
+    """To write it anew: python -m tests.configuration_page."""
+    assert configuration_page.PAGE.read_text(encoding="utf-8") == configuration_page.page()
 
 
 def test_every_category_of_errors_has_an_exit_code_and_a_status() -> None:
