@@ -36,6 +36,7 @@ from qekm_gateway.simulator.authority import make_authority, make_drive
 from qekm_gateway.simulator.errand import Errand, Refused
 from qekm_gateway.simulator.library import Library
 from qekm_gateway.simulator.link import Server
+from tests.fakes.original import install, ours
 from tests.faults.canary import Canaries, Watch, forms, parts_of
 from tests.faults.report import Report
 from tests.system.command import QEKM
@@ -231,6 +232,19 @@ def exchange(people: People, known: dict[str, bytes], right: tuple[str, Path], j
     qekm("keys", "import", kept / "clear.ltfs", *right)
 
 
+def inherit(people: People, known: dict[str, bytes]) -> None:
+    """Take an installation of the original over, rightly and wrongly."""
+    old = install(people.folder / "kept", ours(3), other_password=True)
+    known |= {f"old key {name}": material for name, material in old.keys.items()}
+    known |= {"old keystore's password": old.password.encode(), "its keys'": old.key_password.encode()}
+    alone = ("--no-password", "--no-command-password", "--no-shares", "--protect", "none", "--keys", "4")
+    new = people.folder / "inherited"
+    people.qekm("init", *old.words[:4], *alone, home=new, good=False)
+    swapped = ("--keystore-password-file", str(old.passwords / "key"))
+    people.qekm("init", *old.words[:2], *swapped, *alone, home=new, good=False)
+    people.qekm("init", *old.words, *alone, home=new)
+
+
 def shares_of(people: People) -> list[Path]:
     """Return the files of the recovery shares."""
     return sorted((people.folder / "kept" / "shares").iterdir())
@@ -278,9 +292,14 @@ def inner_secrets(home: Home) -> dict[str, bytes]:
     return told | {"key file": home.root_key.read_bytes()}
 
 
+def homes_of(people: People) -> list[Home]:
+    """Return the homes of a run: the one that is used, restored, and with what the original had."""
+    return [people.home, *(Home(people.folder / name) for name in ("restored", "inherited"))]
+
+
 def everything_known(people: People, known: dict[str, bytes]) -> Canaries:
     """Return all secrets of a run."""
-    for home in (people.home, Home(people.folder / "restored")):
+    for home in homes_of(people):
         known |= {f"{name} in {home.path.name}": secret for name, secret in inner_secrets(home).items()}
     for share in shares_of(people):
         known |= {f"{share.name} {number}": part for number, part in enumerate(parts_of(share.read_text()))}
@@ -289,8 +308,7 @@ def everything_known(people: People, known: dict[str, bytes]) -> Canaries:
 
 def legitimate(people: People) -> list[Path]:
     """Return where secrets belong: key files, what people keep, files of keys that they asked for."""
-    homes = (people.home, Home(people.folder / "restored"))
-    return [*(home.root_key for home in homes), *(people.folder / "kept").rglob("*")]
+    return [*(home.root_key for home in homes_of(people)), *(people.folder / "kept").rglob("*")]
 
 
 @pytest.mark.slow
@@ -314,6 +332,7 @@ def test_nothing_secret_is_left_anywhere(people: People, report: Report) -> None
             worked = attack(people, estate.server.pid)
             assert estate.server.wait() == -signal.SIGABRT
         restore(people)
+        inherit(people, known)
     canaries = everything_known(people, known)
     hits = [*canaries.search_files(people.folder, legitimate(people)), *watch.hits(canaries)]
     files = sum(path.is_file() for path in people.folder.rglob("*"))
