@@ -96,10 +96,7 @@ def make(
         check_password(wanted.command_password)
     with built(home) as new:
         key_file = _key_file(home, wanted)
-        write_defaults(new.config, _properties(home, wanted, key_file))
-        settings = Settings.load(new.config, {})
-        write_remote(new.client_config, Remote(port=settings["TransportListener.ssl.port"]))
-        _check_backups(home, settings)
+        settings = _settings(home, new, wanted, key_file)
         if wanted.takeover is not None:
             wanted.takeover.open()  # what is wrong with it shows here, before a key file is made
         sealers, mnemonics = _sealers(home, new, wanted, key_file)
@@ -123,6 +120,15 @@ def make(
         Store.create(new.store, estate_id, ring.seals, changes, sign_head=estate.audit_key.sign)
         told = _report(new, wanted, settings, now_us())
     return Made(estate_id, estate.anchor, key_file, tuple(mnemonics), told)
+
+
+def _settings(home: Home, new: Home, wanted: Wanted, key_file: Path | None) -> Settings:
+    """Write the new home's settings and return them; BadConfiguration, NoBackupTarget."""
+    write_defaults(new.config, _properties(home, wanted, key_file))
+    settings = Settings.load(new.config, {})
+    write_remote(new.client_config, Remote(port=settings["TransportListener.ssl.port"]))
+    _check_backups(home, settings)
+    return settings
 
 
 def _accounts(wanted: Wanted, ring: KeyRing, now_us: int) -> list[Change]:

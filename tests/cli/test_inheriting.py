@@ -1,4 +1,4 @@
-"""`qekm init --from DIR`: passwords are asked for, tried and handed over, here to a program that tells of it."""
+"""`qekm init --from DIR`: passwords are asked for, tried, handed over; here to a program that tells of it."""
 
 from __future__ import annotations
 
