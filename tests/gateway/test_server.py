@@ -19,11 +19,13 @@ import pytest
 from qekm.config import write_defaults
 from qekm.home import Home
 from qekm.rpc.tls import Files, server_credentials
+from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport, ServeResponse
 from qekm_gateway.server import main
 from tests.fakes.serving_service import Running, ServingService
 from tests.gateway.pki import write_pki
 from tests.gateway.port import Client
-from tests.gateway.test_connection import NOTIFY, PING, code_of, session
+from tests.gateway.test_configuring import free_port
+from tests.gateway.test_connection import NOTIFY, PING, code_of, session, wait_for
 
 
 @pytest.fixture
@@ -113,6 +115,59 @@ async def test_it_finds_the_service_by_mtls_and_finds_it_again_on_another_port(h
                 assert hello.pid == process.pid
                 assert len(hello.diagnosis_spki) == 91
                 assert await asyncio.to_thread(session, connect(port)) == [0x82, 0x84, 0x86]
+
+
+async def told(running: Running, **properties: str) -> ConfigureReport:
+    """Have the gateway put properties in force and return its report; dots in names as two underscores."""
+    service = running.service
+    count = len(service.requests)
+    wanted = {name.replace("__", "."): text for name, text in properties.items()}
+    service.tell.put_nowait(ServeResponse(configure=ConfigureCommand(command_id=7, properties=wanted)))
+    for _ in range(500):
+        for request in service.requests[count:]:
+            if request.HasField("configure_report"):
+                return request.configure_report
+        await asyncio.sleep(0.01)
+    raise AssertionError("no report")
+
+
+async def test_it_moves_at_the_service_s_word_and_its_run_file_and_its_next_hello_follow(home: Home) -> None:
+    async with service(home) as running:
+        with gateway(home) as process:
+            old = await asyncio.to_thread(port_of, home, process)
+            await eventually(connect(old))
+            new = free_port()
+            report = await told(running, TransportListener__tcp__port=str(new), debug="all")
+            assert (report.command_id, report.error) == (7, "")
+            assert list(report.addresses) == [f"127.0.0.1:{new}", f"127.0.0.1:{old}"]
+            assert await asyncio.to_thread(port_of, home, process) == new
+            for port in (old, new):
+                assert await asyncio.to_thread(session, connect(port)) == [0x82, 0x84, 0x86]
+            await asyncio.sleep(0.5)
+            lines = [line for request in running.service.requests for line in request.debug_lines]
+            assert "connected" in {line.text for line in lines}
+            await running.stop()
+            running.service.requests.clear()
+            files = Files(home.certificate("server"), home.key("server"), home.trust)
+            running.credentials = server_credentials(files)
+            await running.start()
+            await eventually(connect(new))
+            assert running.service.requests[0].hello.addresses == report.addresses
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 10) == 0
+            assert not home.run_file("gateway").exists()
+
+
+async def test_what_its_command_line_or_environment_says_is_kept(home: Home) -> None:
+    environment = {"QEKM_PROPERTY_dkp_tls": "required"}
+    async with service(home) as running:
+        with gateway(home, "--tcp-port", "0", **environment) as process:
+            port = await asyncio.to_thread(port_of, home, process)
+            await asyncio.to_thread(wait_for, lambda: running.service.requests)
+            report = await told(running, TransportListener__tcp__port=str(free_port()), dkp__tls="optional")
+            assert (report.error, list(report.addresses)) == ("", [f"127.0.0.1:{port}"])
+            assert await asyncio.to_thread(port_of, home, process) == port
+            assert code_of(await asyncio.to_thread(connect(port).ask, PING)).name == "EE23"
 
 
 async def test_sigterm_lets_the_step_in_flight_finish_and_exits_0(home: Home) -> None:
