@@ -54,9 +54,11 @@ def survey(options: argparse.Namespace) -> int:
     harden()
     from qekm.initialising import properties
 
-    with inherited(Home.find(options.home), options, properties(options.property)) as takeover:
+    given = properties(options.property)
+    with inherited(Home.find(options.home), options, given) as takeover:
         if takeover is None:
             raise BadArgument("name the installation with --from", field="from")
+        takeover.properties(given)
         drives, opened = len(takeover.original.drives.drives), takeover.opens_keys()
         print(json.dumps({"keys": takeover.count, "drives": drives, "opened": opened}))
     return 0
@@ -72,12 +74,10 @@ def inherited(home: Home, options: argparse.Namespace, given: Mapping[str, str])
         yield None
         return
     from qekm.progress import Steps
-    from qekm.properties import PROPERTIES
     from qekm.takeover import Takeover, read
     from qekm.unlocking import Means
 
-    default = PROPERTIES["symmetricKeySet"].default
-    original = read(options.original, home, options.drives, given, default)
+    original = read(options.original, home, options.drives, given)
     store = Means(None, options.keystore_password_file, options.keystore_password_fd)
     if not store.password_named:
         hint = "name it with --keystore-password-file or --keystore-password-fd"

@@ -29,30 +29,45 @@ class OldDrive:
 
 @dataclass(frozen=True, slots=True)
 class OldDrives:
-    """The drives of a file, and the lines that were not understood."""
+    """The drives of a file, and the lines of it that were not understood or not needed."""
 
     file: str
     drives: tuple[OldDrive, ...] = ()
     unclear: tuple[listing.Remark, ...] = ()
+    untaken: tuple[str, ...] = ()  # labels of what each drive tells of itself when it first asks
 
 
-def parse(content: bytes, file: str, groups: Collection[str]) -> OldDrives:
-    """Return the drives of a listing or a CSV file; groups: those that entries may name here.
-
-    BadArgument names the file and every bad line.
-    """
+def parse(content: bytes, file: str) -> OldDrives:
+    """Return the drives of a listing or a CSV file; BadArgument names the file and every bad line."""
     try:
         text = _decode(content)
         if listing.is_listing(text):
             return _listed(text, file)
-        entries = roster.parse(text)
-        roster.check(entries, (), groups, {entry.alias for entry in entries})
-        return OldDrives(file, tuple(map(_entered, entries)))
+        return OldDrives(file, tuple(map(_entered, roster.parse(text))))
     except UnicodeDecodeError:
         raise BadArgument(f"{file}: not a text file in UTF-8", hint=_HINT, field="drives") from None
     except BadArgument as error:
-        what = "\n".join(f"{file}: {line}" for line in error.message.splitlines())
-        raise BadArgument(what, hint=_HINT, field="drives") from None
+        raise _named(file, error) from None
+
+
+def check_groups(found: OldDrives, groups: Collection[str]) -> None:
+    """Raise BadArgument that names every line with a group that is none of these."""
+    faults = [
+        f"line {drive.line}: no group is called {group!r}"
+        for drive in found.drives
+        for group in filter(None, (drive.entry.group, *drive.entry.allowed_groups))
+        if group not in groups
+    ]
+    try:
+        roster.refuse(faults)
+    except BadArgument as error:
+        raise _named(found.file, error) from None
+
+
+def _named(file: str, error: BadArgument) -> BadArgument:
+    """Return an error whose lines name the file."""
+    what = "\n".join(f"{file}: {line}" for line in error.message.splitlines())
+    return BadArgument(what, hint=_HINT, field="drives")
 
 
 def is_export(content: bytes) -> bool:
@@ -67,13 +82,13 @@ def _decode(content: bytes) -> str:
 
 
 def _listed(text: str, file: str) -> OldDrives:
-    found = listing.parse(text)
-    drives, unclear = list[OldDrive](), list[listing.Remark]()
-    for drive in found:
+    drives, unclear, untaken = list[OldDrive](), list[listing.Remark](), dict[str, None]()
+    for drive in listing.parse(text):
         named = [each.value for each in drive.remarks if _is(_ALIAS, each) and each.value]
         unclear += [each for each in drive.remarks if not (_is(_ALIAS, each) or _is(_KNOWN, each))]
+        untaken |= dict.fromkeys(each.label for each in drive.remarks if _is(_KNOWN, each))
         drives.append(OldDrive(drive.line, Drive(drive.serial, DriveState.ACCEPTED, 0), tuple(named)))
-    return OldDrives(file, tuple(drives), tuple(unclear))
+    return OldDrives(file, tuple(drives), tuple(unclear), tuple(untaken))
 
 
 def _is(labels: re.Pattern[str], remark: listing.Remark) -> bool:

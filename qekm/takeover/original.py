@@ -40,14 +40,12 @@ class Original:
     unread: Mapping[str, str]  # why not, by name
 
 
-def read(
-    directory: Path, home: Home, list_of_drives: Path | None, given: Mapping[str, str], default: str
-) -> Original:
+def read(directory: Path, home: Home, list_of_drives: Path | None, given: Collection[str]) -> Original:
     """Read an installation.
 
     list_of_drives: a file, if not one of drives.NAMES there. given: properties that somebody gave another
-    value. default: the default group's name if the original names none. BadArgument, BadConfiguration and
-    BadFile name what is missing, cannot be read, or is not what it should be.
+    value. BadArgument, BadConfiguration and BadFile name what is missing, cannot be read, or is not what it
+    should be.
     """
     old = Directory(directory, home)
     lines = _config(old)
@@ -57,8 +55,7 @@ def read(
     content = old.read(keystore, MAX_FILE)
     table = _place(old, named.get("config.drivetable.file.url"))
     key_set = "" if KEY_SET in given or KEY_SET not in named else named[KEY_SET].text
-    groups = {GROUP, given.get(KEY_SET, key_set or default)}
-    drives_there = _drives(old, list_of_drives, table, groups)
+    drives_there = _drives(old, list_of_drives, table)
     client = old.find(CLIENT)
     client_lines = properties.parse(old.read(client, _MOST_TEXT), CLIENT) if client else []
     unread = dict.fromkeys(old.unread(), "") | _why_unread(old, named)
@@ -95,17 +92,17 @@ def _place(old: Directory, line: Line | None) -> Path | None:
     return old.find(line.text) or old.find(line.typed)
 
 
-def _drives(old: Directory, named: Path | None, table: Path | None, groups: Collection[str]) -> OldDrives:
+def _drives(old: Directory, named: Path | None, table: Path | None) -> OldDrives:
     """Return the drives of the file that was named, else of the one that is there; none if there is none."""
     there = [found for name in drives.NAMES if (found := old.find(name)) is not None]
     if named is None and len(there) > 1:
         what = f"{' and '.join(found.name for found in there)} are both in {old.path}"
         raise BadArgument(what, hint="say which one names the drives: --drives FILE", field="drives")
     if named is not None or there:
-        path = named or there[0]
-        return drives.parse(old.read(path, drives.MOST_BYTES), str(named or path.name), groups)
+        path = named.absolute() if named else there[0]
+        return drives.parse(old.read(path, drives.MOST_BYTES), str(named or path.name))
     if table is not None and drives.is_export(old.peek(table)):
-        return drives.parse(old.read(table, drives.MOST_BYTES), table.name, groups)
+        return drives.parse(old.read(table, drives.MOST_BYTES), table.name)
     return OldDrives("")
 
 

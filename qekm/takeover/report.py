@@ -39,7 +39,7 @@ def _taken(takeover: Takeover, group: str) -> Iterator[str]:
     yield f"{count} of {drives.file}: {serials}" if drives.drives else count
     for name, text in takeover.original.properties.taken.items():
         yield f"{name} = {text}"
-    if takeover.key_set.group:
+    if takeover.group:
         yield f"symmetricKeySet = {group}: a new group of this name, which new keys come from"
 
 
@@ -67,6 +67,8 @@ def _of_key_set(takeover: Takeover, group: str) -> Iterator[str]:
         yield f"symmetricKeySet = {takeover.original.key_set}: these keys only read"
         yield f"  new keys come from group {group}"
     there = {entry.alias.casefold() for entry in takeover.entries}
+    if takeover.key_set.group and not takeover.group:
+        yield f"symmetricKeySet = {takeover.key_set.group}: no group can have this name here"
     missing = [alias for alias in named if alias.casefold() not in there]
     if missing:
         keystore = takeover.original.keystore.name
@@ -78,6 +80,8 @@ def _of_drives(takeover: Takeover, group: str) -> Iterator[str]:
     for drive in drives.drives:
         for name in drive.keys:
             yield f"drive {drive.entry.serial} had {name} as its own: it gets new keys of group {group}"
+    if drives.untaken:
+        yield f"{', '.join(drives.untaken)} in {drives.file}: each drive tells that itself when it first asks"
     for remark in drives.unclear:
         yield f"{drives.file}, line {remark.line}: {remark.label!r} was not understood"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Self
 
-from qekm.allocator import Allocator
+from qekm.allocator import Allocator, check_name
 from qekm.audit import Subject, occurred
 from qekm.drives import Registry
 from qekm.errors import BadArgument, BadFile, BadPassword
@@ -14,10 +15,12 @@ from qekm.interchange import jceks
 from qekm.keystore import Keystore
 from qekm.model import Change, Group
 from qekm.partners import Partners
+from qekm.properties import PROPERTIES
 from qekm.secret import Secret
 from qekm.sharing import BATCH, Fate, Importing, ImportOutcome, Offer
+from qekm.takeover.drives import check_groups
 from qekm.takeover.original import GROUP, Original
-from qekm.takeover.properties import KeySet, key_set
+from qekm.takeover.properties import KEY_SET, KeySet, key_set
 
 Tell = Callable[[int, int], object]  # given how many keys are open, of how many
 
@@ -76,11 +79,29 @@ class Takeover:
         """Return what symmetricKeySet names there; errors as `entries`."""
         return key_set(self.original.key_set, {entry.alias for entry in self.entries})
 
+    @property
+    def group(self) -> str:
+        """Return the group that symmetricKeySet names, empty if it names none that can be; as `entries`."""
+        name = self.key_set.group
+        with suppress(BadArgument):
+            check_name(name)
+            return name
+        return ""
+
     def properties(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return the properties to begin with, those that were given among them; errors as `entries`."""
+        """Return the properties to begin with, those that were given among them; errors as `entries`.
+
+        BadArgument names the drives whose groups will not be there with them.
+        """
         found = self.original.properties
-        group = {"symmetricKeySet": self.key_set.group} if self.key_set.group else {}
-        return {**found.kept, **found.taken, **group, **given}
+        properties = {
+            KEY_SET: self.group or PROPERTIES[KEY_SET].default,
+            **found.kept,
+            **found.taken,
+            **given,
+        }
+        check_groups(self.original.drives, {properties[KEY_SET], GROUP})
+        return properties
 
     def opens_keys(self) -> bool:
         """Tell whether the password that is known opens the keys as well; errors as `entries`."""

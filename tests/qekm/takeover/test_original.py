@@ -20,7 +20,7 @@ def old(tmp_path: Path) -> original.Original:
 
 
 def found(old: original.Original, drives: Path | None = None, **given: str) -> Original:
-    return read(old.path, Home(old.path.parent / "home"), drives, given, "default")
+    return read(old.path, Home(old.path.parent / "home"), drives, given)
 
 
 def serials(seen: Original) -> list[str]:
@@ -82,16 +82,6 @@ def test_the_keystore_is_where_the_properties_say(old: original.Original) -> Non
         found(old)
     (old.path / "keys" / "Other.jck").rename(old.path / "EKMkeys.jck")  # as the guide spells it, too
     assert found(old).keystore == old.path / "EKMkeys.jck"
-
-
-def test_a_group_that_drives_name_is_the_one_that_the_key_set_names(old: original.Original) -> None:
-    (old.path / "listdrives.txt").unlink()
-    (old.path / "drives.csv").write_text("serial,group\nA,tapes\n")
-    with pytest.raises(BadArgument, match="no group is called 'tapes'"):
-        found(old)
-    assert serials(found(old, symmetricKeySet="tapes")) == ["A"]
-    old.set("symmetricKeySet", "tapes")
-    assert serials(found(old)) == ["A"]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def made(old: Original, takeover: Takeover | None = None, **wanted: object) -> t
 
 
 def taken(old: Original, password: str | None = None, key_password: str | None = None) -> Takeover:
-    original = read(old.path, Home(old.path.parent / "home"), None, SETTINGS, "default")
+    original = read(old.path, Home(old.path.parent / "home"), None, SETTINGS)
     other = key_password or (old.key_password if old.key_password != old.password else None)
     return Takeover(
         original, Secret((password or old.password).encode()), Secret(other.encode()) if other else None
@@ -107,7 +107,7 @@ def test_settings_are_taken_over_and_no_secret_is(tmp_path: Path) -> None:
 def test_the_report_is_in_the_home_and_says_all_of_it(tmp_path: Path) -> None:
     old = install(tmp_path, ours())
     (old.path / "listdrives.txt").write_text(
-        "Drive entries: 1\nSerialNumber = A\n Symrec = KEY1\n Colour = blue\n"
+        "Drive entries: 1\nSerialNumber = A\n Symrec = KEY1\n Colour = blue\n WWN = 5\n"
     )
     old.set("symmetricKeySet", "KEY1-3,KEY9-10")
     old.set("what.is.this", "7")
@@ -124,6 +124,7 @@ def test_the_report_is_in_the_home_and_says_all_of_it(tmp_path: Path) -> None:
         f"ATTENTION: EKMKeys.jck does not have {alias(9)}, {alias(16)}: is it the newest copy?",
         "drive A had KEY1 as its own: it gets new keys of group default",
         "listdrives.txt, line 4: 'Colour' was not understood",
+        "WWN in listdrives.txt: each drive tells that itself when it first asks",
         "KeyGroups.xml: key groups: their form was never published",
         "port 3801 as key server",
         "qekm keys list --group migrated",
@@ -140,6 +141,34 @@ def test_a_key_set_that_is_a_group_is_the_default_group_here(tmp_path: Path) -> 
     with opened(home) as (_, found):
         assert [group.name for group in found.groups if group.is_default] == ["tapes"]
     assert "  symmetricKeySet = tapes: a new group of this name, which new keys come from" in told.report
+
+
+@pytest.mark.parametrize(
+    ("key_set", "given", "group"),
+    [("tapes", {}, "tapes"), ("KEY1-3", {}, "default"), ("KEY1-3", {"symmetricKeySet": "new"}, "new")],
+)
+def test_a_drive_of_a_csv_file_names_a_group_that_will_be_there(
+    tmp_path: Path, key_set: str, given: dict[str, str], group: str
+) -> None:
+    old = install(tmp_path, ours())
+    old.set("symmetricKeySet", key_set)
+    (old.path / "listdrives.txt").unlink()
+    (old.path / "drives.csv").write_text("serial,group\nA,other\n")
+    with pytest.raises(BadArgument, match=r"drives.csv: line 2: no group is called 'other'"):
+        made(old, given=given)
+    assert left_behind(old) == []
+    (old.path / "drives.csv").write_text(f"serial,group\nA,{group}\n")
+    home, _ = made(old, given=given)
+    with opened(home) as (_, found):
+        assert [(drive.serial, drive.group) for drive in found.drives] == [("A", group)]
+
+
+def test_a_group_that_cannot_be_here_is_named_and_left(tmp_path: Path) -> None:
+    old = install(tmp_path, ours())
+    old.set("symmetricKeySet", "my tapes")
+    home, told = made(old)
+    assert Settings.load(home.config, {})["symmetricKeySet"] == "default"
+    assert "  symmetricKeySet = my tapes: no group can have this name here" in told.report
 
 
 def test_new_keys_have_no_group_in_common_with_the_old_ones(tmp_path: Path) -> None:
