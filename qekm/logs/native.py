@@ -52,7 +52,7 @@ class Native:
         """Tell that it did not start, or did not end as it should, and why."""
         what = "ended with an error" if started else "did not start"
         self._say(f"{what}: see {self._home.stderr_log.name}")
-        if _is_same(self._home.stderr_log, sys.stderr.fileno()):
+        if _is_stderr(self._home.stderr_log):
             return  # where the program itself says it
         if isinstance(error, QekmError):
             lines = [f"error: {error.message}", *([f"hint: {error.advice}"] if error.advice else [])]
@@ -90,7 +90,7 @@ def _bound(path: Path) -> None:
         os.ftruncate(file.fileno(), 0)
 
 
-def _is_same(path: Path, descriptor: int) -> bool:
-    with suppress(OSError, ValueError):
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+def _is_stderr(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # standard error may be closed, or no file at all
+        return os.path.samestat(path.stat(), os.fstat(sys.stderr.fileno()))
     return False
