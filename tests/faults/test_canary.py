@@ -46,6 +46,13 @@ from tests.system.processes import FREE_PORTS, Estate, Process, environment
 RIG = "canaries"
 KEYS = 12
 SAME, OTHER = "the same user", "another user"
+# What must have been written to each of the logs, or else looking through them would prove nothing.
+LOGS = {
+    "audit/kms_audit.log": "action=key.serve",
+    "debug_server": "84 SET_KEY",
+    "native_stdout.log": "gateway version",
+    "native_stderr.log": "",
+}
 # As whom somebody tries to dump the service; that user first gives up what only root may.
 UNDER: Mapping[str, Sequence[str]] = (
     {
@@ -311,18 +318,24 @@ def legitimate(people: People) -> list[Path]:
     return [*(home.root_key for home in homes_of(people)), *(people.folder / "kept").rglob("*")]
 
 
+def log_of(people: People, name: str) -> str:
+    """Return one of the key manager's own logs, which are searched with everything else."""
+    return (people.home.path / "keymanager" / name).read_text()
+
+
 @pytest.mark.slow
 def test_nothing_secret_is_left_anywhere(people: People, report: Report) -> None:
     begun, known, kept = time.monotonic(), dict[str, bytes](), people.folder / "kept"
     known["first password"] = password().encode()
     people.file("password", known["first password"].decode())
-    ports = [word for name in FREE_PORTS if "port" in name for word in ("--property", f"{name}=0")]
+    chosen = [f"{name}=0" for name in FREE_PORTS if "port" in name] + ["debug=all", "log.format=json"]
+    properties = [word for each in chosen for word in ("--property", each)]
     shares = ("--shares", "2/3", "--shares-dir", kept / "shares", "--two-person", "off")
     target = ("--backup-to", people.folder / "backups", "--same-disk")
     with Watch() as watch:
         people.qekm(
             *("init", "--keys", str(KEYS), "--password-file", kept / "password", "--no-command-password"),
-            *(*shares, *target, *ports),
+            *(*shares, *target, *properties),
         )
         with at_debug_level(people) as estate:
             people.qekm("backup", "create")
@@ -336,6 +349,7 @@ def test_nothing_secret_is_left_anywhere(people: People, report: Report) -> None
     canaries = everything_known(people, known)
     hits = [*canaries.search_files(people.folder, legitimate(people)), *watch.hits(canaries)]
     files = sum(path.is_file() for path in people.folder.rglob("*"))
+    assert [name for name, word in LOGS.items() if word not in log_of(people, name)] == []
     what = f"secrets in {files} files and {len(watch.seen)} command lines and environments"
     seconds = time.monotonic() - begun
     print(f"{len(canaries)} {what}, in {seconds:.0f} s; dumps: {worked or 'none'}; {hits or 'no hit'}")
