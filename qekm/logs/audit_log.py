@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from qekm.clock import now_us
 from qekm.errors import QekmError
+from qekm.logs.courier import REST_S
 from qekm.logs.record import BEGIN, END, Told, text_of
 from qekm.logs.rolling import RollingFile
 from qekm.logs.stamp import stamp
@@ -22,7 +24,7 @@ from qekm.store import Head, Link
 
 LEAST = 256  # bytes of a record: more of them than size / LEAST do not fit
 _PAGE = 256
-_PACE, _REST_S = 32, 0.000_2  # else every turn of the event loop would wait 5 ms for the interpreter
+_PACE = 32  # records in half a millisecond
 _SEQUENCE, _TIMESTAMP = b"\n  sequence=", b"\n  timestamp="
 
 _DIGITS = 20
@@ -64,23 +66,30 @@ class AuditLog:
 
     def take(self, items: Sequence[Batch]) -> None:
         """Write what is new in these batches, and before it what the file lacks; OSError."""
-        try:
-            self._resume()
+        with self._trying():
             for first, records in items:
                 self._catch_up(first - 1)
                 self._write([(first + place, record) for place, record in enumerate(records)])
-        except OSError as error:
-            self._outage = self._outage or f"since {stamp(now_us())}: {error.strerror or error}"
-            raise
 
     def missed(self, count: int) -> None:
         """Read what the queue had no room for from the trail; OSError."""
         del count
-        self._catch_up(self._head())
+        with self._trying():
+            self._catch_up(self._head())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        """Begin where the file ends; remember since when it could not be written, and why."""
+        try:
+            self._resume()
+            yield
+        except OSError as error:
+            self._outage = self._outage or f"since {stamp(now_us())}: {error.strerror or error}"
+            raise
 
     def _resume(self) -> None:
         """See how far the file is, at the start and after every failure, and tell in it of an outage."""
@@ -133,7 +142,7 @@ class AuditLog:
             if self._wanted(record):
                 yield text_of(Told(place, record, self._vendor_of(record.drive_serial)))
             if number % _PACE == 0:
-                time.sleep(_REST_S)
+                time.sleep(REST_S)
 
     def _note(self, event: str, message: str, outcome: Outcome) -> None:
         """Write a record of the log itself, which no trail has."""

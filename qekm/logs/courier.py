@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 MOST = 8_192  # that wait
 BATCH = 64  # handed over at once
+REST_S = 0.000_2
+"""What a receiver sleeps every half millisecond, or else the event loop waits 5 ms for each of its turns."""
 WAITS_S = 0.2, 5.0  # between two attempts: the first time, and at most
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)

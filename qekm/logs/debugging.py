@@ -5,6 +5,7 @@ Off, nothing of this is called: the service's stream asks Serving itself (see Ta
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,7 +13,7 @@ from typing import NamedTuple, Protocol
 from qekm.clock import now_us
 from qekm.dkp.codes import Fault
 from qekm.dkp.frame import Frame
-from qekm.logs.courier import Courier
+from qekm.logs.courier import REST_S, Courier
 from qekm.logs.escaping import escape
 from qekm.logs.frames import frame_line
 from qekm.logs.rolling import RollingFile
@@ -82,7 +83,11 @@ class DebugFile:
 
     def take(self, items: Sequence[Seen]) -> None:
         """Write turns, each on a few lines."""
-        self._file.write([line.encode() for seen in items for line in lines_of(seen, self._classes)])
+        lines: list[bytes] = []
+        for seen in items:
+            lines += [line.encode() for line in lines_of(seen, self._classes)]
+            time.sleep(REST_S)  # a turn takes about as long
+        self._file.write(lines)
 
     def missed(self, count: int) -> None:
         """Tell in the file how many it has not."""

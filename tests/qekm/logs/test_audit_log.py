@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from qekm.logs.audit_log import AuditLog
 from qekm.logs.record import Told, text_of
 from qekm.model import AuditRecord, Outcome
 from qekm.store import GENESIS, Head, Link, Store
+from tests.ordinary import python_as_ordinary
 from tests.qekm.logs.reading import records_of, sequences
 from tests.qekm.store.material import SIGNER, create, make_record, unlock
 
@@ -157,6 +159,56 @@ def test_whatever_happens_the_records_in_it_are_those_of_the_trail_in_order_once
     for each in records_of(path.read_bytes()):
         if "sequence" in each:
             assert each["message"] == f"number {each['sequence']}"
+
+
+class Forgetful(AuditLog):
+    """A broken one: it believes that it has been told of everything."""
+
+    def _catch_up(self, last: int) -> None:
+        self._last = max(self._last, last)
+
+
+class Credulous(AuditLog):
+    """A broken one: it does not look into its file."""
+
+    def _found(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("kind", [AuditLog, Forgetful, Credulous])
+def test_a_log_that_does_not_catch_up_or_look_is_found_out(path: Path, kind: type[AuditLog]) -> None:
+    """The control of what this module and tests/system/test_logs.py look for."""
+    trail = Trail()
+    for _ in range(3):
+        kind(path, SIZE, trail, lambda _record: True, lambda _serial: "").take([trail.grow(3)])
+        trail.grow(2)
+    kept = sequences(path)
+    whole = kept == list(range(1, 14))
+    assert whole == (kind is AuditLog), kept
+
+
+def test_an_ordinary_user_who_may_not_write_the_file_is_told_so(path: Path) -> None:
+    log_of(path, Trail()).take([Trail().grow(2)])
+    before = path.read_bytes()
+    code = f"""
+from pathlib import Path
+from tests.qekm.logs.test_audit_log import Trail, log_of
+path = Path({str(path)!r})
+try:
+    path.read_bytes()
+except PermissionError:
+    print("unreadable")
+trail = Trail()
+try:
+    log_of(path, trail).take([trail.grow(1)])
+except OSError as error:
+    print(error.strerror)
+"""
+    if os.geteuid() != 0:
+        path.parent.chmod(0)
+    assert python_as_ordinary(code).split("\n") == ["unreadable", "Permission denied", ""]
+    path.parent.chmod(0o700)
+    assert path.read_bytes() == before
 
 
 def test_while_the_disk_is_full_nothing_is_lost_and_the_file_tells_of_it_once(path: Path) -> None:
