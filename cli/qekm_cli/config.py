@@ -146,12 +146,19 @@ def change(context: typer.Context, values: Mapping[str, str], unset: Sequence[st
     with client_of(context) as client:
         request = pb.UpdatePropertiesRequest(set=values, unset=unset)
         row = plain(client.configuration.UpdateProperties(request))
+        names = [*values, *unset]
+        present = client.configuration.ListProperties(pb.ListPropertiesRequest(names=names)).properties
+    wins = {each.name for each in present if each.source == "environment"}
     told = [f"{name} is {value or 'empty'}" for name, value in values.items()]
     told += [f"{name} is its default" for name in unset]
-    when = dict.fromkeys(row["at_restart"], " after a restart")
-    names = [*values, *unset]
-    lines = [f"{line}{when.get(name, ' now')}" for name, line in zip(names, told, strict=True)]
+    lines = [f"{line}{_when(name, row, wins)}" for name, line in zip(names, told, strict=True)]
     _tell(context, {**row, "changed": names}, "\n".join(lines), at_restart=False)
+
+
+def _when(name: str, row: Plain, wins: set[str]) -> str:
+    if name in wins:
+        return " in the file; a variable of the service's environment says otherwise, and wins"
+    return " after a restart" if name in row["at_restart"] else " now"
 
 
 def is_stopped(context: typer.Context) -> bool:

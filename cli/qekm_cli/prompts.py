@@ -7,6 +7,7 @@ nobody but the command.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from getpass import getpass
 
 from qekm.errors import BadArgument, PasswordNeeded
@@ -16,7 +17,7 @@ from qekm_cli.passwords import COMMAND_OPTIONS, MOST_BYTES, parse_password
 def ask(question: str) -> str:
     """Return the answer to a question, without blanks around it; BadArgument if the input has ended."""
     try:
-        answer = input(f"{question}: ") if _is_terminal() else _next_line(question).decode()
+        answer = _typed(input, question) if _is_terminal() else _next_line(question).decode()
     except (EOFError, UnicodeDecodeError):
         raise BadArgument(f"there is no answer to: {question}", field="answer") from None
     return answer.strip()
@@ -25,7 +26,7 @@ def ask(question: str) -> str:
 def ask_password(question: str, *, may_be_empty: bool = False) -> str:
     """Return a password, which is not shown; PasswordNeeded if the input has ended, BadPassword."""
     try:
-        content = getpass(f"{question}: ").encode() if _is_terminal() else _next_line(question)
+        content = _typed(getpass, question).encode() if _is_terminal() else _next_line(question)
     except EOFError:
         hint = f"give {' or '.join(COMMAND_OPTIONS)}"
         raise PasswordNeeded("no password was given: the input ended", hint=hint) from None
@@ -36,6 +37,15 @@ def ask_password(question: str, *, may_be_empty: bool = False) -> str:
 
 def _is_terminal() -> bool:
     return bool(sys.stdin and sys.stdin.isatty())
+
+
+def _typed(read: Callable[[str], str], question: str) -> str:
+    """Return what a person types; what comes after Ctrl-C or the end of input begins a line of its own."""
+    try:
+        return read(f"{question}: ")
+    except (EOFError, KeyboardInterrupt):
+        print(flush=True)
+        raise
 
 
 def _next_line(question: str) -> bytes:

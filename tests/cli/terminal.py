@@ -22,12 +22,20 @@ sys.exit(ending.code)
 
 
 def typed(
-    program: Sequence[str], lines: Sequence[str], environ: Mapping[str, str] | None = None
+    program: Sequence[str],
+    lines: Sequence[str],
+    environ: Mapping[str, str] | None = None,
+    *,
+    only: bool = False,
 ) -> tuple[int, str]:
-    """Run a program, answer each prompt (it ends with a colon) with a line; return exit code and screen."""
+    """Run a program, answer each prompt (it ends with a colon) with a line; return exit code and screen.
+
+    environ: added to the environment, or, if there is to be nothing else, only that.
+    """
     child, terminal = pty.fork()
     if child == 0:
-        os.execve(program[0], list(program), {**os.environ, "TERM": "dumb", **(environ or {})})
+        base = {} if only else dict(os.environ)
+        os.execve(program[0], list(program), {**base, "TERM": "dumb", **(environ or {})})
     screen = b""
     for line in lines:
         while not screen.rstrip(b" ").endswith(b":"):

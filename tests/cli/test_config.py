@@ -62,6 +62,9 @@ def test_set_says_when_it_counts_what_the_service_notes_and_what_is_left_to_do(
             "now change the port in the settings of every library that uses this key manager",
         ],
     )
+    told = qekm("config", "set", "drive.optionalEncryption=create", *FAR)
+    wins = "in the file; a variable of the service's environment says otherwise, and wins"
+    assert told.lines[0] == f"drive.optionalEncryption is create {wins}"
     listed = {line.split()[0]: line for line in qekm("config", "list", *FAR).lines}
     assert listed["grpc.port"].endswith("3802 (after a restart: 3803)")
     document = qekm("config", "set", "debug=all", *FAR, "--json").document

@@ -55,9 +55,9 @@ class FakeConfiguration:
         for name in (*request.set, *request.unset):
             row = self.properties[name]
             value = dict(request.set).get(name, row.default_value)
-            if row.dynamic:
+            if row.dynamic and row.source != "environment":
                 row.value, row.source = value, "file" if name in request.set else "default"
-            else:
+            elif not row.dynamic:
                 row.pending_value = value
                 at_restart.append(name)
         return pb.UpdatePropertiesResponse(at_restart=at_restart, notes=self.notes)
