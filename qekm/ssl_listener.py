@@ -73,19 +73,17 @@ class SslListener:
         """Listen, or note why not."""
         self._tried_s = self._now_s()
         try:
-            self._open = await self._listen(self._settings)
+            self._put(await self._listen(self._settings))
         except QekmError as error:
-            trouble = f"{error.message}; {error.advice}" if error.advice else error.message
-            if trouble != self._trouble:
-                _log.warning("DEGRADED: %s", trouble)
-            self._trouble = trouble
-        else:
-            self._put(self._open)
+            self._trouble = f"{error.message}; {error.advice}" if error.advice else error.message
 
     async def tick(self) -> None:
-        """Try again what failed a minute ago."""
+        """Try again what failed a minute ago, and log it if it fails for another reason."""
         if self._trouble and self._now_s() - self._tried_s >= AGAIN_S:
+            before = self._trouble
             await self.start()
+            if self._trouble not in ("", before):
+                _log.warning("DEGRADED: %s", *self.lines())
 
     async def apply(self, coming: Settings) -> Applied:
         """Listen where settings to be say, beside the present place until they are in force.

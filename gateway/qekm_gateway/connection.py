@@ -50,10 +50,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, or close at once if there is none."""
         self._transport = cast(asyncio.Transport, transport)
-        gateway = self._gateway
         self._host, self._source = name_of(transport.get_extra_info("peername"))
-        self._translator = Translator(gateway.link, gateway.incidents, self._host, self._source)
-        if gateway.draining or not gateway.admission.enter(self._host, self):
+        self._translator = Translator(self._gateway.link, self._gateway.incidents, self._host, self._source)
+        if self._gateway.draining or not self._gateway.admission.enter(self._host, self):
             self._over = True
             self._note("turned away: there are too many connections")
             self._transport.abort()
@@ -175,7 +174,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._gateway.loop.call_soon(self._rested)
             answer = self._translator.take(raw, self)
             if answer:
-                self._note("answered by the gateway: %s", Own(answer))
+                if self._gateway.debug.on:
+                    self._note("answered by the gateway: %s", Own(answer))
                 self._send(answer)
         if self._retiring and moved and self._idle:
             self._close(MOVED)
