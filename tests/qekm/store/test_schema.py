@@ -107,7 +107,8 @@ def test_a_process_that_dies_in_a_migration_leaves_the_store_as_it_was(path: Pat
         "import sys, pathlib\nfrom qekm.store import Store, schema\n"
         "from tests.qekm.store.material import unlock\n"
         "names = list(map(pathlib.Path, sys.argv[1:]))\n"
-        "Store.open(names[0], unlock, present=schema.Schema(('0001', '0002', '0003', '9999'), tuple(names[1:])))"
+        "known = schema.Schema(('0001', '0002', '0003', '9999'), tuple(names[1:]))\n"
+        "Store.open(names[0], unlock, present=known)"
     )
     arguments = [str(path), *map(str, fatal.directories)]
     done = subprocess.run([sys.executable, "-c", program, *arguments], check=False, cwd=ROOT)
