@@ -47,13 +47,13 @@ class Owners:
     importing: Importing
     serving: Serving
     settings: dict[str, str]  # of the store: small durable facts
+    accounts: Accounts
+    sessions: Sessions  # who proved a command password
 
     def vendor_of(self, serial: str) -> str:
         """Return the vendor of a drive, as its entry or else the drive itself says; from any thread."""
         drive = self.registry.find(serial)
         return drive.vendor if drive is not None else self.serving.newcomers.get(serial, "")
-    accounts: Accounts
-    sessions: Sessions  # who proved a command password
 
     @classmethod
     def load(
