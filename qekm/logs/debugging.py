@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from qekm.clock import now_us
-from qekm.dkp.codes import Fault
 from qekm.dkp.frame import Frame
 from qekm.logs.courier import REST_S, Courier
 from qekm.logs.escaping import escape
@@ -169,15 +168,15 @@ def lines_of(seen: Seen, classes: frozenset[str]) -> Iterator[str]:
 
 def _decision(made: Decision) -> str:
     """Return what was decided: the answer and what goes into the trail with it; of other changes the kind."""
-    reply = made.reply
-    answer = f"{reply.code.name} {reply.text}" if isinstance(reply, Fault) else f"{reply.type:02X}"
+    given = made.reply
+    chosen = f"{given.type:02X}" if isinstance(given, Frame) else f"{given.code.name} {given.text}".rstrip()
     told = [
         f"{change.event}/{change.outcome.name.lower()} {change.alias} {change.code}".rstrip()
         if isinstance(change, AuditRecord)
         else type(change).__name__
         for change in made.changes
     ]
-    return f"session={made.session_id:016X} answer={escape(answer.rstrip())} changes=[{', '.join(told)}]"
+    return f"session={made.session_id:016X} answer={escape(chosen)} changes=[{', '.join(told)}]"
 
 
 def _line(time_us: int, category: str, gateway: str, source: str, text: str) -> str:

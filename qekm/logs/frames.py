@@ -44,8 +44,8 @@ _BYTES = {Tag.DRIVE_WWNN: "wwnn", Tag.DKI: "dki", Tag.MOUNT_ID: "mount"}
 
 def frame_line(frame: Frame) -> str:
     """Return a frame on one line: its name, session and sequence, what it says in words, its bytes."""
-    name = _named(MessageType, frame.type)
-    head = f"{frame.type:02X} {name} session={frame.session_id:016X} sequence={frame.sequence}"
+    name, number = _named(MessageType, frame.type), frame.sequence
+    head = f"{frame.type:02X} {name} session={frame.session_id:016X} sequence={number}"
     return " ".join([head, *_words(frame), f"frame={masked(frame)}"])
 
 
