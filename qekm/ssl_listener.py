@@ -58,7 +58,7 @@ class SslListener:
         self._trouble = ""
         self._tried_s = 0.0
         self._draining: dict[aio.Server, asyncio.Task[None]] = {}
-        self.tell: Callable[[int], None] = lambda _port: None  # of another port; 0: nothing listens
+        self.tell: Callable[[int], None] = lambda _port: None  # of another port
 
     @property
     def port(self) -> int:
@@ -73,9 +73,14 @@ class SslListener:
         """Listen, or note why not."""
         self._tried_s = self._now_s()
         try:
-            self._put(await self._listen(self._settings))
+            new = await self._listen(self._settings)
         except QekmError as error:
             self._trouble = f"{error.message}; {error.advice}" if error.advice else error.message
+            return
+        if self._open is None:
+            self._put(new)
+        else:  # it was moved meanwhile
+            await new.server.stop(0)
 
     async def tick(self) -> None:
         """Try again what failed a minute ago, and log it if it fails for another reason."""
@@ -105,9 +110,10 @@ class SslListener:
             await new.server.stop(0)
 
         async def finish() -> None:
+            present = self._open
             self._put(new)
-            if before is not None:
-                self._drain(before.server)
+            if present is not None:
+                self._drain(present.server)
 
         notes = (
             (f"the SSL port is {new.port}; calls under way on {before.port} are finished",) if before else ()
