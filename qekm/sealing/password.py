@@ -12,6 +12,8 @@ from qekm.sealing.slot import ROOT_LENGTH, Cost, RandomBytes, read_slot, write_s
 from qekm.secret import Secret
 
 MIN_PASSWORD, MAX_PASSWORD = 8, 1024  # characters; SP 800-63B, 5.1.1.2
+_MOST_BYTES = 16 * MAX_PASSWORD  # of UTF-8, before it is normalised: more makes no 1,024 characters
+_MOST_MARKS = 30  # in a row, as in stream-safe text (UAX 15, section 13): sorting them takes the square of it
 # The original's own default, and what people type instead of it.
 _FORBIDDEN = frozenset({"changeme", "password", "12345678", "123456789", "1234567890", "qwertyui"})
 
@@ -68,10 +70,22 @@ def check_password(password: Secret) -> None:
 
 
 def _text(password: Secret) -> str:
+    """Return a password in NFC; what takes long to normalise is refused first, for nothing runs meanwhile."""
+    raw = password.reveal()
+    if len(raw) > _MOST_BYTES:
+        raise BadPassword(f"a password has at most {MAX_PASSWORD:,} characters")
     try:
-        return unicodedata.normalize("NFC", password.reveal().decode())
+        text = raw.decode()
     except UnicodeDecodeError:
         raise BadPassword("a password is UTF-8 text") from None
+    if any(len(run) > _MOST_MARKS for run in _marks(text)):
+        raise BadPassword(f"a password has at most {_MOST_MARKS} combining marks on one character")
+    return unicodedata.normalize("NFC", text)
+
+
+def _marks(text: str) -> list[str]:
+    """Return the runs of combining marks in a text."""
+    return "".join(each if unicodedata.combining(each) else "\0" for each in text).split("\0")
 
 
 def normalised(password: Secret) -> Secret:
