@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,12 +136,10 @@ class Configuration:
     async def look(self) -> Settings:
         """Return what a restart would put in force; of a file that cannot be used, what it said before."""
         known = self.file
-        try:
-            found, self._flaw = await asyncio.to_thread(self._load), ""
-        except QekmError as error:
-            found, self._flaw = known, error.message
-        if self.file is known:  # else a change was made meanwhile, and knows better
-            self.file = found
+        with suppress(QekmError):  # `lines` tells of it
+            found = await asyncio.to_thread(self._load)
+            if self.file is known:  # else a change was made meanwhile, and knows better
+                self.file = found
         return self.file
 
     def lines(self) -> list[str]:
@@ -176,7 +174,13 @@ class Configuration:
             _log.info("properties were not changed: %s", error)
 
     def _load(self) -> Settings:
-        return Settings.load(self.path, self._environ)
+        try:
+            found = Settings.load(self.path, self._environ)
+        except QekmError as error:
+            self._flaw = error.message
+            raise
+        self._flaw = ""
+        return found
 
     async def _update(self, values: dict[str, str], unset: tuple[str, ...], records: Records) -> Changed:
         file = self.path.name
@@ -196,8 +200,11 @@ class Configuration:
 
     async def _refresh(self, records: Records) -> Changed:
         coming = await asyncio.to_thread(self._load)
-        names = tuple(name for name in coming.table if coming.text(name) != self.settings.text(name))
-        words = [told(name, self.settings.text(name), coming.text(name)) for name in names]
+        places = {
+            name: self.settings if _is_live(item) else self.known for name, item in coming.table.items()
+        }
+        names = tuple(name for name, place in places.items() if coming.text(name) != place.text(name))
+        words = [told(name, places[name].text(name), coming.text(name)) for name in names]
         return await self._put(coming, names, words, records)
 
     async def _put(
@@ -226,7 +233,7 @@ class Configuration:
         changes = [change for applied in done if applied.settle for change in applied.settle()]
         self.settings.take(coming, live)
         self.known.take(coming, names)
-        self.file = coming
+        self.file, self._flaw = coming, ""
         at_restart = tuple(name for name in changed if name not in live)
         notes = (*self._notes(coming, names), *(note for applied in done for note in applied.notes))
         result = Changed(names, at_restart, notes, tuple(words))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from qekm.allocator import Allocator
@@ -42,15 +43,10 @@ class GroupsServicer(GroupsServiceServicer):
         group = request.group
         policy = chosen(OnExhaustion, group.on_exhaustion, "on_exhaustion", OnExhaustion.REFILL)
         what = f"group {group.name}, {policy.name}"
-        changes = self._allocator.create(group.name, policy)
-        if not group.is_default:
-            await self._journal.commit("CreateGroup", changes, message=what)
+        if group.is_default:  # to its end, even if the caller goes
+            await asyncio.shield(self._create_default(group.name, policy, f"{what}, the default"))
             return pb.CreateGroupResponse(group=self._told(group.name))
-        try:
-            await self._make_default(group.name, "CreateGroup", f"{what}, the default")
-        except QekmError:
-            self._allocator.delete(group.name)
-            raise
+        await self._journal.commit("CreateGroup", self._allocator.create(group.name, policy), message=what)
         return pb.CreateGroupResponse(group=self._told(group.name))
 
     async def UpdateGroup(self, request: pb.UpdateGroupRequest, context: Any) -> pb.UpdateGroupResponse:
@@ -85,6 +81,15 @@ class GroupsServicer(GroupsServiceServicer):
         what = f"{len(changes)} keys to group {request.group}: {request.aliases[0]} to {request.aliases[-1]}"
         await self._journal.commit("MoveKeys", changes, message=what)
         return pb.MoveKeysResponse(group=self._told(request.group))
+
+    async def _create_default(self, name: str, policy: OnExhaustion, message: str) -> None:
+        self._allocator.create(name, policy)
+        try:
+            await self._make_default(name, "CreateGroup", message)
+        except QekmError:
+            if not self._allocator.find(name).is_default:  # the store did not fail, which ends the service
+                self._allocator.delete(name)
+            raise
 
     async def _make_default(
         self, name: str, method: str, message: str, policy: OnExhaustion | None = None

@@ -211,6 +211,7 @@ async def test_what_was_edited_by_hand_waits_for_a_refresh(site: Site) -> None:
     assert set(changed.told) == {f"{RATE}: 5 -> 7", "grpc.port: 1 -> 2"}
     assert site.settings[RATE] == 7
     assert "a apply 7" in site.told
+    assert (await site.configuration.refresh()).names == (), "what waits for a restart was told"
 
 
 async def test_a_refresh_of_a_broken_file_changes_nothing_and_a_status_tells_of_it(site: Site) -> None:
@@ -221,7 +222,6 @@ async def test_a_refresh_of_a_broken_file_changes_nothing_and_a_status_tells_of_
     with pytest.raises(BadConfiguration, match="line 2"):
         await site.configuration.update({RATE: "8"})
     assert (site.settings[RATE], site.told) == (5, [])
-    assert site.configuration.lines() == []
     assert (await site.configuration.look())[RATE] == 5
     (line,) = site.configuration.lines()
     assert line.startswith("the next start would fail: KeyManagerConfig.properties, line 2: grpc.port")

@@ -99,3 +99,13 @@ async def test_a_stop_waits_for_no_whole_pass(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         await asyncio.wait_for(own.close(), 2.0)
         assert own.findings == ()
+
+
+async def test_another_number_of_hours_is_in_force_for_the_pass_that_is_waited_for(tmp_path: Path) -> None:
+    async with running(tmp_path / "home", keys=0) as run:
+        settings = Settings.load(run.home.config, {})
+        own = Scrubber(run.store, run.service.owners, settings, run.clock, 0.0)
+        await own.scrub()
+        before = own._due()
+        settings.put("store.scrubHours", "1")
+        assert before - own._due() == pytest.approx(23 * 3_600)
