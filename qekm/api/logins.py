@@ -51,6 +51,7 @@ class Logins:
         own = caller()
 
         def open_(stronger: bytes) -> tuple[bytes, Sequence[Change]]:
+            """Open a session."""
             changes = self._accounts.succeed(own.actor, stronger)
             return self._sessions.open(own.actor, own.serial), changes
 
@@ -62,6 +63,7 @@ class Logins:
         check_password(new)
 
         def put(verifier: bytes) -> tuple[None, Sequence[Change]]:
+            """Put the new password in the place of the old one."""
             self.end(actor)
             return None, [self._accounts.change(actor, verifier)]
 
