@@ -36,9 +36,7 @@ ALIAS = "KEY000000000000000001"
 
 
 def with_a_partner(site: Site) -> None:
-    """Give a key manager drives, a partner, a Java keystore to import, and then a second person."""
-    site.qekm("drives", "add", "1300000392")
-    site.qekm("drives", "add", "1310000363")
+    """Give a key manager a partner, a Java keystore to import, and then a second person."""
     words = "req -x509 -newkey rsa:3072 -nodes -subj /CN=acme -days 10 -keyout acme.key -out acme.pem"
     subprocess.run(["openssl", *words.split()], check=True, capture_output=True, cwd=site.folder)
     digest = subprocess.run(
@@ -111,12 +109,18 @@ def play(site: Site, chapter: str, words: dict[str, str], how: Callable[[Stage, 
 
 
 def test_a_server_that_runs(site: Site, ports: dict[str, str]) -> None:
+    site.make().start()
+    site.qekm("drives", "add", "1300000392")
+    site.qekm("drives", "add", "1310000363")
+    play(site, "running", ports, Stage.on_terminal)
+    play(site, "piped", ports, Stage.through_pipe)
+
+
+def test_keys_that_come_in_and_go_out(site: Site) -> None:
     (site.folder / "keystore").write_text(PASSWORDS["keystore"] + "\n")
     site.make(means=Means(password_file=site.folder / "keystore")).start()
     with_a_partner(site)
-    words = {**ports, "jceks": str(site.folder / "old.jck")}
-    play(site, "running", words, Stage.on_terminal)
-    play(site, "piped", words, Stage.through_pipe)
+    play(site, "exchange", {"jceks": str(site.folder / "old.jck")}, Stage.on_terminal)
 
 
 @pytest.fixture
