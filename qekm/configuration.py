@@ -18,7 +18,7 @@ from typing import Any
 from qekm.audit import SERVICE, occurred
 from qekm.config import FROM_ENVIRONMENT, Settings, amendment, checked, read_file, texts_of
 from qekm.differences import joined, remembered, since, told
-from qekm.errors import QekmError
+from qekm.errors import Draining, QekmError
 from qekm.model import Change
 from qekm.properties import Property
 from qekm.rewriting import rewrite
@@ -100,6 +100,7 @@ class Configuration:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._flaw = ""
+        self._closed = False
 
     def on_change(self, names: Iterable[str], apply: Apply) -> None:
         """Have `apply` called with the settings to be whenever one of these properties changes.
@@ -153,11 +154,15 @@ class Configuration:
             yield
 
     async def close(self) -> None:
-        """Wait for the changes that are under way."""
+        """Take no further change, and wait for those under way."""
+        self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def _alone(self, act: Coroutine[Any, Any, Changed]) -> Changed:
+        if self._closed:
+            act.close()
+            raise Draining("the service is stopping")
         task = asyncio.create_task(self._in_turn(act))
         self._tasks.add(task)
         task.add_done_callback(self._end)

@@ -186,8 +186,8 @@ class Service:
         for link in self.gateways:
             link.end(Draining("the service is stopping"))
         await self.duties.leave()
+        await self.configuration.close()  # first: a port that is moved is drained, and the other one stopped
         await asyncio.gather(self.listeners.stop(GRACE_S), self.ssl.stop(GRACE_S))
-        await self.configuration.close()
         await self._rest()
         await self.drive_table.tick()
         await self.duties.close()

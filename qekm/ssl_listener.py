@@ -22,6 +22,7 @@ from qekm.config import Settings
 from qekm.configuration import Applied
 from qekm.errors import PortInUse, QekmError
 from qekm.listeners import bind
+from qekm.rpc.addresses import addresses_of
 from qekm.rpc.channel import make_server
 from qekm.rpc.tls import Files, server_credentials
 
@@ -56,6 +57,7 @@ class SslListener:
         self._files = files
         self._open: _Open | None = None
         self._trouble = ""
+        self._stopped = False
         self._tried_s = 0.0
         self._draining: dict[aio.Server, asyncio.Task[None]] = {}
         self.tell: Callable[[int], None] = lambda _port: None  # of another port
@@ -77,9 +79,9 @@ class SslListener:
         except QekmError as error:
             self._trouble = f"{error.message}; {error.advice}" if error.advice else error.message
             return
-        if self._open is None:
+        if self._open is None and not self._stopped:
             self._put(new)
-        else:  # it was moved meanwhile
+        else:  # it was moved meanwhile, or the service is stopping
             await new.server.stop(0)
 
     async def tick(self) -> None:
@@ -110,6 +112,9 @@ class SslListener:
             await new.server.stop(0)
 
         async def finish() -> None:
+            if self._stopped:
+                await new.server.stop(0)
+                return
             present = self._open
             self._put(new)
             if present is not None:
@@ -122,15 +127,16 @@ class SslListener:
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new calls, let those under way end within `grace_s` seconds, and cancel the others."""
+        self._stopped = True
         present, self._open = self._open, None
         servers = [*self._draining, *([present.server] if present else [])]
         await asyncio.gather(*(server.stop(grace_s) for server in servers))
         await asyncio.gather(*self._draining.values())
 
     async def _listen(self, settings: Settings) -> _Open:
+        host = (await addresses_of(settings[HOST], HOST))[0]
         server = make_server(self._interceptors)
         self._add(server)
-        host = settings[HOST]
         if host == "::" and not _has_ipv6():
             host = "0.0.0.0"  # noqa: S104  every address is the default
         credentials = server_credentials(self._files)  # those of one server tell another of no certificate

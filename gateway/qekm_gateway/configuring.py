@@ -15,11 +15,11 @@ from qekm.errors import BadConfiguration, QekmError
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport
 from qekm_gateway.deadlines import Limits
 from qekm_gateway.gateway import Gateway
-from qekm_gateway.ports import Ports
+from qekm_gateway.ports import HOST, Ports
 
 _log = logging.getLogger(__name__)
 
-PORT, HOST = "TransportListener.tcp.port", "TransportListener.tcp.host"
+PORT = "TransportListener.tcp.port"
 DRAIN = "TransportListener.tcp.drainMinutes"
 FROM_OPTION = "option"  # of the command line
 _FIXED = (FROM_ENVIRONMENT, FROM_OPTION)

@@ -11,12 +11,15 @@ import logging
 import socket
 from collections.abc import Mapping, Sequence
 
+from qekm.rpc.addresses import addresses_of
 from qekm_gateway.connection import Connection
 from qekm_gateway.gateway import Gateway
 from qekm_gateway.listeners import BACKLOG, Place, open_listeners
 from qekm_gateway.simulator.link import Server
 
 _log = logging.getLogger(__name__)
+
+HOST = "TransportListener.tcp.host"
 
 
 class Ports:
@@ -55,7 +58,8 @@ class Ports:
 
         PortInUse, BadConfiguration: nothing has changed.
         """
-        wanted = open_listeners(hosts, port, self._sockets)
+        found = [address for host in hosts for address in await addresses_of(host, HOST)]
+        wanted = open_listeners(found, port, self._sockets)
         new = wanted.keys() - self._servers.keys()
         self._sockets |= wanted
         try:

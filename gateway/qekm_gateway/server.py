@@ -19,7 +19,7 @@ from qekm.config import Settings
 from qekm.errors import NotInitialised, QekmError, exit_code
 from qekm.home import Home
 from qekm.logs.process import ProcessLog
-from qekm_gateway.configuring import FROM_OPTION, HOST, PORT
+from qekm_gateway.configuring import FROM_OPTION, PORT
 from qekm_gateway.faults import Incidents
 from qekm_gateway.gateway import Gateway
 from qekm_gateway.listeners import Place, open_listeners

@@ -13,7 +13,7 @@ import pytest
 from grpc import aio
 
 from qekm import ssl_listener
-from qekm.errors import BadConfiguration, PortInUse
+from qekm.errors import BadConfiguration, Draining, PortInUse
 from qekm.home import Home
 from qekm.rpc.channel import open_async_channel
 from qekm.rpc.tls import Files, client_credentials
@@ -246,3 +246,20 @@ async def test_status_of_the_whole_is_of_one_service_on_both_ports(run: Running)
     started = (await status(run)).start_time
     await move(run, free_port())
     assert (await status(run)).start_time == started
+
+
+async def test_a_stop_in_the_middle_of_a_move_leaves_nothing_that_listens(run: Running) -> None:
+    ssl, coming = run.service.ssl, run.service.settings.copy()
+    coming.put(PORT, str(free_port()))
+    applied = await ssl.apply(coming)
+    assert applied.finish is not None
+    await ssl.stop(0)
+    await applied.finish()
+    assert not await answers(run, coming[PORT])
+    assert ssl.port == 0
+
+
+async def test_a_service_that_stops_takes_no_change(run: Running) -> None:
+    await run.service.configuration.close()
+    with pytest.raises(Draining, match="stopping"):
+        await move(run, free_port())
