@@ -299,10 +299,12 @@ def test_a_gateway_that_was_away_catches_up(site: Estate) -> None:
     os.kill(site.gateway.pid, signal.SIGCONT)
     until(lambda: site.ports["tcp"] == new)
     assert pings(new)
+    until(lambda: [*Administrator(site).status().tcp_ports][:1] == [new])
 
 
 def test_a_gateway_killed_in_the_middle_of_a_move_comes_back_on_the_new_port(site: Estate) -> None:
     assert site.gateway is not None
+    site.wait_gateway()
     new = steady_port()
     notes: list[str] = []
     os.kill(site.gateway.pid, signal.SIGSTOP)
