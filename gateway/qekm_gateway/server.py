@@ -24,6 +24,7 @@ from qekm_gateway.faults import Incidents
 from qekm_gateway.gateway import Gateway
 from qekm_gateway.listeners import Place, open_listeners
 from qekm_gateway.parts import Parts
+from qekm_gateway.ports import HOST
 
 _log = logging.getLogger("qekm_gateway.server")
 

@@ -249,7 +249,7 @@ async def test_status_of_the_whole_is_of_one_service_on_both_ports(run: Running)
 
 
 async def test_a_stop_in_the_middle_of_a_move_leaves_nothing_that_listens(run: Running) -> None:
-    ssl, coming = run.service.ssl, run.service.settings.copy()
+    ssl, coming = run.service.ssl, run.service.configuration.settings.copy()
     coming.put(PORT, str(free_port()))
     applied = await ssl.apply(coming)
     assert applied.finish is not None

@@ -42,6 +42,6 @@ async def test_a_resolver_that_does_not_answer_holds_nobody_up() -> None:
         await asyncio.sleep(0.01)
         longest = max(longest, time.monotonic() - before)
     print(f"waited {time.monotonic() - began:.2f} s, the loop at most {longest:.3f} s")
-    with pytest.raises(BadConfiguration, match="within 0.3 s"):
+    with pytest.raises(BadConfiguration, match=r"within 0\.3 s"):
         await asking
     assert longest < 0.3
