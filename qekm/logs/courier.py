@@ -19,6 +19,7 @@ MOST = 8_192  # that wait
 BATCH = 64  # handed over at once
 REST_S = 0.000_2
 """What a receiver sleeps every half millisecond, or else the event loop waits 5 ms for each of its turns."""
+PATIENCE_S = 1.0  # at the end, for what waits
 WAITS_S = 0.2, 5.0  # between two attempts: the first time, and at most
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -74,7 +75,7 @@ class Courier(Generic[T]):
         if not self._wake.is_set():
             self._wake.set()
 
-    def close(self, patience_s: float = 2.0) -> None:
+    def close(self, patience_s: float = PATIENCE_S) -> None:
         """Hand over what waits, for at most so long, and end."""
         self._closing.set()
         self._wake.set()

@@ -21,6 +21,7 @@ from qekm.model import AuditRecord
 from qekm.serving import Decision
 
 SHARE, PREDECESSORS = 10_000_000, 4  # five files of 10 MB
+MOST = 2_048  # turns that wait, each of a few kB
 FRAMES, DECISIONS = "transport", "logic"
 """Classes of the property `debug` that lines belong to here; what the others told is told by other logs."""
 
@@ -119,7 +120,7 @@ class Debugging:
     def begin(self, path: Path, classes: frozenset[str]) -> None:
         """Write turns of these classes to a file from now on."""
         self.end()
-        self._courier = courier = Courier(f"debug log {path}", DebugFile(path, classes))
+        self._courier = courier = Courier(f"debug log {path}", DebugFile(path, classes), most=MOST)
         courier.start()
         self._known.clear()
         self._give("-", "-", None, f"debug is on: {', '.join(sorted(classes))}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from qekm.config import Settings
 from qekm.home import Home
 from qekm.logs.audit_log import AuditLog, Batch, Trail
-from qekm.logs.courier import Courier
+from qekm.logs.courier import PATIENCE_S, Courier
 from qekm.logs.debugging import Debugging, Tap
 from qekm.logs.entry import of_record
 from qekm.logs.events import event_of
@@ -18,9 +18,8 @@ from qekm.logs.record import Told
 from qekm.model import AuditRecord, Outcome
 
 LEAST = 64_000  # bytes of both files of the audit log
-BATCHES = 4_096  # commits that wait for the audit log; what has no room is read from the trail
+BATCHES = 512  # commits that wait for the audit log; what has no room is read from the trail
 BATCH = 16  # commits written at once
-PATIENCE_S = 2.0  # at the end, for what waits
 CHANGEABLE = ("debug",)
 """Properties whose changes `switch` puts in force; which records are wanted is looked up for each of them."""
 
@@ -112,7 +111,7 @@ class Logs:
     def close(self) -> None:
         """Write what waits, for at most a moment, and end; nothing is committed any more."""
         if self._audit is not None:
-            self._audit.close(PATIENCE_S)
+            self._audit.close()
         self.debugging.end(PATIENCE_S)
 
     def _path_of(self, name: str) -> Path:

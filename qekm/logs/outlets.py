@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,7 +98,7 @@ def open_outlets(process: str, level: str, settings: Settings, home: Path) -> Ou
     if settings["log.journald"]:
         lines.append(Courier("the journal", Journal(process), batch=1))
     trail = list(lines)
-    if settings["log.journald"] and _is_journal(sys.stderr.fileno()):
+    if settings["log.journald"] and is_journal(sys.stderr.fileno()):
         root.removeHandler(root.handlers[0])  # else the journal would have each line twice
     elif as_json:
         trail.append(Courier("standard error", Lines(process, sys.stderr.fileno())))
@@ -114,7 +114,7 @@ def _syslog(url: str, process: str, settings: Settings, home: Path) -> Syslog:
     return Syslog(url, process, lambda: client_context(trust, certificate, key))
 
 
-def _is_journal(descriptor: int) -> bool:
+def is_journal(descriptor: int, environ: Mapping[str, str] = os.environ, place: Path = PLACE) -> bool:
     """Tell whether what is written there gets into the journal by itself (systemd.exec, JOURNAL_STREAM)."""
     found = os.fstat(descriptor)
-    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}" and PLACE.exists()
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}" and place.exists()

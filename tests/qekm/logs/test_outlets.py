@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from qekm.logs.entry import AUDIT, Entry, of_line, of_record
 from qekm.logs.jsonlines import json_line
+from qekm.logs.outlets import is_journal
 from qekm.logs.record import Told
 from qekm.model import AuditRecord, Outcome
 from tests.qekm.logs.test_escaping import ANY_TEXT
@@ -91,6 +92,16 @@ def test_any_entry_is_one_line_of_ascii_and_reads_back(message: str, fields: dic
     assert "\n" not in line
     told = json.loads(line)
     assert (told["message"], told.get("fields", {}), told["pid"]) == (message, fields, os.getpid())
+
+
+def test_standard_error_is_the_journal_where_systemd_says_so_of_that_very_descriptor(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as out, (tmp_path / "other").open("w") as other:
+        found = os.fstat(out.fileno())
+        stream = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        assert is_journal(out.fileno(), stream, tmp_path)
+        assert not is_journal(other.fileno(), stream, tmp_path)  # it was sent elsewhere
+        assert not is_journal(out.fileno(), {}, tmp_path)
+        assert not is_journal(out.fileno(), stream, tmp_path / "none")  # nobody to tell it to
 
 
 def test_of_bytes_and_objects_only_the_kind_is_told() -> None:
