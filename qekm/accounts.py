@@ -36,6 +36,9 @@ class Accounts:
     Only the holder of a certificate can try its password, so a wait and a lock keep out nobody else. The
     count of wrong tries is kept in the store and ends with a right one only: neither another connection nor
     a restart is a new start.
+
+    Waits and locks are measured by a clock that nobody sets. The end of a lock by the time of day is kept
+    for a restart; where that time was set meanwhile the lock lasts as long as a new one at the most.
     """
 
     def __init__(
@@ -44,7 +47,11 @@ class Accounts:
         """Take what the store holds; who had to wait before a restart waits once more."""
         self._accounts = {account.actor: account for account in stored}
         self._now_us, self._steady_s = now_us, steady_s
-        self._last_s = {each.actor: steady_s() for each in self._accounts.values() if each.wrong}
+        self._free_s: dict[str, float] = {}  # when the next try may be made
+        for each in self._accounts.values():
+            if each.wrong:
+                left_us = min(each.locked_until_us - now_us(), LOCK_US)
+                self._wait(each, max(_delay_s(each.wrong), left_us / 1e6))
 
     def __contains__(self, actor: object) -> bool:
         """Tell whether an identity has a command password."""
@@ -67,7 +74,11 @@ class Accounts:
 
     def is_locked(self, account: Account) -> bool:
         """Tell whether no password is taken for an account now."""
-        return self._now_us() < account.locked_until_us
+        return bool(account.locked_until_us) and self._left_s(account) > 0
+
+    def lock_end_us(self, account: Account) -> int:
+        """Return when the lock of an account ends, by the time of day as it is now; 0 without a lock."""
+        return self._now_us() + int(self._left_s(account) * 1e6) if self.is_locked(account) else 0
 
     # Who tries.
 
@@ -75,13 +86,13 @@ class Accounts:
         """Return the account whose password may be tried now; UnknownAccount, AccountLocked, TooMany."""
         account = self.find(actor)
         if self.is_locked(account):
-            until = _utc(account.locked_until_us)
+            until = _utc(self.lock_end_us(account))
             raise AccountLocked(
                 f"{account.wrong} passwords of {actor} in a row were wrong: none is taken until {until}",
                 account=actor,
                 until=until,
             )
-        left_s = self._last_s.get(actor, 0.0) + _delay_s(account.wrong) - self._steady_s()
+        left_s = self._left_s(account)
         if left_s > 0:
             what = f"{account.wrong} passwords of {actor} in a row were wrong: wait {math.ceil(left_s)} s"
             raise TooMany(what, hint="then try again", limit=str(FREE))
@@ -91,9 +102,11 @@ class Accounts:
         """Count a wrong try; from the tenth in a row on each locks the account for 15 minutes."""
         account = self.find(actor)
         wrong = account.wrong + 1
-        until_us = self._now_us() + LOCK_US if wrong >= MOST_WRONG else 0
-        self._last_s[actor] = self._steady_s()
-        return self._put(replace(account, wrong=wrong, locked_until_us=until_us))
+        locks = wrong >= MOST_WRONG
+        until_us = self._now_us() + LOCK_US if locks else 0
+        account = self._put(replace(account, wrong=wrong, locked_until_us=until_us))
+        self._wait(account, LOCK_US / 1e6 if locks else _delay_s(wrong))
+        return account
 
     def succeed(self, actor: str, stronger: bytes = b"") -> list[Change]:
         """Forget the tries before a right one; stronger: its verifier at a higher cost. UnknownAccount."""
@@ -127,16 +140,31 @@ class Accounts:
         )
 
     def unlock(self, actor: str) -> Account:
-        """Forget the wrong tries, because another person says so; UnknownAccount."""
-        return self._put(replace(self.find(actor), wrong=0, locked_until_us=0))
+        """End a lock, because another person says so; UnknownAccount.
+
+        It is worth one try: were the tries forgotten, two persons of one mind could guess without end.
+        """
+        account = self.find(actor)
+        self._free_s.pop(actor, None)
+        return self._put(replace(account, wrong=min(account.wrong, MOST_WRONG - 1), locked_until_us=0))
 
     def delete(self, actor: str) -> Removal:
         """Take a password away; UnknownAccount."""
         del self._accounts[self.find(actor).actor]
+        self._free_s.pop(actor, None)
         return Removal(Account, actor)
+
+    def _wait(self, account: Account, seconds: float) -> None:
+        self._free_s[account.actor] = self._steady_s() + seconds
+
+    def _left_s(self, account: Account) -> float:
+        """Return the seconds until the next try may be made; 0 or less: now."""
+        return self._free_s[account.actor] - self._steady_s() if account.actor in self._free_s else 0.0
 
     def _put(self, account: Account) -> Account:
         self._accounts[account.actor] = account
+        if not account.wrong:
+            self._free_s.pop(account.actor, None)
         return account
 
 

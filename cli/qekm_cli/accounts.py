@@ -116,14 +116,14 @@ def reset_password(
 
 @app.command("unlock")
 def unlock_account(context: typer.Context, name: NameArgument, role: RoleOption = None) -> None:
-    """End the lock that wrong passwords brought."""
+    """End the lock that wrong passwords brought, for one more try; takes a second person for some roles."""
     from qekm.v1 import accounts_pb2 as pb
 
     with client_of(context) as client:
         found = _find(client, name, role)
         request = pb.UnlockAccountRequest(role=_number(found), name=name)
         row = plain(client.accounts.UnlockAccount(request).account)
-    done(context, row, f"{found}/{name} may try its password again")
+    done(context, row, f"{found}/{name} may try its password once more")
 
 
 @app.command("remove")

@@ -98,10 +98,11 @@ class AccountsServicer(AccountsServiceServicer):
         return pb.ResetPasswordResponse(account=self._to_proto(account))
 
     async def UnlockAccount(self, request: pb.UnlockAccountRequest, context: Any) -> pb.UnlockAccountResponse:
-        """End another person's lock; UnknownAccount, SameSubject."""
+        """End another person's lock for one more try; UnknownAccount, SameSubject, ApprovalNeeded."""
         actor = self._another(_named(request), "another administrator can end it; else wait")
+        consent = await self._consent("UnlockAccount", "allow one more try at the command password of", actor)
         account = self._accounts.unlock(actor)
-        await self._journal.commit("UnlockAccount", [account], message=actor)
+        await self._journal.commit("UnlockAccount", [*consent.changes, account], message=consent.told(actor))
         return pb.UnlockAccountResponse(account=self._to_proto(account))
 
     async def DeleteAccount(self, request: pb.DeleteAccountRequest, context: Any) -> pb.DeleteAccountResponse:
@@ -126,8 +127,9 @@ class AccountsServicer(AccountsServiceServicer):
     async def _consent(self, method: str, what: str, actor: str) -> Consent:
         """Return the consent to what is done to another's account; ApprovalNeeded.
 
-        Whoever sets the password of somebody who may approve could, with that one's certificate, be his own
-        second person. The password is no part of what is asked: nothing quick to guess it by may be stored.
+        Whoever sets the password of somebody who may approve, or guesses at it without a lock, could with
+        that one's certificate be his own second person. The password is no part of what is asked: nothing
+        quick to guess it by may be stored.
         """
         role = Role[actor.partition("/")[0].upper()]
         if role not in DECIDERS or actor == caller().actor:
@@ -140,13 +142,12 @@ class AccountsServicer(AccountsServiceServicer):
         return stamp(self._now_us() + left_us)
 
     def _to_proto(self, account: Account) -> pb.Account:
-        locked = self._accounts.is_locked(account)
         return pb.Account(
             role=ProtoRole.ValueType(account.role),
             name=account.name,
             create_time=stamp(account.create_time_us),
             password_time=stamp(account.password_time_us),
-            lock_time=stamp(account.locked_until_us if locked else 0),
+            lock_time=stamp(self._accounts.lock_end_us(account)),
         )
 
 

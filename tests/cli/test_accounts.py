@@ -87,7 +87,7 @@ def test_passwd_proves_by_the_old_password_and_ends_the_session(
 def test_reset_unlock_and_remove_find_the_role_of_a_name(qekm: Qekm, service: FakeService, new: str) -> None:
     service.accounts.passwords |= {OLGA: b"x", ANNA: b"y", (pb.ROLE_AUDITOR, "olga"): b"z"}
     service.accounts.locked.add(ANNA)
-    assert qekm("accounts", "unlock", "anna").out == "auditor/anna may try its password again\n"
+    assert qekm("accounts", "unlock", "anna").out == "auditor/anna may try its password once more\n"
     assert not service.accounts.locked
     told = qekm("accounts", "reset", "olga", "--new-password-file", new)
     assert (told.code, "operator and auditor: say which with --role" in told.err) == (2, True)

@@ -136,15 +136,58 @@ def test_a_right_one_without_wrong_ones_before_it_writes_nothing(desk: Desk) -> 
     assert account.password_time_us == desk.stored[ALICE].password_time_us
 
 
-def test_another_person_or_another_password_ends_a_lock(desk: Desk) -> None:
-    for act in (desk.owner.unlock, lambda actor: desk.owner.change(actor, b"another")):
-        for _ in range(MOST_WRONG):
-            desk.wait()
-            desk.fail()
-        changed = act(ALICE)
-        assert (changed.wrong, changed.locked_until_us) == (0, 0)
-        desk.owner.check(ALICE)
-    assert desk.owner.find(ALICE).verifier == b"another"
+def lock(desk: Desk) -> None:
+    """Try until there is a lock."""
+    while not desk.owner.is_locked(desk.owner.find(ALICE)):
+        desk.wait()
+        desk.fail()
+
+
+def test_another_password_ends_a_lock_and_forgets_the_tries(desk: Desk) -> None:
+    lock(desk)
+    changed = desk.owner.change(ALICE, b"another")
+    assert (changed.wrong, changed.locked_until_us, changed.verifier) == (0, 0, b"another")
+    desk.owner.check(ALICE)
+
+
+def test_another_person_ends_a_lock_for_one_try_each_time(desk: Desk) -> None:
+    lock(desk)
+    for _ in range(3):
+        assert desk.keep(desk.owner.unlock(ALICE)).locked_until_us == 0
+        assert desk.wait() == 0
+        assert desk.owner.is_locked(desk.fail())
+        with pytest.raises(AccountLocked):
+            desk.owner.check(ALICE)
+    desk.owner.unlock(ALICE)
+    (account,) = desk.owner.succeed(ALICE)
+    assert isinstance(account, Account) and account.wrong == 0
+
+
+def test_an_unlock_of_what_is_not_locked_forgets_no_try(desk: Desk) -> None:
+    for _ in range(FREE + 1):
+        desk.wait()
+        desk.fail()
+    assert desk.owner.unlock(ALICE).wrong == FREE + 1
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("days", [-200, 200])
+def test_a_lock_lasts_as_long_however_the_clock_is_set(desk: Desk, days: int, restart: bool) -> None:
+    """Set before the lock and put right after it; a restart, which knows the time of day only, is bounded."""
+    step_us = days * 86_400 * SECOND_US
+    desk.time.day_us += step_us
+    lock(desk)
+    desk.time.day_us -= step_us
+    if restart:
+        desk.restart()
+    end_us = desk.owner.lock_end_us(desk.owner.find(ALICE))
+    assert 0 < end_us - desk.time.day_us <= LOCK_US
+    waited = desk.wait() * SECOND_US
+    if restart and days < 0:  # its end is long ago: the wait of so many tries is left
+        assert 0 < waited < LOCK_US
+    else:
+        assert waited == LOCK_US
+    assert not desk.owner.is_locked(desk.owner.find(ALICE))
 
 
 def test_the_waits_of_one_are_not_anothers(desk: Desk) -> None:
@@ -232,6 +275,7 @@ class Guessing(RuleBasedStateMachine):
         self.desk.keep(self.desk.owner.create(ALICE, b"verifier"))
         self.begun_us = self.desk.time.day_us
         self.tries: list[int] = []
+        self.unlocks = 0
 
     @rule(count=st.integers(1, 30))
     def guess(self, count: int) -> None:
@@ -248,6 +292,12 @@ class Guessing(RuleBasedStateMachine):
         """Let time pass."""
         self.desk.time.pass_(seconds)
 
+    @rule()
+    def unlock(self) -> None:
+        """Have the lock ended by another person."""
+        self.desk.keep(self.desk.owner.unlock(ALICE))
+        self.unlocks += 1
+
     @rule(steady=st.floats(0, 1e6))
     def restart(self, steady: float) -> None:
         """Start the service anew, perhaps with its machine."""
@@ -256,13 +306,13 @@ class Guessing(RuleBasedStateMachine):
 
     @invariant()
     def few_tries(self) -> None:
-        """Ten for a start, then one in each quarter of an hour; no two in a second after the first five."""
+        """Ten for a start, then one in each quarter of an hour and for each unlock; no two in a second."""
         if not hasattr(self, "tries"):
             return
         passed_us = self.desk.time.day_us - self.begun_us
-        assert len(self.tries) <= MOST_WRONG + passed_us // LOCK_US
+        assert len(self.tries) <= MOST_WRONG + passed_us // LOCK_US + self.unlocks
         late = self.tries[FREE - 1 :]
-        assert all(after - before >= SECOND_US for before, after in pairwise(late))
+        assert self.unlocks or all(after - before >= SECOND_US for before, after in pairwise(late))
 
 
 TestGuessing = Guessing.TestCase

@@ -25,7 +25,7 @@ from qekm.errors import (
     TooMany,
     UnknownAccount,
 )
-from qekm.model import Role
+from qekm.model import Outcome, Role
 from qekm.v1 import accounts_pb2 as pb
 from qekm.v1 import (
     audit_pb2,
@@ -245,6 +245,29 @@ async def test_an_administrator_unlocks_another_person(run: Running) -> None:
         unlocked = (await run.client.accounts.UnlockAccount(unlock)).account
         assert not unlocked.HasField("lock_time")
         await log_in(ann, BOBS)
+
+
+async def test_the_lock_of_another_who_may_approve_is_ended_by_two_and_for_one_try(run: Running) -> None:
+    async with two(run) as (alice, bob):
+        await grant(bob, await waiting(create(alice, Role.CUSTODIAN, "bob")))
+        await create(alice, Role.CUSTODIAN, "bob")
+        accounts = run.service.owners.accounts
+        session = await log_in(bob, BOBS)
+        for _ in range(10):
+            await run.store.commit([accounts.fail("custodian/bob")])
+        unlock = pb.UnlockAccountRequest(role=role(Role.CUSTODIAN), name="bob")
+        request = await waiting(alice.accounts.UnlockAccount(unlock))
+        assert accounts.is_locked(accounts.find("custodian/bob"))
+        async with connect_async(run.home.path, identity="bob", session=session) as proved:
+            await grant(proved, request)
+        await alice.accounts.UnlockAccount(unlock)
+        assert isinstance(await refused(log_in(bob, FIRST)), BadPassword)
+        assert (await refused(log_in(bob, BOBS))).reason() == "ACCOUNT_LOCKED"
+        await waiting(alice.accounts.UnlockAccount(unlock))
+    told = {
+        record.event: record.message for record in await run.records() if record.outcome is Outcome.SUCCESS
+    }
+    assert told["rpc.UnlockAccount"].startswith("custodian/bob; approved by custodian/bob, request ")
 
 
 async def test_a_revoked_certificate_takes_its_sessions_with_it_and_the_password_stays(run: Running) -> None:
