@@ -36,9 +36,8 @@ def site(new_loop: NewLoop) -> Iterator[Movable]:
 
 
 def test_the_port_before_is_answered_while_it_drains_and_not_after(site: Movable) -> None:
-    old = site.ports.port
+    old, begun = site.ports.port, time.monotonic()
     new = site.move(drain=0.5)
-    begun = time.monotonic()
     assert new != old
     assert site.ports.addresses == [f"127.0.0.1:{new}", f"127.0.0.1:{old}"]
     while time.monotonic() < begun + 0.3:
