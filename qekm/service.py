@@ -38,6 +38,7 @@ from qekm.logs.process import ProcessLog
 from qekm.model import Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
+from qekm.properties.listeners import SSL_HOST, SSL_PORT
 from qekm.rpc.handlers import Handlers
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
@@ -45,7 +46,7 @@ from qekm.sealing import Sealer
 from qekm.serving.policy import NAMES as POLICY
 from qekm.serving.policy import policy_of
 from qekm.source import host_of
-from qekm.ssl_listener import HOST, PORT, SslListener
+from qekm.ssl_listener import SslListener
 from qekm.standing import doubt, open_store
 from qekm.store import Store
 from qekm.upkeep import Upkeep
@@ -79,49 +80,56 @@ class Service:
         self.upkeep = Upkeep(self.owners, self._refusals, store, self._publish, now_us)
         self.duties = Duties.of(home, settings, store, self.owners, now_us, random_bytes)
         self.upkeep.duties += self.duties.ticks
+        self._configure(home, settings, outlets or Outlets())
+        servicers = Servicers(
+            owners=self.owners,
+            store=store,
+            gateways=self.gateways,
+            settings=settings,
+            refusals=self._refusals,
+            keeper=self.duties.keeper,
+            lines=self.lines,
+            rotating=self.duties.rotating,
+            stop=self.end,
+            publish=self._publish,
+            now_us=now_us,
+            random_bytes=random_bytes,
+            tap=self._tap,
+            configuration=self.configuration,
+            keyset=self.keyset,
+            ssl_port=lambda: self.ssl.port,
+        )
+        self._listen(settings, servicers)
+        self._task: asyncio.Task[None] | None = None
+        self._ports: dict[str, int] = {}
+
+    def _configure(self, home: Home, settings: Settings, outlets: Outlets) -> None:
+        """Make what properties change at run time, and have it told of them."""
         serving = self.owners.serving
-        self.configuration = Configuration(home.config, settings, store.commit)
+        self.configuration = Configuration(home.config, settings, self._store.commit)
         self.keyset = KeySet(self.owners.allocator, self.owners.keystore, self.configuration)
         self.configuration.on_change(POLICY, at_once(lambda coming: serving.configure(policy_of(coming))))
         self.drive_table = DriveTable(home.path, settings, self.owners.registry)
         self.upkeep.duties.append(self.drive_table.tick)
-        tap = Tap(serving)
-        self.logs = Logs(home, settings, tap, self.owners.vendor_of, self.gateways, outlets or Outlets())
+        self._tap = Tap(serving)
+        self.logs = Logs(home, settings, self._tap, self.owners.vendor_of, self.gateways, outlets)
         self.gateways.debug = self.logs.noted
         self.configuration.on_change(CHANGEABLE, at_once(self.logs.switch))
-        servicers = Servicers(
-            self.owners,
-            store,
-            self.gateways,
-            settings,
-            self._refusals,
-            self.duties.keeper,
-            self.lines,
-            self.duties.rotating,
-            self.end,
-            self._publish,
-            now_us,
-            random_bytes,
-            tap,
-            self.configuration,
-            self.keyset,
-            lambda: self.ssl.port,
-        )
-        # The deny list is complete here, before anything listens.
+
+    def _listen(self, settings: Settings, servicers: Servicers) -> None:
+        """Make the listeners; none listens yet. The deny list is complete here."""
         entry = Entry(self.owners.accounts, self.owners.sessions)
         denied = self.owners.certificates.denied
         near, far = (
-            interceptors(denied, store.estate_id, now_us, self._refuse, entry, remote=remote)
+            interceptors(denied, self._store.estate_id, self._now_us, self._refuse, entry, remote=remote)
             for remote in (False, True)
         )
         handlers = Handlers(servicers.add_to)
         self.listeners = Listeners(settings, self._files, near, handlers.add_to, NAMES)
         self.ssl = SslListener(settings, self._files, far, handlers.add_to)
         self.upkeep.duties.append(self.ssl.tick)
-        self.configuration.on_change((HOST, PORT), self.ssl.apply)
+        self.configuration.on_change((SSL_HOST, SSL_PORT), self.ssl.apply)
         self.configuring = Configuring(self.gateways, self.configuration)
-        self._task: asyncio.Task[None] | None = None
-        self._ports: dict[str, int] = {}
 
     async def start(self) -> dict[str, int]:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
