@@ -76,6 +76,11 @@ class Sessions:
         """Return the seconds that are left of a session; PasswordNeeded unless it is open."""
         return self._left_s(self._sessions[self.check(actor, value)])
 
+    def left_of(self, place: Place) -> float:
+        """Return the seconds that are left of the session at a place, 0 if it has ended."""
+        session = self._sessions.get(place)
+        return 0.0 if session is None else max(0.0, self._left_s(session))
+
     def end(self, actor: str, value: bytes) -> None:
         """End one session of an identity, if it is open."""
         self._end([place for place in [self._place(actor, value)] if place in self._sessions])

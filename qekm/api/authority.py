@@ -102,6 +102,12 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
 )
 """Method as gRPC names it (/package.Service/Method) to the roles that may call it."""
 
+MACHINES_FROM_AFAR = frozenset(
+    {"/qekm.v1.CertificatesService/GetTrust", "/qekm.v1.CertificatesService/RenewCertificate"}
+)
+"""What of it a caller who is no person may do over the SSL port, beside asking for the version: get another
+certificate in time. A gateway works over the loopback port."""
+
 _NOBODY: frozenset[Role] = frozenset()
 
 

@@ -1,6 +1,7 @@
 """Who needs a session: a person who has a command password, and from afar every person.
 
-A certificate is a file, which can be copied; the password is what a thief of the file does not have.
+A certificate is a file, which can be copied; the password is what a thief of the file does not have. Machines
+have none, so from afar their certificates are good for hardly anything.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qekm.accounts import PEOPLE, Accounts
-from qekm.errors import PasswordNeeded
+from qekm.api.authority import MACHINES_FROM_AFAR
+from qekm.errors import NotAllowed, PasswordNeeded
 from qekm.rpc.identity import Identity
 from qekm.sessions import Place, Sessions
 
@@ -24,11 +26,18 @@ class Entry:
         self._accounts, self._sessions = accounts, sessions
 
     def check(self, identity: Identity, method: str, session: bytes, *, remote: bool) -> Place | None:
-        """Return the place of the session that a call needs, None if it needs none; PasswordNeeded.
+        """Return the place of the session that a call needs, None if it needs none.
 
-        remote: whether the call came over the listener that others than this machine reach.
+        remote: whether the call came over the listener that others than this machine reach. Raises
+        PasswordNeeded, and NotAllowed for what no machine may do from afar.
         """
-        if identity.role not in PEOPLE or method == VERSION:
+        if method == VERSION:
+            return None
+        if identity.role not in PEOPLE:
+            if remote and method not in MACHINES_FROM_AFAR:
+                role = identity.role.name.lower()
+                told = f"the role {role} may not call {method} over the SSL port"
+                raise NotAllowed(told, role=role, method=method)
             return None
         actor = identity.actor
         if actor in self._accounts:
@@ -38,6 +47,10 @@ class Entry:
             hint = "set one on the service's own machine: qekm accounts passwd"
             raise PasswordNeeded(what, hint=hint, account=actor)
         return None
+
+    def left_s(self, session: Place) -> float:
+        """Return the seconds that are left of a session."""
+        return self._sessions.left_of(session)
 
     def watch(self, ended: Callable[[Place], None]) -> None:
         """Call `ended` with the place of each session that ends before its time."""

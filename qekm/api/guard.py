@@ -12,10 +12,12 @@ import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 import asyncio
 import contextlib
 import logging
+import math
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
@@ -140,28 +142,32 @@ class Guard(aio.ServerInterceptor):
         early, late = handler.request_deserializer, None
         if not handler.request_streaming:
             early, late = None, early
+        run = partial(self._run, method, handler.request_streaming or handler.response_streaming)
 
         def read(request: Any) -> Any:
             return late(request) if late else request
 
         async def answer_once(request: Any, context: Context) -> Any:
-            return await self._run(method, context, lambda: in_time(inner(read(request), context), context))
+            return await run(context, lambda: in_time(inner(read(request), context), context))
 
         async def answer_many(request: Any, context: Context) -> None:
-            await self._run(method, context, lambda: pour(inner, read(request), context))
+            await run(context, lambda: pour(inner, read(request), context))
 
         behaviour = answer_many if handler.response_streaming else answer_once
         return make(behaviour, early, handler.response_serializer)
 
-    async def _run(self, method: str, context: Context, body: Callable[[], Awaitable[T]]) -> T:
-        """Admit the caller, run the body, and turn what goes wrong into a status. The only way in and out."""
+    async def _run(self, method: str, lasts: bool, context: Context, body: Callable[[], Awaitable[T]]) -> T:
+        """Admit the caller, run the body, and turn what goes wrong into a status. The only way in and out.
+
+        lasts: whether it is a stream, which nothing else keeps from outliving its session.
+        """
         passport: Passport | None = None
         try:
             passport = self._passport(context)
             self._admit(passport, method)
             session = self._entry.check(passport.identity, method, session_of(context), remote=self._remote)
             _caller.set(passport.identity)
-            with self._under_way(passport, session):
+            with self._under_way(passport, session, lasts):
                 return await body()
         except aio.AbortError:
             raise  # the servicer said it all
@@ -176,7 +182,7 @@ class Guard(aio.ServerInterceptor):
         except Exception:
             failure = _incident(method)
         identity = passport.identity if passport else None
-        self._tell(identity, method, failure, context.peer())
+        self._tell(identity, method, failure, context)
         await context.abort_with_status(rpc_status.to_status(to_status(failure)))
         raise AssertionError("abort returns never")
 
@@ -204,12 +210,17 @@ class Guard(aio.ServerInterceptor):
             raise NotAllowed(f"the role {role} may not call {method}", role=role, method=method)
 
     @contextlib.contextmanager
-    def _under_way(self, passport: Passport, session: Place | None) -> Iterator[None]:
+    def _under_way(self, passport: Passport, session: Place | None, lasts: bool) -> Iterator[None]:
         """Keep a call where the end of what let it in finds it; RevokedIdentity then."""
         task = this_task()
-        left = max(0.0, (passport.end_us - self._now_us()) / 1e6)
-        with self._calls.keep(passport.identity.serial, *([session] if session else [])) as call:
-            timer = task.get_loop().call_later(left, call.end, passport.identity.serial)
+        left: dict[Mark, float] = {
+            passport.identity.serial: max(0.0, (passport.end_us - self._now_us()) / 1e6)
+        }
+        if session:
+            left[session] = self._entry.left_s(session) if lasts else math.inf
+        first = min(left, key=lambda mark: left[mark])
+        with self._calls.keep(*left) as call:
+            timer = task.get_loop().call_later(left[first], call.end, first)
             try:
                 yield
             except asyncio.CancelledError:
@@ -227,17 +238,17 @@ class Guard(aio.ServerInterceptor):
             return _not_valid(passport, self._now_us())
         # Not PasswordNeeded: that call was never begun, and a client makes it again.
         return RevokedIdentity(
-            f"the session of {passport.identity.actor} was ended", hint="log in again with: qekm login"
+            f"the session of {passport.identity.actor} has ended", hint="log in again with: qekm login"
         )
 
-    def _tell(self, identity: Identity | None, method: str, failure: QekmError, peer: str) -> None:
+    def _tell(self, identity: Identity | None, method: str, failure: QekmError, context: Context) -> None:
         if isinstance(failure, FaultError) and not isinstance(failure, Incident):
             _log.error("%s failed: %s", method, failure.message)
-        if isinstance(failure, PasswordNeeded):
-            return  # what every client without a session meets first, before it logs in
+        if isinstance(failure, PasswordNeeded) and not (self._remote or session_of(context)):
+            return  # what every client of this machine meets first, before it logs in
         if isinstance(failure, DeniedError | IdentityError):
             try:
-                self._on_refusal(identity, method, failure, peer)
+                self._on_refusal(identity, method, failure, context.peer())
             except Exception:
                 _log.exception("a refusal of %s could not be recorded", method)
 

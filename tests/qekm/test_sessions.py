@@ -61,14 +61,16 @@ def test_a_session_of_one_estate_is_none_of_another(lobby: Lobby) -> None:
 
 def test_it_lasts_as_long_as_the_property_says_when_it_is_used(lobby: Lobby) -> None:
     value = lobby.owner.open(ALICE, "aa")
+    place = lobby.owner.check(ALICE, value)
     lobby.now_s += 15 * 60 - 1
-    assert lobby.owner.left_s(ALICE, value) == 1
+    assert lobby.owner.left_s(ALICE, value) == lobby.owner.left_of(place) == 1
     lobby.minutes = 5
     assert not lobby.is_open(ALICE, value)
     lobby.minutes = 15
     assert lobby.is_open(ALICE, value)
-    lobby.now_s += 1
+    lobby.now_s += 2
     assert not lobby.is_open(ALICE, value)
+    assert lobby.owner.left_of(place) == lobby.owner.left_of(b"nowhere") == 0
 
 
 def test_a_session_that_is_open_is_never_made_longer(lobby: Lobby) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from grpc import aio
 from qekm.accounts import Accounts
 from qekm.api.authority import RULES
 from qekm.api.entry import PROOFS, VERSION, Entry
-from qekm.errors import PasswordNeeded, QekmError, RevokedIdentity
+from qekm.errors import NotAllowed, PasswordNeeded, QekmError, RevokedIdentity
 from qekm.model import Account, Role
 from qekm.rpc.identity import Identity
 from qekm.rpc.sessions import METADATA_KEY
@@ -34,8 +35,9 @@ class Door:
     """An entry, and who has an account."""
 
     def __init__(self, estate: bytes, *actors: str) -> None:
+        self.steady = 0.0
         self.accounts = Accounts([Account(actor, b"v", 1, 1) for actor in actors], now_us, lambda: 0.0)
-        self.sessions = Sessions(estate, lambda: 15, lambda: 0.0, os.urandom)
+        self.sessions = Sessions(estate, lambda: 15, lambda: self.steady, os.urandom)
         self.entry = Entry(self.accounts, self.sessions)
 
     def lets_in(self, actor: str, method: str, session: bytes = b"", *, remote: bool = False) -> bool:
@@ -45,6 +47,9 @@ class Door:
             self.entry.check(Identity(Role[role.upper()], name, "aa"), method, session, remote=remote)
         except PasswordNeeded as error:
             assert error.details == {"account": actor}
+            return False
+        except NotAllowed as error:
+            assert error.details == {"role": role, "method": method}
             return False
         return True
 
@@ -83,10 +88,14 @@ def test_without_a_password_a_certificate_is_enough_here_and_from_afar_for_nothi
 
 
 @pytest.mark.parametrize("actor", ["gateway/gateway", "server/server"])
-@pytest.mark.parametrize("remote", [False, True])
-def test_machines_never_need_one(actor: str, remote: bool) -> None:
+def test_machines_need_none_and_from_afar_only_get_another_certificate(actor: str) -> None:
     door = Door(bytes(16), *PERSONS)
-    assert all(door.lets_in(actor, method, remote=remote) for method in RULES)
+    assert all(door.lets_in(actor, method) for method in RULES)
+    assert {method for method in RULES if door.lets_in(actor, method, remote=True)} == {
+        VERSION,
+        "/qekm.v1.CertificatesService/GetTrust",
+        "/qekm.v1.CertificatesService/RenewCertificate",
+    }
 
 
 def test_a_session_of_one_role_is_none_for_another_role_of_the_same_name() -> None:
@@ -152,6 +161,7 @@ async def test_a_stolen_session_is_worth_nothing_with_another_certificate(pki: P
         for thief in ("bob", "operator-alice"):
             async with edge.dial(thief) as channel:
                 assert isinstance(await refusal(channel, name, session), PasswordNeeded)
+                assert edge.refusals.pop()[2].reason() == "PASSWORD_NEEDED"
                 # Not even beside one of his own: the first that is sent counts.
                 own = door.sessions.open("operator/alice" if "-" in thief else "administrator/bob", "bb")
                 assert isinstance(await refusal(channel, name, session, own), PasswordNeeded)
@@ -170,6 +180,30 @@ async def test_from_afar_a_certificate_alone_opens_nothing(pki: Pki) -> None:
                 refused = await refusal(channel, name)
                 assert (refused is None) == (name == VERSION), name
                 assert refused is None or isinstance(refused, PasswordNeeded)
+                if refused:
+                    identity, method, told, _ = edge.refusals.pop()
+                    assert identity and identity.actor == "administrator/bob"
+                    assert (method, told.message) == (name, refused.message)
+        assert edge.refusals == []
+
+
+async def test_who_probes_without_a_good_session_is_recorded_but_for_what_everybody_does_here_first(
+    pki: Pki,
+) -> None:
+    name = "/qekm.v1.KeystoreService/ListKeys"
+    door = Door(pki.estate, "administrator/alice")
+    ended = door.sessions.open("administrator/alice", "aa")
+    door.steady = 15 * 60.0
+    for remote in (False, True):
+        async with (
+            Edge(pki, entry=door.entry, remote=remote).serving() as edge,
+            edge.dial("alice") as channel,
+        ):
+            for sessions in ((), (os.urandom(32),), (ended,)):
+                assert isinstance(await refusal(channel, name, *sessions), PasswordNeeded)
+                told = [(who and who.actor, method) for who, method, _, _ in edge.refusals]
+                assert told == ([("administrator/alice", name)] if sessions or remote else [])
+                edge.refusals.clear()
 
 
 @pytest.mark.parametrize("odd", [b"", b"\0" * 32, b"x" * 4_000, "text"])
@@ -211,3 +245,41 @@ async def test_a_call_under_way_ends_with_its_session_and_is_not_to_be_made_agai
                 assert not made.done()
                 made.cancel()
     assert ended == [RevokedIdentity.__name__]
+
+
+@pytest.mark.parametrize("name", ["/t/UU", "/t/US", "/t/SU"])
+async def test_a_stream_ends_when_the_time_of_its_session_is_over_and_one_answer_is_still_given(
+    pki: Pki, name: str
+) -> None:
+    door = Door(pki.estate, "administrator/alice")
+    session = door.sessions.open("administrator/alice", "aa")
+    door.steady = 15 * 60 - 0.3
+
+    async def once(request: Any, context: Any) -> bytes:
+        await asyncio.sleep(1)
+        return b"."
+
+    async def many(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield await once(request, context)
+
+    handlers: dict[str, Any] = {
+        "/t/UU": grpc.unary_unary_rpc_method_handler(once),
+        "/t/US": grpc.unary_stream_rpc_method_handler(many),
+        "/t/SU": grpc.stream_unary_rpc_method_handler(once),
+    }
+    edge = Edge(pki, entry=door.entry, allows=lambda role, method: True)
+    async with edge.serving(handlers), edge.dial("alice") as channel:
+        told: dict[str, Any] = {"metadata": ((METADATA_KEY, session),), "timeout": 20}
+        match name:
+            case "/t/UU":
+                assert await channel.unary_unary(name)(b"", **told) == b"."
+                return
+            case "/t/US":
+                answer = channel.unary_stream(name)(b"", **told).read()
+            case _:
+                answer = channel.stream_unary(name)(iter([b""]), **told)
+        with pytest.raises(aio.AioRpcError) as caught:
+            await answer
+    error = from_rpc_error(caught.value, "")
+    assert isinstance(error, RevokedIdentity)
+    assert error.message == "the session of administrator/alice has ended"
