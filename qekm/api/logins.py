@@ -1,6 +1,7 @@
 """Tries at command passwords: in a thread, one at a time, each counted before its caller hears of it.
 
-One object for all listeners, or another listener would be a new start. Drives are served meanwhile.
+One object for all listeners, or another listener would be a new start. Drives are served meanwhile. Callers
+take turns: whoever has many tries waiting waits for himself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from qekm.secret import Secret
 from qekm.sessions import Sessions
 
 MOST_WAITING = 4  # of one caller
+MOST_OF_ALL = 16  # of all callers; beyond it one of each who has none
 T = TypeVar("T")
 
 Act = Callable[[bytes], tuple[T, Sequence[Change]]]
@@ -44,7 +46,8 @@ class Logins:
         """Take the owners; `refusals` makes few records of many failures, and somebody flushes it."""
         self._accounts, self._sessions, self._opened = accounts, sessions, opened
         self._store, self._refusals, self._now_us, self._verifiers = store, refusals, now_us, verifiers
-        self._turn, self._waiting = asyncio.Lock(), Counter[str]()
+        self._turn, self._turns = asyncio.Lock(), dict[str, asyncio.Lock]()
+        self._waiting = Counter[str]()
 
     async def login(self, password: Secret) -> bytes:
         """Return a new session of the caller; UnknownAccount, AccountLocked, BadPassword, TooMany."""
@@ -88,11 +91,12 @@ class Logins:
     async def _begun(self, work: Callable[[], Awaitable[T]]) -> T:
         """Have work done in its turn; once begun it goes on and counts, though its caller leaves. TooMany."""
         actor = caller().actor
-        if self._waiting[actor] >= MOST_WAITING:
-            what = f"{MOST_WAITING} passwords of {actor} are being looked at"
+        own = self._waiting[actor]
+        if own >= MOST_WAITING or (own and self._waiting.total() >= MOST_OF_ALL):
+            what = f"enough passwords of {actor} are being looked at: {own}"
             raise TooMany(what, hint="try again when they are done", limit=str(MOST_WAITING))
         self._waiting[actor] += 1
-        trying = asyncio.create_task(self._in_turn(work))
+        trying = asyncio.create_task(self._in_turn(actor, work))
         trying.add_done_callback(lambda _: self._leave(actor))
         try:
             return await asyncio.shield(trying)
@@ -100,14 +104,16 @@ class Logins:
             trying.add_done_callback(_unheard)
             raise
 
-    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        async with self._turn:
+    async def _in_turn(self, actor: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Wait for the caller's own tries first: no more than one of each waits for the turn of all."""
+        async with self._turns.setdefault(actor, asyncio.Lock()), self._turn:
             return await work()
 
     def _leave(self, actor: str) -> None:
         self._waiting[actor] -= 1
         if not self._waiting[actor]:
             del self._waiting[actor]
+            self._turns.pop(actor, None)
 
     async def _prove(self, method: str, password: Secret, new: Secret | None, act: Act[T]) -> T:
         """Try the caller's password; commit what a right one leads to, or the count of the wrong ones."""

@@ -21,9 +21,9 @@ from qekm.accounts import FREE, LOCK_US, MOST_WRONG, Accounts
 from qekm.api.accounts import AccountsServicer
 from qekm.api.consent import Consents
 from qekm.api.entry import Entry
-from qekm.api.guard import _caller
+from qekm.api.guard import _caller, caller
 from qekm.api.journal import Journal
-from qekm.api.logins import MOST_WAITING, Logins
+from qekm.api.logins import MOST_OF_ALL, MOST_WAITING, Logins
 from qekm.approvals import Approvals
 from qekm.audit import Strangers
 from qekm.errors import AccountLocked, BadPassword, PasswordNeeded, QekmError, TooMany, UnknownAccount
@@ -44,6 +44,7 @@ PEPPER = bytes(range(32))
 CHEAP, DEARER, USUAL = (
     Verifiers(PEPPER, cost=cost) for cost in (Cost(8, 1, 1), Cost(16, 2, 1), Cost(65_536, 3, 1))
 )
+CLOCKS = (lambda: 10**15), (lambda: 0.0)
 ALICE, RIGHT, WRONG = "administrator/alice", b"correct horse", b"wrong horse"
 
 
@@ -212,6 +213,39 @@ async def test_nobody_piles_up_work_and_another_person_gets_his_turn(house: Hous
     assert house.wrong == sum(isinstance(each, BadPassword) for each in ended) <= FREE
 
 
+async def test_a_crowd_is_bounded_and_who_is_alone_waits_for_one_of_each_at_the_most() -> None:
+    crowd = [Identity(Role.OPERATOR, f"o{number}", "aa") for number in range(6)]
+    olga, order = Identity(Role.AUDITOR, "olga", "bb"), list[str]()
+
+    class Noting(Verifiers):
+        def is_right(self, verifier: bytes, password: Secret) -> bool:
+            order.append(verifier.decode())
+            time.sleep(0.005)
+            return False
+
+    accounts = Accounts([Account(each.actor, each.name.encode(), 1, 1) for each in (*crowd, olga)], *CLOCKS)
+    sessions = Sessions(bytes(16), lambda: 15, lambda: 0.0, os.urandom)
+    opened, refusals = Opened(lambda: 0.0), Strangers("rpc.refuse")
+    logins = Logins(accounts, sessions, opened, Book(), refusals, CLOCKS[0], Noting(PEPPER))
+
+    async def guess(who: Identity) -> type[BaseException]:
+        _caller.set(who)
+        with pytest.raises(QekmError) as caught:
+            await logins.login(Secret(WRONG))
+        return caught.type
+
+    tries = [asyncio.create_task(guess(who)) for who in crowd for _ in range(2 * MOST_WAITING)]
+    await asyncio.sleep(0)
+    assert logins._waiting.total() <= MOST_OF_ALL + len(crowd)
+    assert await guess(olga) is BadPassword
+    assert order.index("olga") <= len(crowd) + 1  # the one who had the turn comes before the round
+    ended = await asyncio.gather(*tries)
+    assert {who.name for who in crowd} < set(order)
+    assert ended.count(BadPassword) == len(order) - 1 <= MOST_OF_ALL + len(crowd)
+    await asyncio.sleep(0)
+    assert not logins._waiting and not logins._turns
+
+
 async def test_every_wrong_password_is_told_the_same_and_costs_the_same(house: House) -> None:
     """However near it is, and whatever the account is like."""
     told, took = set[str](), list[float]()
@@ -344,7 +378,7 @@ class Forgetful(Logins):
     """The control: a try ends with its caller."""
 
     async def _begun(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._in_turn(work)
+        return await self._in_turn(caller().actor, work)
 
 
 @dataclass
