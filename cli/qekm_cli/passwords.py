@@ -108,10 +108,20 @@ def read_password(
         return parse_password(_read_all(descriptor), shortest)
     if not (sys.stdin and sys.stdin.isatty()):
         raise BadPassword("there is no terminal to ask on", hint=f"use {options[0]} or {options[1]}")
-    password = parse_password(getpass(f"{title}: ").encode(), shortest)
-    if confirm and getpass("The same again: ").encode() != password.encode():
+    password = parse_password(type_unseen(f"{title}: ").encode(), shortest)
+    if confirm and type_unseen("The same again: ") != password:
         raise BadPassword("the two passwords differ")
     return password
+
+
+def type_unseen(prompt: str) -> str:
+    """Return what a person types, which is not shown; raises BadPassword for what is no UTF-8."""
+    try:
+        text = getpass(prompt)
+        text.encode()
+    except UnicodeError:
+        raise BadPassword("what was typed is not UTF-8 text") from None
+    return text
 
 
 def parse_password(content: bytes, shortest: int = SHORTEST) -> str:

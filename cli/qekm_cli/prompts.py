@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from getpass import getpass
 
 from qekm.errors import BadArgument, PasswordNeeded
-from qekm_cli.passwords import COMMAND_OPTIONS, MOST_BYTES, parse_password
+from qekm_cli.passwords import COMMAND_OPTIONS, MOST_BYTES, parse_password, type_unseen
 
 
 def ask(question: str) -> str:
@@ -26,7 +25,7 @@ def ask(question: str) -> str:
 def ask_password(question: str, *, may_be_empty: bool = False) -> str:
     """Return a password, which is not shown; PasswordNeeded if the input has ended, BadPassword."""
     try:
-        content = _typed(getpass, question).encode() if _is_terminal() else _next_line(question)
+        content = _typed(type_unseen, question).encode() if _is_terminal() else _next_line(question)
     except EOFError:
         hint = f"give {' or '.join(COMMAND_OPTIONS)}"
         raise PasswordNeeded("no password was given: the input ended", hint=hint) from None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from getpass import getpass
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +17,7 @@ from typer.core import TyperOption
 from qekm.errors import BadFile, BadShares, KeystoreLocked
 from qekm_cli.commands import Guarded, kept, whole_number
 from qekm_cli.connection import invocation_of
-from qekm_cli.passwords import read_password
+from qekm_cli.passwords import read_password, type_unseen
 
 if TYPE_CHECKING:
     from qekm.client import Client
@@ -148,7 +147,7 @@ def _ask_shares() -> list[str]:
         raise BadShares("there is no terminal to ask on", hint="use --shares-file")
     shares: list[str] = []
     while len(shares) < MOST_SHARES:
-        share = " ".join(getpass(f"Recovery share {len(shares) + 1} (empty: no more): ").split())
+        share = " ".join(type_unseen(f"Recovery share {len(shares) + 1} (empty: no more): ").split())
         if not share:
             break
         shares.append(share)

@@ -74,14 +74,17 @@ def test_without_a_terminal_nothing_is_asked() -> None:
     assert "--password-file" in caught.value.advice
 
 
-def asked(typed: bytes, confirm: bool) -> bytes:
+READ = "from qekm_cli.passwords import read_password as read", "None, None, confirm={}"
+ASK = "from qekm_cli.prompts import ask_password as read", "'Password'"
+
+
+def asked(typed: bytes, confirm: bool, how: tuple[str, str] = READ) -> bytes:
     """Return what a child says that reads a password from a terminal on which `typed` is typed."""
     child, terminal = pty.fork()
     if child == 0:
         code = (
-            "from qekm_cli.passwords import read_password\n"
-            "from qekm.errors import BadPassword\n"
-            f"try: print('GOT', len(read_password(None, None, confirm={confirm})))\n"
+            f"{how[0]}\nfrom qekm.errors import BadPassword\n"
+            f"try: print('GOT', len(read({how[1].format(confirm)})))\n"
             "except BadPassword as error: print('REFUSED', error)\n"
         )
         os.execv(sys.executable, [sys.executable, "-c", code])
@@ -107,6 +110,14 @@ def test_a_terminal_is_asked_without_echo_and_twice_when_the_password_is_new() -
     assert b"correct" not in told
     assert b"GOT 13" in asked(b"correct horse\ncorrect horse\n", confirm=True)
     assert b"REFUSED the two passwords differ" in asked(b"correct horse\nwrong horse\n", confirm=True)
+
+
+@pytest.mark.parametrize("how", [READ, ASK])
+def test_what_is_typed_and_no_utf_8_is_refused_and_not_repeated(how: tuple[str, str]) -> None:
+    assert b"GOT 13" in asked(b"correct horse\n", False, how)
+    told = asked(b"gr\xfc\xdfe aus 1990\n", False, how)
+    assert b"REFUSED what was typed is not UTF-8 text" in told
+    assert b"1990" not in told and b"Traceback" not in told
 
 
 def test_a_password_is_handed_over_once_through_a_pipe() -> None:
