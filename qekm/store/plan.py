@@ -83,7 +83,7 @@ def plan(
                     trail.append(link_row(sequence, change, hash_))
                 elif isinstance(change, Removal):
                     steps += _flush(pending, statements)
-                    steps.append((statements.remove[change.kind], [(change.name,)]))
+                    _add(steps, statements.remove[change.kind], (change.name,))
                     draft.remove(SHAPES[change.kind].table.name, change.name)
                 else:
                     _write(draft, pending[type(change)], change)
@@ -110,6 +110,14 @@ def _write(draft: Draft, rows: list[Row], change: Change) -> None:
     mac = draft.write(table, row, row[version_at] if shape.version else 0)
     if mac is not None:
         rows.append((*row, mac))
+
+
+def _add(steps: list[Step], text: str, row: Row) -> None:
+    """Add a row to the last step if its statement is the same: a step for each takes three times as long."""
+    if steps and steps[-1][0] == text:
+        steps[-1][1].append(row)
+    else:
+        steps.append((text, [row]))
 
 
 def _flush(pending: dict[type, list[Row]], statements: Statements) -> list[Step]:

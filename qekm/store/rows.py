@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -53,6 +54,7 @@ class Shape:
         return [column.name for column in self.table.columns].index(self.version) if self.version else -1
 
 
+@lru_cache(1_000)  # thousands of drives may allow the same groups
 def _names(names: tuple[str, ...]) -> str:
     return json.dumps(names) if names else "[]"
 

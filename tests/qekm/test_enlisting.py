@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qekm.allocator import Allocator
-from qekm.claim import DIAGNOSIS_SERIAL
+from qekm.claim import DIAGNOSIS_SERIAL, Claim
 from qekm.drives import Registry
-from qekm.enlisting import enlist
-from qekm.errors import BadArgument, DriveExists, KeyInUse, QekmError, UnknownGroup, UnknownKey
+from qekm.enlisting import Enlisted, Enlisting, Said
+from qekm.errors import BadArgument, DriveExists, KeyInUse, QekmError, ReadOnly, UnknownGroup, UnknownKey
 from qekm.keystore import Keystore
 from qekm.model import Drive, DriveState, Group, Key, KeyState, LabelMode, OnExhaustion, Removal
 from qekm.sealing import KeyRing
@@ -36,6 +36,14 @@ def estate(*drives: Drive) -> tuple[Registry, Allocator, Keystore]:
         Allocator(groups, keystore, lambda: 5),
         keystore,
     )
+
+
+def enlist(registry: Registry, allocator: Allocator, entries: Sequence[Said], rewrite: bool) -> Enlisted:
+    """Take a table in."""
+    enlisting = Enlisting(registry, allocator, rewrite)
+    for serial, said in entries:
+        enlisting.add(serial, said)
+    return enlisting.enter()
 
 
 def drive(serial: str, **entry: Any) -> Drive:
@@ -140,6 +148,71 @@ def test_one_that_cannot_be_leaves_everything_as_it_was(
         enlist(registry, allocator, entries, rewrite)
     assert told in refused.value.message
     assert (rows(registry), list(keystore), registry.version) == (before, keys, version)
+
+
+def test_what_happens_to_a_drive_while_the_table_is_looked_at_is_kept() -> None:
+    registry, allocator, _ = estate(drive("A", vendor="IBM"), drive("B"), drive("C"))
+    enlisting = Enlisting(registry, allocator, rewrite=True)
+    for serial in ("A", "B", "N"):
+        enlisting.add(serial, {"group": "tapes"})
+    claim = Claim("A", W1, firmware="NEW1")
+    registry.see(registry.get("A"), claim, b"x" * 32)
+    registry.delete("B")
+    registry.enrol(Claim("N", W2), b"y" * 32)
+    registry.enrol(Claim("O", W3), b"z" * 32)
+    found = enlisting.enter()
+    assert (found.created, found.updated, found.deleted) == (1, 2, 2)
+    assert set(rows(registry)) == {"A", "B", "N", "P"}
+    entry = registry.get("A")
+    assert (entry.firmware, entry.spki_sha256, entry.last_seen_time_us) == ("NEW1", b"x" * 32, 7)
+    assert (registry.get("N").wwnn, registry.get("N").spki_sha256) == (W2, b"y" * 32)
+    assert {registry.get(serial).group for serial in ("A", "B", "N")} == {"tapes"}
+
+
+def _group_goes(registry: Registry, allocator: Allocator, keystore: Keystore) -> None:
+    allocator.delete("tapes")
+
+
+def _wwnn_goes(registry: Registry, allocator: Allocator, keystore: Keystore) -> None:
+    registry.enrol(Claim("O", W1), b"z" * 32)
+
+
+def _key_is_given(registry: Registry, allocator: Allocator, keystore: Keystore) -> None:
+    keystore.assign(next(iter(keystore)), 6, ("O", b"mount", ""))
+
+
+def _key_is_named(registry: Registry, allocator: Allocator, keystore: Keystore) -> None:
+    registry.create(drive("O", alias=next(iter(keystore)).alias))
+
+
+def _no_key_is_given(registry: Registry, allocator: Allocator, keystore: Keystore) -> None:
+    keystore.freeze("it may be an old copy")
+
+
+Meanwhile = Callable[[Registry, Allocator, Keystore], None]
+MEANWHILE: list[tuple[Meanwhile, type[QekmError], str]] = [
+    (_group_goes, UnknownGroup, "drive N: there is no group"),
+    (_wwnn_goes, DriveExists, "drive N: the WWNN is drive O's"),
+    (_key_is_given, KeyInUse, "drive N: key"),
+    (_key_is_named, KeyInUse, "drive O's own"),
+    (_no_key_is_given, ReadOnly, "it may be an old copy"),
+]
+
+
+@pytest.mark.parametrize(("happens", "error", "told"), MEANWHILE)
+def test_a_table_that_can_be_no_more_once_it_is_entered_leaves_everything_as_it_was(
+    happens: Meanwhile, error: type[QekmError], told: str
+) -> None:
+    registry, allocator, keystore = estate(drive("A"))
+    enlisting = Enlisting(registry, allocator, rewrite=False)
+    enlisting.add("A", {"vendor": "HP"})
+    enlisting.add("N", {"wwnn": W1, "group": "tapes", "alias": next(iter(keystore)).alias})
+    happens(registry, allocator, keystore)
+    before, keys = rows(registry), list(keystore)
+    with pytest.raises(error) as refused:
+        enlisting.enter()
+    assert told in refused.value.message
+    assert (rows(registry), list(keystore)) == (before, keys)
 
 
 SAID = st.fixed_dictionaries(

@@ -46,6 +46,15 @@ def test_a_removal_keeps_its_place_among_the_changes() -> None:
     ]
 
 
+def test_removals_that_follow_each_other_are_one_step() -> None:
+    removals: list[Change] = [Removal(Drive, "D"), Removal(Drive, "E")]
+    assert _tables([*removals, DRIVE, *removals], removals) == [
+        "DELETE FROM drives 2",
+        "INSERT INTO drives 1",
+        "DELETE FROM drives 4",
+    ]
+
+
 def test_the_last_record_of_a_transaction_is_signed_and_no_other() -> None:
     signed: list[bytes] = []
 
