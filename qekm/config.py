@@ -5,7 +5,6 @@ A property of the environment, QEKM_PROPERTY_ and its name with every dot an und
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,17 +13,18 @@ from typing import Any
 from qekm.errors import BadConfiguration, UnknownProperty
 from qekm.properties import PROPERTIES, Property, Table, is_password, shown
 from qekm.properties.lines import ENCODING, MOST_BYTES, amended, bad, explained, read_lines
+from qekm.properties.listeners import PORTS
 from qekm.rewriting import owner_of, rewrite
 
-_log = logging.getLogger(__name__)
-
-ENVIRONMENT = PROPERTIES.variable("")
 DEFAULT, FILE, FROM_ENVIRONMENT = "default", "file", "environment"
 LONGEST = 4_096  # characters of a value
 
 
 class Settings:
-    """Typed values of all properties; `unknown` keeps what the table does not know. No password is in it."""
+    """Typed values of all properties. No password is in it.
+
+    in_file: what the file says, whether the environment wins or not. unknown: what the table does not know.
+    """
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Settings:
         self._texts = {name: item.default for name, item in table.items()}
         self._sources = dict.fromkeys(table, DEFAULT)
         self._values = {name: item.read(item.default) for name, item in table.items()}
+        self.in_file: dict[str, str] = {}
         for source, found in ((FILE, texts), (FROM_ENVIRONMENT, environment or {})):
             for name, text in found.items():
                 self.put(name, text, source)
@@ -65,26 +66,28 @@ class Settings:
         """Put the values that these properties have in other settings in force."""
         for name in names:
             self.put(name, other.text(name), other.source(name))
-        self.unknown = dict(other.unknown)
+        self.unknown, self.in_file = dict(other.unknown), dict(other.in_file)
 
     def put(self, name: str, text: str, source: str = FILE) -> None:
         """Put another value in force; whoever reads the property from now on finds it. ValueError."""
         text = shown(name, text)
         self._values[name] = self.table[name].read(text)
         self._texts[name], self._sources[name] = text, source
+        if source == FILE:
+            self.in_file[name] = text
 
     @classmethod
     def load(
         cls, path: Path, environ: Mapping[str, str] | None = None, table: Table = PROPERTIES
     ) -> Settings:
-        """Read a file; BadConfiguration names the property and the line. Unknown ones are kept and logged."""
+        """Read a file; BadConfiguration names the property and the line. Unknown ones are kept."""
         return cls.parse(read_file(path), path.name, os.environ if environ is None else environ, table)
 
     @classmethod
     def parse(
         cls, content: bytes, file: str, environ: Mapping[str, str], table: Table = PROPERTIES
     ) -> Settings:
-        """Read what a file holds; errors as `load`."""
+        """Read what a file holds; errors as `load`. Pure."""
         texts: dict[str, str] = {}
         unknown: dict[str, str] = {}
         lines: dict[str, int] = {}
@@ -97,7 +100,6 @@ class Settings:
             item = table.find(line.name)
             if item is None:
                 unknown[line.name] = line.text
-                _log.warning("%s: property %s is not known", where, line.name)
                 continue
             other = next(
                 (name for name in (item.name, *item.also) if name in lines and name != line.name), ""
@@ -106,7 +108,9 @@ class Settings:
                 told = f"{where}: {line.name} is {other}, which line {lines[other]} sets to another value"
                 raise bad(told, line.name, line.number)
             texts[item.name] = _checked(item, line.text, where, line.number)
-        return cls(texts, unknown, _of_environment(environ, table), table)
+        found = cls(texts, unknown, _of_environment(environ, table), table)
+        _check_ports(found, file)
+        return found
 
 
 def read_file(path: Path) -> bytes:
@@ -127,7 +131,9 @@ def write_defaults(path: Path, overrides: Mapping[str, str], table: Table = PROP
 
     The file is 0600 and durable. UnknownProperty, BadConfiguration for what cannot be read back, FileFailed.
     """
-    rewrite(path, explained(table, checked(overrides, table)).encode(ENCODING))
+    content = explained(table, checked(overrides, table)).encode(ENCODING)
+    Settings.parse(content, path.name, {}, table)
+    rewrite(path, content)
 
 
 def amend(
@@ -136,15 +142,15 @@ def amend(
     unset: Iterable[str] = (),
     table: Table = PROPERTIES,
     keep: bool = True,
-) -> None:
-    """Set properties in a file, take others out, and leave all else as it is.
+) -> str:
+    """Set properties in a file, take others out, and leave all else as it is; returns what `rewrite` does.
 
-    keep: the version before stays beside it, with .1 behind its name. UnknownProperty, BadConfiguration,
-    FileFailed, and then nothing has changed.
+    keep: the version before stays beside it, with .1 behind its name. A symbolic link is followed.
+    UnknownProperty, BadConfiguration, FileFailed, and then nothing has changed.
     """
     before = read_file(path)
     after = amendment(before, path.name, values, unset, table)
-    rewrite(path, after, before if keep else None)
+    return rewrite(path.resolve(), after, before if keep else None) if after != before else ""
 
 
 def amendment(
@@ -200,6 +206,17 @@ def _of_environment(environ: Mapping[str, str], table: Table) -> dict[str, str]:
             if found.setdefault(item.name, text) != text:
                 raise bad(f"environment variable {variable}: {item.name} is set to another value", item.name)
     return found
+
+
+def _check_ports(settings: Settings, file: str) -> None:
+    """Refuse what would leave one of two listeners without its port; 0 is any free one."""
+    taken: dict[int, str] = {}
+    for name in PORTS:
+        port = settings[name] if name in settings.table else 0
+        if port in taken:
+            raise bad(f"{file}: {taken[port]} and {name} are both {port}: they must differ", name)
+        if port:
+            taken[port] = name
 
 
 def _checked(item: Property, text: str, where: str, line: int | None = None) -> str:

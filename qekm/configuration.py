@@ -1,7 +1,8 @@
 """Own the properties of a running service: a change is in force and in the file, or nowhere.
 
 First everything that can fail (a port that is taken), then the file, then what cannot fail. What fails takes
-back what went before it. One change at a time, and each to its end, even when whoever asked has gone.
+back what went before it; what fails all the same behind the file ends the service, whose next start has what
+the file says. One change at a time, and each to its end, even when whoever asked has gone.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qekm.audit import SERVICE, occurred
-from qekm.config import FROM_ENVIRONMENT, Settings, amendment, checked, read_file, texts_of
+from qekm.config import FROM_ENVIRONMENT, Settings, amend, amendment, checked, read_file, texts_of
 from qekm.differences import joined, remembered, since, told
-from qekm.errors import Draining, QekmError
+from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.model import Change
 from qekm.properties import Property
-from qekm.rewriting import rewrite
 
 _log = logging.getLogger(__name__)
 
@@ -35,9 +36,8 @@ class Applied:
     """What a part of the service did with new settings: how it is taken back, gone on with, or ended."""
 
     undo: Undo | None = None
-    settle: Callable[[], Sequence[Change]] | None = (
-        None  # the file is written: what is to be committed; no await
-    )
+    # The file is written: what is to be committed; no await.
+    settle: Callable[[], Sequence[Change]] | None = None
     finish: Undo | None = None  # all is durable and in force: the old port is drained
     notes: tuple[str, ...] = ()
 
@@ -101,6 +101,7 @@ class Configuration:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._flaw = ""
         self._closed = False
+        self.failed: Callable[[BaseException], None] = lambda _error: None  # the service is to stop
 
     def on_change(self, names: Iterable[str], apply: Apply) -> None:
         """Have `apply` called with the settings to be whenever one of these properties changes.
@@ -114,6 +115,7 @@ class Configuration:
 
         before: what the store remembers of the last run (qekm.differences.recall), None for nothing.
         """
+        _tell_unknown(self.path, self.settings)
         changes: list[Change] = [remembered(self.known)]
         found = () if before is None else since(before, self.known)
         if found:
@@ -200,11 +202,12 @@ class Configuration:
         ]
         words += [f"{name} is taken out" for name, item in items.items() if item is None]
         coming = Settings.parse(after, file, self._environ)
-        write = None if after == before else lambda: rewrite(self.path, after, before)
-        return await self._put(coming, names, words, records, write)
+        # Read anew: it may have been edited while the parts were asked.
+        return await self._put(coming, names, words, records, partial(amend, self.path, values, unset))
 
     async def _refresh(self, records: Records) -> Changed:
         coming = await asyncio.to_thread(self._load)
+        _tell_unknown(self.path, coming)
         places = {
             name: self.settings if _is_live(item) else self.known for name, item in coming.table.items()
         }
@@ -218,7 +221,7 @@ class Configuration:
         names: tuple[str, ...],
         words: Sequence[str],
         records: Records,
-        write: Callable[[], None] | None = None,
+        write: Callable[[], str] = str,
     ) -> Changed:
         """Put properties in force as they are in `coming`; the order of it is what this module is for."""
         live = [name for name in names if _is_live(coming.table[name])]
@@ -230,19 +233,25 @@ class Configuration:
             for part in self._parts:
                 if part.names.intersection(changed, live):
                     done.append(await part.apply(next_))
-            if write is not None:
-                await asyncio.to_thread(write)
+            doubt = await asyncio.to_thread(write)
         except BaseException:
             await _undo(done)
             raise
-        changes = [change for applied in done if applied.settle for change in applied.settle()]
-        self.settings.take(coming, live)
-        self.known.take(coming, names)
-        self.file, self._flaw = coming, ""
         at_restart = tuple(name for name in changed if name not in live)
-        notes = (*self._notes(coming, names), *(note for applied in done for note in applied.notes))
+        parts = (note for applied in done for note in applied.notes)
+        notes = (*self._notes(coming, names), *parts, *([doubt] if doubt else []))
         result = Changed(names, at_restart, notes, tuple(words))
-        await self._commit([*changes, remembered(self.known), *records(result)])
+        try:
+            changes = [change for applied in done if applied.settle for change in applied.settle()]
+            self.settings.take(coming, live)
+            self.known.take(coming, names)
+            self.file, self._flaw = coming, ""
+            await self._commit([*changes, remembered(self.known), *records(result)])
+        except Exception as error:
+            why = "properties may be in the file and not in force: the service stops"
+            _log.critical("%s", why, exc_info=error)
+            self.failed(error)
+            raise StoreFailed(why) from error
         await _finish(done)
         return result
 
@@ -262,6 +271,11 @@ class Configuration:
 def _is_live(item: Property) -> bool:
     """Tell whether a change of a property needs no restart; one that means nothing here needs none."""
     return item.dynamic or item.origin == "kept"
+
+
+def _tell_unknown(path: Path, found: Settings) -> None:
+    for name in found.unknown:
+        _log.warning("%s: property %s is not known", path.name, name)
 
 
 async def _undo(done: Sequence[Applied]) -> None:

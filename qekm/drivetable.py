@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import stat
 import time
 from pathlib import Path
 
@@ -55,7 +57,7 @@ class DriveTable:
         """Write the drives; in a thread."""
         try:
             content = serialize(map(_entry, drives)).encode()
-            if _present(path) != content:
+            if _present(path, len(content) + 1) != content:
                 rewrite(path, content)
             trouble = ""
         except (QekmError, OSError) as error:
@@ -65,14 +67,22 @@ class DriveTable:
         self._trouble = trouble
 
 
-def _present(path: Path) -> bytes:
-    """Return the table that is there, empty if there is none; OSError for a file that is no table of ours."""
+def _present(path: Path, most: int) -> bytes:
+    """Return what begins the table that is there, empty if there is none; OSError for what is none of ours.
+
+    Whoever else may write in its directory is not trusted: nothing there is waited for, followed or long.
+    """
     try:
-        content = path.read_bytes()
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return b""
-    if content and not content.startswith(HEAD):
+    try:
+        is_file = stat.S_ISREG(os.fstat(handle).st_mode)
+        content = os.read(handle, most) if is_file else b""
+    finally:
+        os.close(handle)
+    if not is_file or (content and not content.startswith(HEAD)):
         raise OSError(f"{path} is there already, and no drive table of ours")
     return content
 

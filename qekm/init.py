@@ -20,6 +20,7 @@ from qekm.keystore import Keystore
 from qekm.model import Account, Change, Group, KeyState, OnExhaustion, Slot
 from qekm.pki import RandomBytes
 from qekm.properties import PROPERTIES
+from qekm.properties.listeners import SSL_PORT
 from qekm.remote import Remote, write_remote
 from qekm.sealing import (
     KeyFileSealer,
@@ -126,7 +127,7 @@ def _settings(home: Home, new: Home, wanted: Wanted, key_file: Path | None) -> S
     """Write the new home's settings and return them; BadConfiguration, NoBackupTarget."""
     write_defaults(new.config, _properties(home, wanted, key_file))
     settings = Settings.load(new.config, {})
-    write_remote(new.client_config, Remote(port=settings["TransportListener.ssl.port"]))
+    write_remote(new.client_config, Remote(port=settings[SSL_PORT]))
     _check_backups(home, settings)
     return settings
 

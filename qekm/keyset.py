@@ -36,8 +36,9 @@ class KeySet:
 
     async def apply(self, coming: Settings) -> Applied:
         """Use other groups from now on; UnknownGroup, BadConfiguration for a key in place of a group."""
-        for name in NAMES:
-            if coming[name] and coming[name] != self._settings[name]:
+        present = {name: self._settings[name] for name in PREFERRED} | {DEFAULT_GROUP: self._default()}
+        for name, group in present.items():
+            if coming[name] and coming[name] != group:
                 self._check(name, coming[name])
 
         def settle() -> Sequence[Change]:

@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from qekm.config import Settings
 from qekm.errors import BadConfiguration, PortInUse
+from qekm.properties.listeners import GRPC_PORT, HEALTH_PORT
 from qekm.rpc.channel import SERVER_OPTIONS, make_server
 from qekm.rpc.tls import Files, server_credentials
 
@@ -54,11 +55,11 @@ class Listeners:
             "grpc": bind(
                 lambda address: self._server.add_secure_port(address, self._credentials),
                 settings["grpc.host"],
-                settings["grpc.port"],
-                "grpc.port",
+                settings[GRPC_PORT],
+                GRPC_PORT,
             ),
             "health": bind(
-                self._health_server.add_insecure_port, LOOPBACK, settings["health.port"], "health.port"
+                self._health_server.add_insecure_port, LOOPBACK, settings[HEALTH_PORT], HEALTH_PORT
             ),
         }
         for name in ("", *self._names):

@@ -29,6 +29,7 @@ from qekm.keystore import never_given
 from qekm.model import Key, KeyState, Slot
 from qekm.offline import commit
 from qekm.pki import RandomBytes
+from qekm.properties.listeners import SSL_PORT
 from qekm.reissuing import reissue
 from qekm.remote import Remote, write_remote
 from qekm.sealing import KeyFileSealer, KeyRing
@@ -177,7 +178,7 @@ class Restorer:
             overrides["keystore.keyFile"] = self.home.root_key.name
         amend(new.config, overrides, keep=False)
         settings = Settings.load(new.config, {})
-        write_remote(new.client_config, Remote(port=settings["TransportListener.ssl.port"]))
+        write_remote(new.client_config, Remote(port=settings[SSL_PORT]))
         place = settings["keystore.keyFile"]
         if settings["keystore.slot"] != KeyFileSealer.kind:
             return settings, None

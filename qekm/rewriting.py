@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 import tempfile
@@ -9,22 +10,31 @@ from pathlib import Path
 
 from qekm.errors import FileFailed
 
+_log = logging.getLogger(__name__)
+
 PREVIOUS = ".1"  # behind the name of the version before
 
 
-def rewrite(path: Path, content: bytes, previous: bytes | None = None) -> None:
-    """Put a file in the place of another, 0600, durable, of the same owner; FileFailed, and nothing changed.
+def rewrite(path: Path, content: bytes, previous: bytes | None = None) -> str:
+    """Put a file in the place of another, 0600, of the same owner; FileFailed, and nothing changed.
 
-    previous: kept beside it, under the name with .1 behind it. A symbolic link stays one.
+    previous: kept beside it, under the name with .1 behind it. A symbolic link is replaced, never followed.
+    Returns why the new content might not outlast a loss of power, nothing if it will; that is logged, too.
     """
-    place = path.resolve()
     try:
         if previous is not None:
-            _put(place.with_name(place.name + PREVIOUS), previous, place)
-        _put(place, content, place)
+            _put(path.with_name(path.name + PREVIOUS), previous, path)
+        _put(path, content, path)
     except OSError as error:
         why = f"cannot write {path}: {error.strerror}"
-        raise FileFailed(why, hint=_advice(place, error), file=str(path)) from None
+        raise FileFailed(why, hint=_advice(path, error), file=str(path)) from None
+    try:
+        _sync(path.parent)
+    except OSError as error:  # the content is in force already: there is nothing to be refused
+        told = f"{path} is written, but a loss of power may bring back the one before: {error.strerror}"
+        _log.error("%s", told)
+        return told
+    return ""
 
 
 def owner_of(path: Path) -> str:
@@ -57,7 +67,10 @@ def _put(path: Path, content: bytes, like: Path) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _sync(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:
@@ -67,7 +80,7 @@ def _put(path: Path, content: bytes, like: Path) -> None:
 def _give(handle: int, like: Path) -> None:
     """Give an open file to whom another belongs: what root writes, the service must still be able to read."""
     try:
-        wanted = like.stat()
+        wanted = like.lstat()
     except FileNotFoundError:
         wanted = like.parent.stat()
     if wanted.st_uid != os.geteuid():

@@ -107,6 +107,7 @@ class Service:
         """Make what properties change at run time, and have it told of them."""
         serving = self.owners.serving
         self.configuration = Configuration(home.config, settings, self._store.commit)
+        self.configuration.failed = self._fail
         self.keyset = KeySet(self.owners.allocator, self.owners.keystore, self.configuration)
         self.configuration.on_change(POLICY, at_once(lambda coming: serving.configure(policy_of(coming))))
         self.drive_table = DriveTable(home.path, settings, self.owners.registry)
@@ -186,7 +187,8 @@ class Service:
         """Wait until the service is to stop; StoreFailed when it must."""
         await self._ended.wait()
         if self._failure is not None:
-            raise StoreFailed("a write to the store failed: the service stops and recovers at its next start")
+            why = "a write to the store or a change of properties failed"
+            raise StoreFailed(f"{why}: the service stops and recovers at its next start") from self._failure
 
     async def stop(self) -> None:
         """End in order: health, the gateways' streams, calls under way, the upkeep, the last records."""
@@ -219,7 +221,7 @@ class Service:
         await self.duties.rest()
 
     def _fail(self, error: BaseException) -> None:
-        """Note that the store has failed, once, in the event loop."""
+        """Note that the store or a change of properties has failed, once, in the event loop."""
         self._failure = error
         self.end()
 

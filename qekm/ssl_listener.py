@@ -22,13 +22,13 @@ from qekm.config import Settings
 from qekm.configuration import Applied
 from qekm.errors import PortInUse, QekmError
 from qekm.listeners import bind
+from qekm.properties.listeners import SSL_HOST, SSL_PORT
 from qekm.rpc.addresses import addresses_of
 from qekm.rpc.channel import make_server
 from qekm.rpc.tls import Files, server_credentials
 
 _log = logging.getLogger(__name__)
 
-PORT, HOST = "TransportListener.ssl.port", "TransportListener.ssl.host"
 GRACE_S = 6.0  # for calls under way on the port before
 AGAIN_S = 60.0  # between two attempts to have the port
 
@@ -98,12 +98,12 @@ class SslListener:
         PortInUse, BadConfiguration: nothing has changed.
         """
         settings, before = self._settings, self._open
-        if before and (coming[HOST], coming[PORT]) == (settings[HOST], settings[PORT]):
+        if before and (coming[SSL_HOST], coming[SSL_PORT]) == (settings[SSL_HOST], settings[SSL_PORT]):
             return Applied()
         try:
             new = await self._listen(coming)
         except PortInUse as error:
-            if before is None or coming[PORT] != before.port:
+            if before is None or coming[SSL_PORT] != before.port:
                 raise
             hint = "choose another port with the other address, or restart the service"
             raise PortInUse(f"port {before.port} is taken by this listener itself", hint=hint) from error
@@ -134,13 +134,17 @@ class SslListener:
         await asyncio.gather(*self._draining.values())
 
     async def _listen(self, settings: Settings) -> _Open:
-        host = (await addresses_of(settings[HOST], HOST))[0]
+        host = (await addresses_of(settings[SSL_HOST], SSL_HOST))[0]
         server = make_server(self._interceptors)
         self._add(server)
         if host == "::" and not _has_ipv6():
             host = "0.0.0.0"  # noqa: S104  every address is the default
         credentials = server_credentials(self._files)  # those of one server tell another of no certificate
-        port = bind(lambda address: server.add_secure_port(address, credentials), host, settings[PORT], PORT)
+
+        def listen(address: str) -> int:
+            return server.add_secure_port(address, credentials)
+
+        port = bind(listen, host, settings[SSL_PORT], SSL_PORT)
         await server.start()
         return _Open(server, port)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import qekm.rpc  # noqa: F401
-from qekm.config import ENVIRONMENT
+from qekm.properties import PROPERTIES
+from qekm.properties.listeners import SSL_PORT
 
-os.environ[f"{ENVIRONMENT}TransportListener_ssl_port"] = "0"
+os.environ[PROPERTIES.variable(SSL_PORT)] = "0"

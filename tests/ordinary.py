@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,31 @@ def ordinary() -> list[str]:
     if found is None:
         pytest.skip("setpriv is not installed")
     return [found, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
+
+
+def open_to_all(path: Path) -> None:
+    """Let everybody reach a directory."""
+    for each in (path, *path.parents):
+        if each.is_dir() and each.stat().st_uid == os.geteuid() and each != Path("/"):
+            each.chmod(each.stat().st_mode | 0o755)
+
+
+@contextmanager
+def unsynced(directory: Path) -> Iterator[None]:
+    """Be an ordinary user who may write in a directory and not read it, so that it cannot be synced."""
+    before, is_root = directory.stat(), os.geteuid() == 0
+    open_to_all(directory)
+    if is_root:
+        for each in (directory, *directory.iterdir()):
+            os.chown(each, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    directory.chmod(0o300)
+    try:
+        yield
+    finally:
+        directory.chmod(before.st_mode)
+        if is_root:
+            os.seteuid(0)
 
 
 def privileged_port() -> int:

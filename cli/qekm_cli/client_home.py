@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from qekm.home import Home
+from qekm.properties.listeners import SSL_PORT
 from qekm_cli.render import pages
 
 if TYPE_CHECKING:
     from qekm.client import Client
 
 PEOPLE = ("administrator", "operator", "auditor", "custodian")
-SSL_PORT = "TransportListener.ssl.port"
 
 
 @dataclass(frozen=True, slots=True)

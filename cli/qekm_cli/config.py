@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from qekm.errors import UnknownProperty
+from qekm.properties.listeners import SSL_PORT, TCP_PORT
 from qekm_cli import property_file
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of, home_of, is_elsewhere
@@ -20,7 +21,6 @@ from qekm_cli.text import printable
 
 app = Noun()
 
-TCP_PORT, SSL_PORT = "TransportListener.tcp.port", "TransportListener.ssl.port"
 REMINDERS = {
     TCP_PORT: "now change the port in the settings of every library that uses this key manager",
     SSL_PORT: "now change it in ClientKeyManagerConfig.properties wherever this key manager is administered "

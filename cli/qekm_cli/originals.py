@@ -14,6 +14,7 @@ import typer
 from typer.main import get_command
 
 from qekm.errors import EXIT_VERDICT, BadArgument, KeystoreLocked, NoPeer, ServiceAway, UnavailableError
+from qekm.properties.listeners import SSL_PORT, TCP_PORT
 from qekm_cli.afresh import ask_command_password, note, prove, served, stopped
 from qekm_cli.app import end_with, run_command
 from qekm_cli.commands import Guarded, Noun
@@ -35,7 +36,7 @@ NEW_PASSWORD, OLD_PASSWORD = "New command password", "Old command password"
 KEYSTORE_PASSWORD = "Keystore password"  # noqa: S105
 WAS_STOPPED = "Was the Q-EKM server stopped? It need not be; y to go on"
 WHICH_PORT, NEW_PORT = "ssl or tcp", "New port number"
-PORTS = {"tcp": "TransportListener.tcp.port", "ssl": "TransportListener.ssl.port"}
+PORTS = {"tcp": TCP_PORT, "ssl": SSL_PORT}
 
 
 @app.command("startQEKMServer", kind=Guarded)

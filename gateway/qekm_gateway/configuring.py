@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping
 
 from qekm.config import FROM_ENVIRONMENT, Settings
 from qekm.errors import BadConfiguration, QekmError
+from qekm.properties.listeners import TCP_DRAIN, TCP_HOST, TCP_PORT
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport
 from qekm_gateway.deadlines import Limits
 from qekm_gateway.gateway import Gateway
-from qekm_gateway.ports import HOST, Ports
+from qekm_gateway.ports import Ports
 
 _log = logging.getLogger(__name__)
 
-PORT = "TransportListener.tcp.port"
-DRAIN = "TransportListener.tcp.drainMinutes"
 FROM_OPTION = "option"  # of the command line
 _FIXED = (FROM_ENVIRONMENT, FROM_OPTION)
 # The class of the debug log that tells of connections.
@@ -95,15 +94,15 @@ class Configuring:
 
     async def _put(self, coming: Settings) -> None:
         before = self._settings
-        if (coming[HOST], coming[PORT]) != (before[HOST], before[PORT]):
+        if any(coming[name] != before[name] for name in (TCP_HOST, TCP_PORT)):
             await self._move(coming)
         self._settings = coming
         apply_rules(coming, self._gateway)
 
     async def _move(self, coming: Settings) -> None:
         """Take drives elsewhere, and at the place before for a while. PortInUse, BadConfiguration, …"""
-        before = self._settings[HOST], self._ports.port
-        await self._ports.move(coming[HOST], coming[PORT], coming[DRAIN] * 60)
+        before = self._settings[TCP_HOST], self._ports.port
+        await self._ports.move(coming[TCP_HOST], coming[TCP_PORT], coming[TCP_DRAIN] * 60)
         try:
             self._announce()
         except BaseException:

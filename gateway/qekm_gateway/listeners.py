@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from qekm.errors import BadConfiguration, PortInUse
+from qekm.properties.listeners import TCP_HOST, TCP_PORT
 
 # The kernel cuts it to net.core.somaxconn: after a power cut a thousand drives come at once.
 BACKLOG = 4_096
@@ -86,7 +87,7 @@ def _bind(family: int, host: str, only_ipv6: bool, port: int) -> socket.socket:
             return _bind(socket.AF_INET, "0.0.0.0", only_ipv6, port)  # noqa: S104  every address is the default
         if error.errno != errno.EADDRINUSE:
             raise _bad(host, port, str(error.strerror)) from None
-        hint = "another gateway may be running (qekm server status), or choose TransportListener.tcp.port"
+        hint = f"another gateway may be running (qekm server status), or choose {TCP_PORT}"
         raise PortInUse(
             f"port {port} at {host} is taken by another program", hint=hint, port=str(port)
         ) from None
@@ -112,7 +113,5 @@ def _listen(family: int, host: str, port: int, only_ipv6: bool) -> socket.socket
 
 
 def _bad(host: str, port: int, why: str) -> BadConfiguration:
-    name = "TransportListener.tcp.host"
-    return BadConfiguration(
-        f"cannot listen at {host} on port {port}: {why}", hint=f"see {name} and its port", property=name
-    )
+    hint = f"see {TCP_HOST} and its port"
+    return BadConfiguration(f"cannot listen at {host} on port {port}: {why}", hint=hint, property=TCP_HOST)

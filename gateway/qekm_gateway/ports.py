@@ -11,6 +11,7 @@ import logging
 import socket
 from collections.abc import Mapping, Sequence
 
+from qekm.properties.listeners import TCP_HOST
 from qekm.rpc.addresses import addresses_of
 from qekm_gateway.connection import Connection
 from qekm_gateway.gateway import Gateway
@@ -18,8 +19,6 @@ from qekm_gateway.listeners import BACKLOG, Place, open_listeners
 from qekm_gateway.simulator.link import Server
 
 _log = logging.getLogger(__name__)
-
-HOST = "TransportListener.tcp.host"
 
 
 class Ports:
@@ -58,7 +57,7 @@ class Ports:
 
         PortInUse, BadConfiguration: nothing has changed.
         """
-        found = [address for host in hosts for address in await addresses_of(host, HOST)]
+        found = [address for host in hosts for address in await addresses_of(host, TCP_HOST)]
         wanted = open_listeners(found, port, self._sockets)
         new = wanted.keys() - self._servers.keys()
         self._sockets |= wanted

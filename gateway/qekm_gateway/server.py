@@ -19,12 +19,12 @@ from qekm.config import Settings
 from qekm.errors import NotInitialised, QekmError, exit_code
 from qekm.home import Home
 from qekm.logs.process import ProcessLog
-from qekm_gateway.configuring import FROM_OPTION, PORT
+from qekm.properties.listeners import TCP_HOST, TCP_PORT
+from qekm_gateway.configuring import FROM_OPTION
 from qekm_gateway.faults import Incidents
 from qekm_gateway.gateway import Gateway
 from qekm_gateway.listeners import Place, open_listeners
 from qekm_gateway.parts import Parts
-from qekm_gateway.ports import HOST
 
 _log = logging.getLogger("qekm_gateway.server")
 
@@ -66,10 +66,10 @@ def _run(home: Home, tcp_port: int | None) -> None:
     with ProcessLog(home, "qekm-gateway", "gateway") as log:
         settings = Settings.load(home.config)
         if tcp_port is not None:
-            settings.put(PORT, str(tcp_port), FROM_OPTION)
+            settings.put(TCP_PORT, str(tcp_port), FROM_OPTION)
         log.configure(settings)
         _harden()
-        opened = open_listeners(settings[HOST], settings[PORT])
+        opened = open_listeners(settings[TCP_HOST], settings[TCP_PORT])
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(home, settings, opened, log))
 

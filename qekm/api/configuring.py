@@ -16,15 +16,14 @@ from qekm.api.gateways import Gateways, Link
 from qekm.config import Settings
 from qekm.configuration import Applied, Configuration
 from qekm.errors import BadConfiguration, GatewayAway, PortInUse, QekmError
+from qekm.properties.listeners import TCP_DRAIN, TCP_HOST, TCP_PORT
 from qekm.v1.serving_pb2 import ConfigureReport
 
 _log = logging.getLogger(__name__)
 
-PORT, HOST = "TransportListener.tcp.port", "TransportListener.tcp.host"
-DRAIN = "TransportListener.tcp.drainMinutes"
 NAMES = (
-    *(PORT, HOST, DRAIN, "dkp.tls", "dkp.connectionsPerAddress", "dkp.frameTimeout", "dkp.stepTimeout"),
-    *("dkp.sessionTimeout", "dkp.idleTimeout", "debug"),
+    *(TCP_PORT, TCP_HOST, TCP_DRAIN, "dkp.tls", "dkp.connectionsPerAddress", "dkp.frameTimeout"),
+    *("dkp.stepTimeout", "dkp.sessionTimeout", "dkp.idleTimeout", "debug"),
 )
 """The properties that a gateway has."""
 
@@ -101,7 +100,7 @@ class Configuring:
     async def _take_back(self, links: Sequence[Link]) -> None:
         """Have links as they were. The port that is given up is not drained: nobody was told of it."""
         texts = _texts(self._settings)
-        for each in (texts | {DRAIN: "0"}, texts):
+        for each in (texts | {TCP_DRAIN: "0"}, texts):
             await asyncio.gather(*(self._ask(link, each) for link in links))
 
     async def _catch_up(self, links: Sequence[Link]) -> None:
@@ -117,14 +116,14 @@ class Configuring:
         if report is None:
             yield f"gateway {link.name} has not answered: it takes this up when it does, connects or starts"
             return
-        if all(coming.text(name) == self._settings.text(name) for name in (PORT, HOST)):
+        if all(coming.text(name) == self._settings.text(name) for name in (TCP_PORT, TCP_HOST)):
             return
         port, old = _port(report.addresses), _port(before)
-        if coming[PORT] not in (0, port):
+        if coming[TCP_PORT] not in (0, port):
             yield f"gateway {link.name} stays on port {port}: its environment or command line says so"
-        elif old != port and coming[DRAIN]:
+        elif old != port and coming[TCP_DRAIN]:
             yield (
-                f"drives are answered on port {port}, and for {coming[DRAIN]} minutes on {old} as well: "
+                f"drives are answered on port {port}, and for {coming[TCP_DRAIN]} minutes on {old} as well: "
                 "set the library to the new one until then"
             )
         elif old != port:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qekm.properties.kept import files_of_tls
+from qekm.properties.listeners import SSL_HOST, SSL_PORT
 from qekm.properties.property import Property, kept
 from qekm.properties.readers import file_name, host, whole
 from qekm.properties.table import Table
@@ -10,14 +11,14 @@ from qekm.properties.table import Table
 CLIENT_PROPERTIES = Table(
     (
         Property(
-            "TransportListener.ssl.host",
+            SSL_HOST,
             host,
             "localhost",
             "original",
             "Address or name of the key manager; it must be in the certificate that it shows.",
         ),
         Property(
-            "TransportListener.ssl.port",
+            SSL_PORT,
             whole(0, 65_535),
             "443",
             "original",

@@ -29,6 +29,7 @@ DRIVES = (
         "ours",
         "A drive that leaves it to us gets a new key (create) or writes in clear (clear).",
         dynamic=True,
+        local=True,
     ),
     Property(
         "drive.default.alias1",

@@ -39,21 +39,24 @@ def read_lines(content: bytes, file: str) -> Iterator[Line]:
     Whether the file is whole is told last, so that a property that cannot be used is named first.
     """
     text = _decoded(content, file)
-    number = 1
+    number, ended = 1, False
     try:
         for element in javaproperties.parse(text):
+            ended = ended or _is_end(element)
             if isinstance(element, javaproperties.KeyValue):
                 _check_encoding(element.source, number, file)
                 yield Line(element.key, element.value.strip(), number)
             number += len(element.source.splitlines())
     except javaproperties.InvalidUEscapeError as error:
         raise bad(f"{file}, line {number}: {error}", line=number) from None
-    _check_whole(text, number - 1, file)
+    _check_whole(text, ended, number - 1, file)
 
 
 def amended(text: str, values: Mapping[str, str], unset: Iterable[str], table: Table) -> str:
     """Return a file's text with properties set and others taken out; all else stays as it is, in order."""
-    found = javaproperties.PropertiesFile.loads(text)
+    elements = list(javaproperties.parse(text))
+    has_end = any(map(_is_end, elements))
+    found = javaproperties.PropertiesFile.loads("".join(x.source for x in elements if not _is_end(x)))
     for name, value in values.items():
         for spelling in _present(found, name, table) or [name]:
             found[spelling] = value
@@ -61,10 +64,10 @@ def amended(text: str, values: Mapping[str, str], unset: Iterable[str], table: T
         for spelling in _present(found, name, table):
             del found[spelling]
     written: str = found.dumps()
-    if LAST not in written:
-        return written or FIRST + LAST
-    before, _, after = written.rpartition(LAST)
-    return f"{before}{after}{LAST}"
+    if has_end or not written:
+        begun = written or FIRST
+        written = begun + ("" if begun.endswith("\n") else "\n") + LAST
+    return re.sub(r"\r?\n", "\r\n", written) if text.count("\r\n") == text.count("\n") else written
 
 
 def explained(table: Table, overrides: Mapping[str, str]) -> str:
@@ -101,9 +104,14 @@ def _check_encoding(source: str, number: int, file: str) -> None:
     raise bad(f"{file}, line {number}: this line is UTF-8", line=number, hint=hint)
 
 
-def _check_whole(text: str, last: int, file: str) -> None:
+def _is_end(element: javaproperties.PropertiesElement) -> bool:
+    """Tell whether a line says that the file is whole; one that goes on a value does not."""
+    return isinstance(element, javaproperties.Comment) and element.source.rstrip() == LAST.rstrip()
+
+
+def _check_whole(text: str, ended: bool, last: int, file: str) -> None:
     begun = text.startswith(FIRST.rstrip()) or FIRST.startswith(text)  # an empty file has not even begun
-    if (begun and LAST.rstrip() not in text.splitlines()) or re.search(r"(?<!\\)(\\\\)*\\\Z", text):
+    if (begun and not ended) or re.search(r"(?<!\\)(\\\\)*\\\Z", text):
         hint = "put back a whole one; the version before the last change is beside it, with .1 in its name"
         raise bad(f"{file} was cut off after line {last}: its end is missing", line=last, hint=hint)
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from qekm.properties.property import Property
 from qekm.properties.readers import choice, flag, host, hosts, whole
 
+TCP_PORT, TCP_HOST = "TransportListener.tcp.port", "TransportListener.tcp.host"
+TCP_DRAIN = "TransportListener.tcp.drainMinutes"
+SSL_PORT, SSL_HOST = "TransportListener.ssl.port", "TransportListener.ssl.host"
+GRPC_PORT, HEALTH_PORT = "grpc.port", "health.port"
+PORTS = (TCP_PORT, SSL_PORT, GRPC_PORT, HEALTH_PORT)  # no two of them may be the same; 0 is any free one
+
 _PORT = whole(0, 65_535)
 _SECONDS = whole(1, 86_400)
 
 LISTENERS = (
     Property(
-        "TransportListener.tcp.port",
+        TCP_PORT,
         _PORT,
         "3801",
         "original",
@@ -18,7 +24,7 @@ LISTENERS = (
         dynamic=True,
     ),
     Property(
-        "TransportListener.tcp.host",
+        TCP_HOST,
         hosts,
         "::",
         "ours",
@@ -26,7 +32,7 @@ LISTENERS = (
         dynamic=True,
     ),
     Property(
-        "TransportListener.tcp.drainMinutes",
+        TCP_DRAIN,
         whole(0, 1_440),
         "10",
         "ours",
@@ -35,14 +41,14 @@ LISTENERS = (
         dynamic=True,
     ),
     Property(
-        "TransportListener.ssl.port",
+        SSL_PORT,
         _PORT,
         "443",
         "original",
         "Peers and remote administration connect here; 0: any free port.",
         dynamic=True,
     ),
-    Property("TransportListener.ssl.host", host, "::", "ours", "Address of that port.", dynamic=True),
+    Property(SSL_HOST, host, "::", "ours", "Address of that port.", dynamic=True),
     Property(
         "admin.sessionMinutes",
         whole(1, 1_440),
@@ -97,7 +103,7 @@ LISTENERS = (
         dynamic=True,
     ),
     Property(
-        "grpc.port",
+        GRPC_PORT,
         _PORT,
         "3802",
         "ours",
@@ -107,6 +113,6 @@ LISTENERS = (
     Property("grpc.host", host, "127.0.0.1", "ours", "Address of that port.", local=True),
     Property("grpc.reflection", flag, "false", "ours", "Whether gRPC reflection is served.", local=True),
     Property(
-        "health.port", _PORT, "0", "ours", "grpc.health.v1 is served here, loopback only; 0: any free port."
+        HEALTH_PORT, _PORT, "0", "ours", "grpc.health.v1 is served here, loopback only; 0: any free port."
     ),
 )

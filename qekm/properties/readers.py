@@ -111,7 +111,7 @@ def file_or_none(text: str) -> str:
     if rest.startswith("//"):
         host_name, slash, rest = rest[2:].partition("/")
         rest = slash + rest if host_name.lower() in ("", "localhost") else ""
-    if scheme.lower() != "file" or not rest:
+    if scheme.lower() != "file" or not rest.strip("/"):
         raise ValueError("a path or a FILE: URL of this machine")
     return plain_text(unquote(rest))
 

@@ -8,6 +8,7 @@ from textwrap import wrap
 
 from qekm.config import Settings
 from qekm.properties import PROPERTIES, shown
+from qekm.properties.listeners import TCP_PORT
 from qekm.takeover.original import CLIENT, CONFIG, GROUP
 from qekm.takeover.takeover import Takeover
 
@@ -106,7 +107,7 @@ def _next(takeover: Takeover, settings: Settings) -> Iterator[str]:
     else:
         yield "Start this one, and wait for its first backup as new keys do: qekm server start"
     yield "Name the authority whose certificates the drives have: qekm drives authorities add FILE"
-    port = settings["TransportListener.tcp.port"]
+    port = settings[TCP_PORT]
     yield f"Set this machine's address and port {port} as key server in the library, in the old one's place."
     yield f"See that the old keys are here: qekm keys list --group {GROUP}"
     yield "Read one old cartridge in each library before you rely on it: qekm audit list --failed"

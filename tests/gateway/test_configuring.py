@@ -10,8 +10,9 @@ import pytest
 
 from qekm.config import Settings
 from qekm.errors import StoreFailed
+from qekm.properties.listeners import TCP_DRAIN, TCP_HOST, TCP_PORT
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport
-from qekm_gateway.configuring import DRAIN, FROM_OPTION, HOST, PORT, Configuring
+from qekm_gateway.configuring import FROM_OPTION, Configuring
 from qekm_gateway.deadlines import Limits
 from tests.gateway.movable import Movable, connect, movable, refused
 from tests.gateway.test_connection import PING, session
@@ -58,14 +59,14 @@ class Site:
 
     def move(self, port: int, minutes: str = "10") -> ConfigureReport:
         """Send a command that moves the port."""
-        (report,) = self.send({PORT: str(port), DRAIN: minutes})
+        (report,) = self.send({TCP_PORT: str(port), TCP_DRAIN: minutes})
         return report
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
     with movable() as gateway:
-        yield Site(gateway, Settings({PORT: "0", HOST: "127.0.0.1"}, {}))
+        yield Site(gateway, Settings({TCP_PORT: "0", TCP_HOST: "127.0.0.1"}, {}))
 
 
 def free_port() -> int:
@@ -156,7 +157,7 @@ def test_what_is_taken_back_without_a_drain_leaves_the_drains_of_others_alone(si
     first, second, third = site.gateway.ports.port, free_port(), free_port()
     site.move(second)
     site.move(third)
-    told = site.send({PORT: str(second), DRAIN: "0"}, {PORT: str(second), DRAIN: "10"})
+    told = site.send({TCP_PORT: str(second), TCP_DRAIN: "0"}, {TCP_PORT: str(second), TCP_DRAIN: "10"})
     assert list(told[1].addresses) == [f"127.0.0.1:{second}", f"127.0.0.1:{first}"]
     assert refused(third)
 
@@ -164,8 +165,8 @@ def test_what_is_taken_back_without_a_drain_leaves_the_drains_of_others_alone(si
 def test_what_the_environment_or_the_command_line_says_is_kept_and_what_is_not_known_is_passed_over() -> None:
     environment = {"dkp.tls": "optional"}
     with movable() as gateway:
-        settings = Settings({HOST: "127.0.0.1"}, {}, environment)
-        settings.put(PORT, "0", FROM_OPTION)
+        settings = Settings({TCP_HOST: "127.0.0.1"}, {}, environment)
+        settings.put(TCP_PORT, "0", FROM_OPTION)
         site = Site(gateway, settings)
         report = site.put(
             TransportListener__tcp__port=str(free_port()),
@@ -179,7 +180,7 @@ def test_what_the_environment_or_the_command_line_says_is_kept_and_what_is_not_k
 
 def test_commands_are_carried_out_in_their_order(site: Site) -> None:
     ports = [free_port() for _ in range(4)]
-    told = site.send(*({PORT: str(port), DRAIN: "0"} for port in ports))
+    told = site.send(*({TCP_PORT: str(port), TCP_DRAIN: "0"} for port in ports))
     assert [report.command_id for report in told] == [0, 1, 2, 3]
     assert [report.addresses[0] for report in told] == [f"127.0.0.1:{port}" for port in ports]
     assert all(refused(port) for port in ports[:-1])
@@ -187,9 +188,9 @@ def test_commands_are_carried_out_in_their_order(site: Site) -> None:
 
 def test_what_nobody_foresaw_is_told_by_a_number_only() -> None:
     with movable() as gateway:
-        site = Site(gateway, Settings({PORT: "0", HOST: "127.0.0.1"}, {}))
+        site = Site(gateway, Settings({TCP_PORT: "0", TCP_HOST: "127.0.0.1"}, {}))
         site.configuring = Configuring(
-            Settings({PORT: "0", HOST: "127.0.0.1"}, {}),
+            Settings({TCP_PORT: "0", TCP_HOST: "127.0.0.1"}, {}),
             gateway.ports,
             gateway.gateway,
             lambda: int("secret"),  # type: ignore[arg-type]
@@ -206,7 +207,7 @@ def test_a_gateway_that_stops_puts_nothing_more_in_force(site: Site) -> None:
 
     async def stop() -> None:
         for port in (free_port(), free_port()):
-            command = ConfigureCommand(properties={PORT: str(port)})
+            command = ConfigureCommand(properties={TCP_PORT: str(port)})
             site.configuring.start(command, reports.append)
         await site.configuring.close()
 

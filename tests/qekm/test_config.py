@@ -144,11 +144,13 @@ def test_a_property_that_is_set_twice_is_refused_with_both_lines(tmp_path: Path)
         _load(tmp_path, "grpc.port=1\n\ngrpc.port=2\n")
 
 
-def test_an_unknown_property_is_kept_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
+def test_an_unknown_property_is_kept_and_not_logged_at_every_look(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
         settings = _load(tmp_path, "Audit.handler.file.colour=10000\n")
     assert settings.unknown == {"Audit.handler.file.colour": "10000"}
-    assert "line 1: property Audit.handler.file.colour is not known" in caplog.text
+    assert caplog.records == []
     with pytest.raises(KeyError):
         settings["Audit.handler.file.colour"]
 
@@ -159,6 +161,41 @@ def test_the_environment_wins_and_is_named_when_it_is_wrong(tmp_path: Path) -> N
     with pytest.raises(BadConfiguration, match="QEKM_PROPERTY_dkp_tls") as refused:
         _load(tmp_path, "no.such=1\n", QEKM_PROPERTY_dkp_tls="no")
     assert refused.value.details["property"] == "dkp.tls"
+
+
+def test_what_the_file_says_is_known_where_the_environment_wins(tmp_path: Path) -> None:
+    settings = _load(tmp_path, "grpc.port=1\nServer.password=x\n", QEKM_PROPERTY_grpc_port="2")
+    for each in (settings, settings.copy()):
+        assert each.in_file == {"grpc.port": "1", "Server.password": "(not shown)"}
+        assert each["grpc.port"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "names"),
+    [
+        ("health.port=3801\n", {}, ["TransportListener.tcp.port", "health.port"]),
+        ("grpc.port=443\n", {}, ["TransportListener.ssl.port", "grpc.port"]),
+        ("grpc.port=7\nhealth.port=7\n", {}, ["grpc.port", "health.port"]),
+        ("grpc.port=7\n", {"QEKM_PROPERTY_health_port": "7"}, ["grpc.port", "health.port"]),
+    ],
+)
+def test_two_listeners_on_one_port_are_refused_and_both_named(
+    tmp_path: Path, text: str, environ: dict[str, str], names: list[str]
+) -> None:
+    with pytest.raises(BadConfiguration, match="must differ") as refused:
+        _load(tmp_path, text, **environ)
+    assert all(name in refused.value.message for name in names)
+    assert refused.value.details["property"] == names[1]
+    path = tmp_path / "KeyManagerConfig.properties"
+    path.write_text("# mine\n")
+    values = dict(line.split("=") for line in text.splitlines())
+    if not environ:
+        for act in (amend, write_defaults):
+            with pytest.raises(BadConfiguration, match="must differ"):
+                act(path, values)
+        assert path.read_text() == "# mine\n"
+    free = "grpc.port=0\nhealth.port=0\nTransportListener.ssl.port=0\n"
+    assert _load(tmp_path, free)["health.port"] == 0
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -206,6 +243,27 @@ def test_a_file_that_was_cut_off_anywhere_is_refused_and_a_whole_one_is_not(tmp_
     for length in [*range(0, len(whole) - 8, 37), *range(len(whole) - 80, len(whole) - 1)]:
         with pytest.raises(BadConfiguration, match=r"line|cut off"):
             Settings.parse(whole[:length], path.name, {})
+
+
+def test_an_end_that_goes_on_a_value_is_none(tmp_path: Path) -> None:
+    swallowed = f"{FIRST}sync.type=all\\\n# End.\n"
+    with pytest.raises(BadConfiguration, match="was cut off"):
+        Settings.parse(swallowed.encode(), "some.properties", {})
+    assert Settings.parse(f"{swallowed}# End.\n".encode(), "x", {}).text("sync.type") == "all# End."
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("behind", ["", "sync.type=all\n", "sync.type=all"])
+def test_line_ends_are_kept_and_the_end_stays_last(ending: str, behind: str) -> None:
+    before = f"{FIRST}# mine\ngrpc.port=1\n# End.\n{behind}".replace("\n", ending).encode()
+    after = amendment(before, "x", {"grpc.port": "2", "fips": "on"}).decode()
+    added = f"{behind.rstrip()}\n" if behind else ""
+    wanted = f"{FIRST}# mine\ngrpc.port=2\n{added}fips=on\n# End.\n"
+    assert after == wanted.replace("\n", ending)
+
+
+def test_a_file_of_both_line_ends_is_left_so() -> None:
+    assert amendment(b"fips=on\r\n# b\n", "x", {"grpc.port": "2"}) == b"fips=on\r\n# b\ngrpc.port=2\n"
 
 
 def test_one_that_was_cut_off_tells_where_the_version_before_is(tmp_path: Path) -> None:

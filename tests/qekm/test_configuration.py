@@ -8,14 +8,16 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from qekm.config import Settings
-from qekm.configuration import Applied, Configuration, at_once
+from qekm.configuration import Applied, Configuration, Records, at_once
 from qekm.differences import NAME, joined, recall, remembered
 from qekm.errors import BadConfiguration, FileFailed, PortInUse, StoreFailed, UnknownProperty
 from qekm.model import AuditRecord, Change, Setting
+from tests.ordinary import unsynced
 
 FIRST = "# mine\ngrpc.port=1\ndrive.creationsPerHour=5\nsync.type=all\nno.such=kept\n"
 PORT, RATE, ACCEPT = "TransportListener.tcp.port", "drive.creationsPerHour", "drive.acceptUnknownDrives"
@@ -294,6 +296,72 @@ async def test_nothing_changes_while_somebody_needs_it_still(site: Site) -> None
         assert site.settings[RATE] == 5
     await change
     assert site.settings[RATE] == 6
+
+
+async def test_a_file_edited_while_the_parts_are_asked_loses_nothing(site: Site) -> None:
+    gate = asyncio.Event()
+    site.part("a", gate=gate)
+    change = asyncio.create_task(site.configuration.update({RATE: "6"}))
+    await asyncio.sleep(0.05)
+    edited = FIRST.replace("sync.type=all", "sync.type=config")
+    site.path.write_text(edited)
+    gate.set()
+    await change
+    assert site.path.read_text() == edited.replace("Hour=5", "Hour=6")
+    assert site.path.with_name(f"{site.path.name}.1").read_text() == edited
+    assert (await site.configuration.look()).text("sync.type") == "config"
+
+
+async def test_a_file_broken_while_the_parts_are_asked_changes_nothing(site: Site) -> None:
+    gate = asyncio.Event()
+    site.part("a", gate=gate)
+    change = asyncio.create_task(site.configuration.update({RATE: "6"}))
+    await asyncio.sleep(0.05)
+    site.path.write_text("grpc.port=x\n")
+    gate.set()
+    with pytest.raises(BadConfiguration):
+        await change
+    assert (site.told, site.settings[RATE]) == (["a apply 6", "a undo"], 5)
+    assert site.path.read_text() == "grpc.port=x\n"
+
+
+async def test_a_file_that_is_renamed_and_not_synced_is_in_force_and_its_author_is_told(site: Site) -> None:
+    site.part("a")
+    with unsynced(site.path.parent):
+        changed = await site.configuration.update({RATE: "6"})
+    assert (site.settings[RATE], Settings.load(site.path, {})[RATE]) == (6, 6)
+    assert "a undo" not in site.told
+    assert "a loss of power may bring back the one before" in changed.notes[-1]
+
+
+@pytest.mark.parametrize("what", ["settle", "records", "commit"])
+async def test_what_fails_behind_the_file_ends_the_service_as_a_failed_store_does(
+    site: Site, what: str
+) -> None:
+    failed: list[BaseException] = []
+    site.configuration.failed = failed.append
+    site.commit_fails = what == "commit"
+
+    def fail(_any: object) -> NoReturn:
+        raise KeyError("unforeseen")
+
+    if what == "settle":
+        site.configuration.on_change((RATE,), at_once(fail))
+    records: Records = fail if what == "records" else (lambda _changed: ())
+    with pytest.raises(StoreFailed):
+        await site.configuration.update({RATE: "6"}, records=records)
+    assert len(failed) == 1
+    assert Settings.load(site.path, {})[RATE] == 6, "its next start has what the file says"
+
+
+async def test_unknown_properties_are_logged_at_a_start_and_a_refresh_and_not_at_a_look(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    await site.configuration.look()
+    assert caplog.text == ""
+    site.configuration.begin(None, 1)
+    await site.configuration.refresh()
+    assert caplog.text.count("property no.such is not known") == 2
 
 
 async def test_a_store_that_fails_is_told_and_the_file_says_what_the_next_start_has(site: Site) -> None:

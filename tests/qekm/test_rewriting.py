@@ -15,7 +15,7 @@ import pytest
 from qekm.config import amend, read_file
 from qekm.errors import BadConfiguration, FileFailed, exit_code
 from qekm.rewriting import owner_of, rewrite
-from tests.ordinary import NOBODY, python_as_ordinary
+from tests.ordinary import NOBODY, open_to_all, python_as_ordinary, unsynced
 
 OLD, NEW = b"old\n", b"new\n"
 
@@ -83,6 +83,31 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
         rewrite(tmp_path / "none" / "x", NEW)
 
 
+def test_once_a_file_is_renamed_a_sync_that_fails_is_told_and_no_refusal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The new content is in force for every reader: what undid the rest would disagree with it."""
+    (tmp_path / "x").write_bytes(OLD)
+    assert rewrite(tmp_path / "x", OLD) == ""
+    with unsynced(tmp_path):
+        told = rewrite(tmp_path / "x", NEW, OLD)
+    assert told.endswith(
+        "/x is written, but a loss of power may bring back the one before: Permission denied"
+    )
+    assert told in caplog.text
+    assert kept(tmp_path) == {"x": NEW, "x.1": OLD}
+
+
+def test_a_link_is_replaced_and_one_to_a_file_of_properties_is_followed(tmp_path: Path) -> None:
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / "link"
+    elsewhere.write_text("grpc.port=1\n")
+    link.symlink_to(elsewhere)
+    amend(link, {"grpc.port": "2"})
+    assert (link.is_symlink(), elsewhere.read_text()) == (True, "grpc.port=2\n")
+    rewrite(link, NEW)
+    assert (link.is_symlink(), elsewhere.read_text(), link.read_bytes()) == (False, "grpc.port=2\n", NEW)
+
+
 # Owners.
 
 
@@ -100,13 +125,6 @@ def test_what_root_writes_stays_the_owners(tmp_path: Path) -> None:
     assert owner_of(tmp_path / "none") == ""
     os.chown(path, 4_000_111, 0)
     assert owner_of(path) == "4000111"
-
-
-def open_to_all(path: Path) -> None:
-    """Let everybody reach a directory."""
-    for each in (path, *path.parents):
-        if each.is_dir() and each.stat().st_uid == os.geteuid() and each != Path("/"):
-            each.chmod(each.stat().st_mode | 0o755)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="every file here is this user's own")
@@ -174,14 +192,14 @@ print("ready", flush=True)
 port = 1
 while True:
     port = port % 60000 + 1
-    amend(path, {"grpc.port": str(port), "health.port": str(port)})
+    amend(path, {"dkp.stepTimeout": str(port), "dkp.idleTimeout": str(port)})
 """
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     """Two properties that are always set to the same are the same in the file and in the one before it."""
     path = tmp_path / "KeyManagerConfig.properties"
-    path.write_text("grpc.port=1\nhealth.port=1\n")
+    path.write_text("dkp.stepTimeout=1\ndkp.idleTimeout=1\n")
     seen = set()
     for delay_ms in (5, 11, 17, 23):
         with subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE) as writer:
@@ -192,7 +210,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
             writer.kill()
         for each in (path, path.with_name(f"{path.name}.1")):
             if each.exists():
-                grpc, health = each.read_text().splitlines()
-                assert grpc.removeprefix("grpc.port=") == health.removeprefix("health.port=")
-                seen.add(grpc)
+                step, idle = each.read_text().splitlines()
+                assert step.removeprefix("dkp.stepTimeout=") == idle.removeprefix("dkp.idleTimeout=")
+                seen.add(step)
     assert len(seen) > 1, "nothing was written: the test shows nothing"

@@ -9,21 +9,25 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from grpc import aio
 
 from qekm import ssl_listener
 from qekm.errors import BadConfiguration, Draining, PortInUse
 from qekm.home import Home
+from qekm.properties.listeners import SSL_HOST, SSL_PORT
 from qekm.rpc.channel import open_async_channel
 from qekm.rpc.tls import Files, client_credentials
-from qekm.ssl_listener import AGAIN_S, HOST, PORT
+from qekm.ssl_listener import AGAIN_S, SslListener
+from qekm.v1.certificates_pb2 import GetTrustRequest
+from qekm.v1.certificates_pb2_grpc import CertificatesServiceStub
 from qekm.v1.server_pb2 import GetStatusRequest, GetStatusResponse, GetVersionRequest
 from qekm.v1.server_pb2_grpc import ServerServiceStub
-from qekm.v1.serving_pb2 import GatewayHello, ServeRequest, Step
+from qekm.v1.serving_pb2 import GatewayHello, ServeRequest
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
+from tests.fakes.edge import Routes
 from tests.qekm.api.running import Running, running
-from tests.qekm.api.test_diagnosis import connected
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +62,7 @@ async def answers(run: Running, port: int) -> bool:
 
 async def move(run: Running, port: int, **more: str) -> Any:
     """Have the service listen on another port."""
-    return await run.service.configuration.update({PORT: str(port)} | more)
+    return await run.service.configuration.update({SSL_PORT: str(port)} | more)
 
 
 async def status(run: Running) -> GetStatusResponse:
@@ -98,7 +102,7 @@ async def test_it_moves_and_the_port_before_answers_no_more(run: Running) -> Non
     assert await answers(run, new)
     assert not await answers(run, old)
     assert ((await status(run)).ssl_port, run.service.ports["ssl"]) == (new, new)
-    assert f"{PORT}={new}" in run.home.config.read_text()
+    assert f"{SSL_PORT}={new}" in run.home.config.read_text()
     assert await move(run, old)
     assert await answers(run, old)
 
@@ -116,26 +120,45 @@ async def test_it_can_be_moved_by_a_call_that_it_serves_itself(run: Running) -> 
     assert await answers(run, new)
 
 
+async def test_a_gateway_is_not_served_from_afar(run: Running) -> None:
+    async with calling(run.home, run.ports["ssl"]) as channel:
+        stream = ServingServiceStub(channel).Serve()
+        with pytest.raises(aio.AioRpcError, match="over the SSL port"):
+            await stream.write(ServeRequest(hello=GatewayHello(version="9")))
+            await stream.read()
+        assert (await CertificatesServiceStub(channel).GetTrust(GetTrustRequest())).trust_pem
+    assert not list(run.service.gateways)
+    told = [each for each in await run.records() if each.event == "rpc.refuse"]
+    assert [(each.actor, each.code) for each in told] == [("gateway/gateway", "NOT_ALLOWED")]
+
+
+async def _echo(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield request
+
+
 async def test_a_call_under_way_goes_on_for_a_while_on_the_port_before(
     run: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ssl_listener, "GRACE_S", 1.0)
-    async with calling(run.home, run.ports["ssl"]) as channel:
-        stream = ServingServiceStub(channel).Serve()
-        await stream.write(ServeRequest(hello=GatewayHello(version="9")))
-        await connected(run)
-        await move(run, free_port())
-        step = Step(step_id=7)
-        await stream.write(ServeRequest(steps=[step]))
-        while not (replies := (await stream.read()).replies):
-            pass
-        assert replies[0].step_id == 7
+    routes = Routes({"/t/SS": grpc.stream_stream_rpc_method_handler(_echo)})
+    settings = run.service.ssl._settings.copy()
+    ssl = SslListener(settings, run.service.ssl._files, (), lambda it: it.add_generic_rpc_handlers((routes,)))
+    await ssl.start()
+    async with calling(run.home, ssl.port) as channel:
+        stream: Any = channel.stream_stream("/t/SS")()
+        await stream.write(b"before")
+        assert await stream.read() == b"before"
+        coming = settings.copy()
+        coming.put(SSL_PORT, str(free_port()))
+        applied = await ssl.apply(coming)
+        assert applied.finish
+        await applied.finish()
+        await stream.write(b"after")
+        assert await stream.read() == b"after"
         with pytest.raises((aio.AioRpcError, asyncio.CancelledError)):
-            while await stream.read() is not aio.EOF:
-                pass
-            raise asyncio.CancelledError
-        while run.service.gateways:
-            await asyncio.sleep(0.01)
+            assert await stream.read() is not aio.EOF
+    await ssl.stop(0)
 
 
 async def test_a_port_that_is_taken_changes_nothing_anywhere(run: Running) -> None:
@@ -143,7 +166,7 @@ async def test_a_port_that_is_taken_changes_nothing_anywhere(run: Running) -> No
     with taken() as port, pytest.raises(PortInUse, match=r"\(TransportListener\.ssl\.port\) is taken"):
         await move(run, port)
     with pytest.raises(BadConfiguration, match=r"192\.0\.2\.1"):
-        await move(run, free_port(), **{HOST: "192.0.2.1"})
+        await move(run, free_port(), **{SSL_HOST: "192.0.2.1"})
     assert run.home.config.read_bytes() == before
     assert run.service.ssl.port == old
     assert await answers(run, old)
@@ -157,7 +180,7 @@ async def test_what_another_part_refuses_is_taken_back_here_too(run: Running) ->
         assert await answers(run, new)
         raise PortInUse("not mine")
 
-    run.service.configuration.on_change([PORT], refuse)
+    run.service.configuration.on_change([SSL_PORT], refuse)
     with pytest.raises(PortInUse, match="not mine"):
         await move(run, new)
     assert not await answers(run, new)
@@ -180,9 +203,9 @@ async def test_an_overlapping_address_needs_another_port_and_that_is_told(run: R
     new = free_port()
     await move(run, new)
     with pytest.raises(PortInUse, match="by this listener itself") as caught:
-        await run.service.configuration.update({HOST: "127.0.0.1"})
+        await run.service.configuration.update({SSL_HOST: "127.0.0.1"})
     assert "another port" in caught.value.advice
-    await move(run, free_port(), **{HOST: "127.0.0.1"})
+    await move(run, free_port(), **{SSL_HOST: "127.0.0.1"})
     assert await answers(run, run.service.ssl.port)
 
 
@@ -195,7 +218,7 @@ async def test_several_moves_at_once_are_made_in_turn(run: Running) -> None:
 async def test_a_port_that_cannot_be_had_is_degraded_and_tried_again_every_minute(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(taken())
-        properties: Any = {PORT.replace(".", "__"): str(port)}
+        properties: Any = {SSL_PORT.replace(".", "__"): str(port)}
         async with running(tmp_path / "home", keys=1, **properties) as run:
             assert "ssl" not in run.ports
             told = await status(run)
@@ -218,7 +241,7 @@ async def test_a_port_that_cannot_be_had_is_degraded_and_tried_again_every_minut
 
 async def test_a_service_without_its_port_takes_another_one(tmp_path: Path) -> None:
     with taken() as port:
-        properties: Any = {PORT.replace(".", "__"): str(port)}
+        properties: Any = {SSL_PORT.replace(".", "__"): str(port)}
         async with running(tmp_path / "home", keys=1, **properties) as run:
             new = free_port()
             await move(run, new)
@@ -250,12 +273,12 @@ async def test_status_of_the_whole_is_of_one_service_on_both_ports(run: Running)
 
 async def test_a_stop_in_the_middle_of_a_move_leaves_nothing_that_listens(run: Running) -> None:
     ssl, coming = run.service.ssl, run.service.configuration.settings.copy()
-    coming.put(PORT, str(free_port()))
+    coming.put(SSL_PORT, str(free_port()))
     applied = await ssl.apply(coming)
     assert applied.finish is not None
     await ssl.stop(0)
     await applied.finish()
-    assert not await answers(run, coming[PORT])
+    assert not await answers(run, coming[SSL_PORT])
     assert ssl.port == 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote
 
 import typer
 
@@ -15,22 +14,18 @@ from qekm_cli.text import printable
 
 app = Noun()
 
-SCHEME = "file:"
-
 
 def _path(url: str) -> Path:
     """Return the path of a FILE: URL: FILE:/etc/x, file:///etc/x, FILE:x."""
-    if not url.lower().startswith(SCHEME):
-        raise typer.BadParameter(f"{url[:80]!r} is no URL of a file, for example FILE:/tmp/drives.csv")
-    path = url[len(SCHEME) :]
-    if path.startswith("//"):
-        host, _, rest = path[2:].partition("/")
-        if host not in ("", "localhost"):
-            raise typer.BadParameter(f"{url[:80]!r} names another machine; only files of this one are meant")
-        path = f"/{rest}"
-    if not path.strip("/"):
-        raise typer.BadParameter(f"{url[:80]!r} names no file")
-    return Path(unquote(path))
+    from qekm.properties.readers import file_or_none
+
+    try:
+        if url.lower().startswith("file:"):
+            return Path(file_or_none(url))
+    except ValueError:
+        pass
+    what = "is no URL of a file of this machine, for example FILE:/tmp/drives.csv"
+    raise typer.BadParameter(f"{url[:80]!r} {what}")
 
 
 Url = Annotated[Path, typer.Option("-url", help="The file.", metavar="FILE:PATH", parser=_path)]

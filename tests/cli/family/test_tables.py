@@ -131,8 +131,8 @@ def test_a_configuration_that_cannot_be_used_changes_nothing(
         (("export", "-drivetab", "-config", "-url", "FILE:/tmp/x"), "give either -drivetab or -config"),
         (("export", "-drivetab", "-url", "/tmp/x"), "is no URL of a file"),
         (("export", "-drivetab", "-url", "http://host/x"), "is no URL of a file"),
-        (("export", "-drivetab", "-url", "file://host/x"), "names another machine"),
-        (("export", "-drivetab", "-url", "FILE:"), "names no file"),
+        (("export", "-drivetab", "-url", "file://host/x"), "is no URL of a file of this machine"),
+        (("export", "-drivetab", "-url", "FILE:"), "is no URL of a file"),
         (("import", "-drivetab", "-url", "FILE:/tmp/x"), "give either -merge or -rewrite"),
         (
             ("import", "-merge", "-rewrite", "-config", "-url", "FILE:/tmp/x"),

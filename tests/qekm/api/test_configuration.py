@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
 from qekm.config import Settings, amend
+from qekm.configuration import at_once
+from qekm.drivetable import HEAD
 from qekm.errors import (
     BadArgument,
     BadConfiguration,
     GroupInUse,
     NotFromAfar,
     QekmError,
+    StoreFailed,
     UnknownGroup,
     UnknownProperty,
 )
@@ -186,6 +190,19 @@ async def test_what_was_changed_while_the_service_did_not_run_is_in_the_trail(tm
         assert events.count("configuration.change") == 1
 
 
+async def test_a_part_that_fails_behind_the_file_stops_the_service(run: Running) -> None:
+    def fail(_coming: Settings) -> None:
+        raise KeyError("unforeseen")
+
+    run.service.configuration.on_change((ACCEPT,), at_once(fail))
+    with pytest.raises(StoreFailed):
+        await update(run, drive__acceptUnknownDrives="pending")
+    assert Settings.load(run.home.config, {})[ACCEPT] == "pending"
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreFailed, match="the service stops"):
+            await run.service.wait()
+
+
 # symmetricKeySet is the default group.
 
 
@@ -323,6 +340,25 @@ async def test_the_drive_table_is_written_after_each_change_and_at_the_end(tmp_p
         assert path.stat().st_mode & 0o777 == 0o600
         await run.client.drives.CreateDrive(drives_pb2.CreateDriveRequest(drive=drives_pb2.Drive(serial="B")))
     await until_written(path, ["001300000392", "B"])
+
+
+@pytest.mark.parametrize("trap", ["pipe", "link", "dangling", "directory"])
+async def test_whoever_may_write_beside_the_drive_table_leads_it_nowhere(tmp_path: Path, trap: str) -> None:
+    path, other = tmp_path / "drives.csv", tmp_path / "other"
+    if trap == "pipe":
+        os.mkfifo(path)
+    elif trap == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(other)
+    if trap == "link":
+        other.write_bytes(HEAD)
+    async with running(tmp_path / "home", config__drivetable__file__url=str(path)) as run:
+        async with asyncio.timeout(5):
+            await run.service.drive_table.tick()
+        assert "the drive table is not written" in await degraded(run)
+        assert (other.read_bytes() if other.exists() else HEAD) == HEAD
+        assert other.exists() == (trap == "link")
 
 
 async def test_a_drive_table_that_cannot_be_written_is_told_and_stops_nothing(tmp_path: Path) -> None:

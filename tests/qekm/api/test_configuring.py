@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from qekm.api import configuring
-from qekm.api.configuring import DRAIN, NAMES, NOBODY, PORT
+from qekm.api.configuring import NAMES, NOBODY
 from qekm.api.gateways import Link
 from qekm.config import amend
 from qekm.configuration import Changed
 from qekm.errors import BadConfiguration, PortInUse
+from qekm.properties.listeners import TCP_DRAIN, TCP_PORT
 from qekm.v1.server_pb2 import GetStatusRequest, GetStatusResponse
 from qekm.v1.serving_pb2 import ConfigureCommand, DebugLine, GatewayHello, ServeRequest
 from tests.qekm.api.running import Gateway, Running, running
@@ -38,7 +39,7 @@ def change(run: Running, **values: str) -> asyncio.Future[Changed]:
 
 def move(run: Running, port: int = 4000, minutes: str = "10") -> asyncio.Future[Changed]:
     """Begin to move the drives' port."""
-    return change(run, **{PORT.replace(".", "__"): str(port), DRAIN.replace(".", "__"): minutes})
+    return change(run, **{TCP_PORT.replace(".", "__"): str(port), TCP_DRAIN.replace(".", "__"): minutes})
 
 
 async def status(run: Running) -> GetStatusResponse:
@@ -82,16 +83,16 @@ async def test_a_change_is_at_the_gateway_before_it_is_in_force_and_in_the_file(
         await greeted(gateway)
         changing = move(run)
         command = await gateway.command()
-        assert (command.properties[PORT], command.properties[DRAIN]) == ("4000", "10")
-        assert run.service.configuration.settings[PORT] == 3801
-        assert file_of(run)[PORT] == "3801"
+        assert (command.properties[TCP_PORT], command.properties[TCP_DRAIN]) == ("4000", "10")
+        assert run.service.configuration.settings[TCP_PORT] == 3801
+        assert file_of(run)[TCP_PORT] == "3801"
         await gateway.report(command, NEW, OLD)
         changed = await changing
         assert changed.notes == (
             "drives are answered on port 4000, and for 10 minutes on 3801 as well: "
             "set the library to the new one until then",
         )
-        assert (run.service.configuration.settings[PORT], file_of(run)[PORT]) == (4000, "4000")
+        assert (run.service.configuration.settings[TCP_PORT], file_of(run)[TCP_PORT]) == (4000, "4000")
         told = await status(run)
         assert list(told.tcp_ports) == [4000, 3801]
         assert list(told.gateways[0].addresses) == [NEW, OLD]
@@ -139,16 +140,16 @@ async def test_one_gateway_that_cannot_and_nothing_is_changed_anywhere(
         await two.report(await two.command(), OLD, error="port 4000 is taken", reason=reason)
         for gateway in (one, two):
             back = await gateway.command()
-            assert (back.properties[PORT], back.properties[DRAIN]) == ("3801", "0")
+            assert (back.properties[TCP_PORT], back.properties[TCP_DRAIN]) == ("3801", "0")
             await gateway.report(back, OLD)
         for gateway in (one, two):
             last = await gateway.command()
-            assert (last.properties[PORT], last.properties[DRAIN]) == ("3801", "10")
+            assert (last.properties[TCP_PORT], last.properties[TCP_DRAIN]) == ("3801", "10")
             await gateway.report(last, OLD)
         with pytest.raises(error, match="gateway gateway: port 4000 is taken"):
             await changing
         assert run.home.config.read_bytes() == before
-        assert run.service.configuration.settings[PORT] == 3801
+        assert run.service.configuration.settings[TCP_PORT] == 3801
         told = await status(run)
         assert (list(told.tcp_ports), [line for line in told.degraded if "in force" in line]) == ([3801], [])
 
@@ -167,18 +168,18 @@ async def test_a_file_that_cannot_be_written_takes_it_back_at_the_gateways(run: 
         await gateway.report(command, NEW, OLD)
         for minutes in ("0", "10"):
             back = await gateway.command()
-            assert (back.properties[PORT], back.properties[DRAIN]) == ("3801", minutes)
+            assert (back.properties[TCP_PORT], back.properties[TCP_DRAIN]) == ("3801", minutes)
             await gateway.report(back, OLD)
         with pytest.raises(Exception, match="KeyManagerConfig"):
             await changing
-        assert run.service.configuration.settings[PORT] == 3801
+        assert run.service.configuration.settings[TCP_PORT] == 3801
 
 
 async def test_without_a_gateway_the_file_alone_is_changed_and_that_is_told(run: Running) -> None:
     assert (await move(run)).notes == (NOBODY,)
-    assert file_of(run)[PORT] == "4000"
+    assert file_of(run)[TCP_PORT] == "4000"
     async with run.gateway() as gateway:
-        assert (await greeted(gateway)).properties[PORT] == "4000"
+        assert (await greeted(gateway)).properties[TCP_PORT] == "4000"
 
 
 async def test_a_gateway_of_an_older_release_never_answers_and_is_no_reason_to_change_nothing(
@@ -194,7 +195,7 @@ async def test_a_gateway_of_an_older_release_never_answers_and_is_no_reason_to_c
             "gateway gateway has not answered: it takes this up when it does, connects or starts"
         )
         assert "port 4000" in moved
-        assert file_of(run)[PORT] == "4000"
+        assert file_of(run)[TCP_PORT] == "4000"
         del old
 
 
@@ -205,7 +206,7 @@ async def test_a_gateway_that_leaves_meanwhile_is_told_when_it_is_back(run: Runn
         await leaving.command()
     assert "has not answered" in (await changing).notes[0]
     async with run.gateway() as back:
-        assert (await greeted(back)).properties[PORT] == "4000"
+        assert (await greeted(back)).properties[TCP_PORT] == "4000"
 
 
 async def test_a_gateway_that_comes_while_a_change_is_made_has_the_new_ones_in_the_end(run: Running) -> None:
@@ -218,9 +219,9 @@ async def test_a_gateway_that_comes_while_a_change_is_made_has_the_new_ones_in_t
             await asyncio.sleep(0.1)
             await slow.report(command, NEW, OLD)
             await changing
-            ports = [(await late.command()).properties[PORT]]
+            ports = [(await late.command()).properties[TCP_PORT]]
             while ports[-1] != "4000":
-                ports.append((await late.command()).properties[PORT])
+                ports.append((await late.command()).properties[TCP_PORT])
             assert len(ports) <= 2
 
 
@@ -244,12 +245,12 @@ async def test_two_changes_at_once_are_made_one_after_the_other(run: Running) ->
         first, second = move(run, 4000), move(run, 4001)
         for port in (4000, 4001):
             command = await gateway.command()
-            assert command.properties[PORT] == str(port)
+            assert command.properties[TCP_PORT] == str(port)
             assert not second.done()
             await gateway.report(command, f"127.0.0.1:{port}", OLD)
         await first
         assert "port 4001" in (await second).notes[0]
-        assert file_of(run)[PORT] == "4001"
+        assert file_of(run)[TCP_PORT] == "4001"
 
 
 async def test_what_a_gateway_says_is_kept_short_and_plain(run: Running) -> None:
