@@ -19,14 +19,15 @@ from qekm import configuration, server
 
 def cut(when: str) -> None:
     """Have the process killed at the next change of its file."""
-    real: Callable[..., Any] = configuration.rewrite
+    name = next(name for name in ("rewrite", "amend") if hasattr(configuration, name))
+    real: Callable[..., Any] = getattr(configuration, name)
 
-    def rewrite(*arguments: Any, **options: Any) -> Any:
+    def write(*arguments: Any, **options: Any) -> Any:
         if when == "after":
             real(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    configuration.rewrite = rewrite
+    setattr(configuration, name, write)
 
 
 if __name__ == "__main__":
