@@ -19,15 +19,14 @@ from qekm import configuration, server
 
 def cut(when: str) -> None:
     """Have the process killed at the next change of its file."""
-    name = next(name for name in ("rewrite", "amend") if hasattr(configuration, name))
-    real: Callable[..., Any] = getattr(configuration, name)
+    real: Callable[..., Any] = configuration.amend
 
-    def write(*arguments: Any, **options: Any) -> Any:
+    def amend(*arguments: Any, **options: Any) -> Any:
         if when == "after":
             real(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(configuration, name, write)
+    configuration.amend = amend
 
 
 if __name__ == "__main__":
