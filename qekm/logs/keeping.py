@@ -77,14 +77,17 @@ class Logs:
         self.switch(settings)
 
     def committed(self, first: int, records: Sequence[AuditRecord]) -> None:
-        """Take records that are in the trail from place `first` on; in the writer's thread, never waits."""
+        """Take records that are in the trail from place `first` on; in the writer's thread, never waits.
+
+        The outlets get each: whoever administers from afar can choose what is in the audit log, and shall not
+        choose what is sent where he cannot remove it.
+        """
         if self._audit is not None:
             self._audit.give((first, records))
         if self.outlets.wanted:
             for place, record in enumerate(records, first):
-                if self._is_wanted(record):
-                    told = Told(place, record, self._vendor_of(record.drive_serial))
-                    self.outlets.give(of_record(told))
+                told = Told(place, record, self._vendor_of(record.drive_serial))
+                self.outlets.give(of_record(told))
 
     def switch(self, coming: Settings) -> None:
         """Have the debug log as settings say: on with some classes, or off; nothing of it can fail here."""
@@ -118,6 +121,7 @@ class Logs:
         return self._home / str(self._settings[name])
 
     def _is_wanted(self, record: AuditRecord) -> bool:
+        """Tell whether a record is to be in the audit log."""
         outcome = "failure" if record.outcome is Outcome.FAILURE else "success"
         return (
             outcome in self._settings["Audit.event.outcome"]

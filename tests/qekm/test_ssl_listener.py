@@ -128,7 +128,8 @@ async def test_a_gateway_is_not_served_from_afar(run: Running) -> None:
             await stream.read()
         assert (await CertificatesServiceStub(channel).GetTrust(GetTrustRequest())).trust_pem
     assert not list(run.service.gateways)
-    told = [each for each in await run.records() if each.event == "rpc.refuse"]
+    while not (told := [each for each in await run.records() if each.event == "rpc.refuse"]):
+        await asyncio.sleep(0.01)
     assert [(each.actor, each.code) for each in told] == [("gateway/gateway", "NOT_ALLOWED")]
 
 

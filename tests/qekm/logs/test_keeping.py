@@ -16,6 +16,7 @@ import pytest
 from qekm.logs.courier import Courier
 from qekm.logs.entry import Entry
 from qekm.logs.outlets import Outlets
+from qekm.v1 import configuration_pb2 as pb
 from tests.qekm.api.drives_at_work import Site, play
 from tests.qekm.api.running import Running, running
 from tests.qekm.logs.reading import records_of, sequences
@@ -65,6 +66,40 @@ async def test_only_the_classes_and_outcomes_that_are_wanted_are_written(tmp_pat
         "key.suspect",
         "session.end",
     }
+
+
+class Heard:
+    """A receiver that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def take(self, entries: Any) -> None:
+        """Keep."""
+        self.entries += entries
+
+    def missed(self, count: int) -> None:
+        """Fail."""
+        raise AssertionError(count)
+
+    def close(self) -> None:
+        """Go."""
+
+
+async def test_what_the_audit_log_leaves_out_is_sent_elsewhere_all_the_same(tmp_path: Path) -> None:
+    heard = Heard()
+    outlets = Outlets((), [Courier("heard", heard)])
+    async with running(tmp_path / "home", keys=1, Audit__event__types="none") as run:
+        run.service.logs.outlets = outlets
+        first = len(await run.records())
+        set_ = {"Audit.event.outcome": "failure"}
+        await run.client.configuration.UpdateProperties(pb.UpdatePropertiesRequest(set=set_))
+        trail = (await run.records())[first:]
+        log = log_of(run)
+    outlets.end()
+    assert [record.event for record in trail] == ["rpc.UpdateProperties"]
+    assert [entry.fields["event"] for entry in heard.entries] == ["rpc.UpdateProperties", "server.stop"]
+    assert not log.exists() or records_of(log.read_bytes()) == []
 
 
 async def test_where_it_cannot_be_written_drives_are_served_it_is_told_once_and_nothing_is_lost(

@@ -160,6 +160,6 @@ def test_nobody_changes_a_file_a_program_or_a_safeguard_from_afar() -> None:
     prefixes = ("keystore.", "backup.", "grpc.", "log.syslog")
     assert {name for name in PROPERTIES if name.startswith(prefixes)} <= local
     files = {"config.drivetable.file.url", "debug.output.file", "Audit.handler.file.directory"}
-    assert {*files, "twoPerson", "dkp.tls", "Audit.handler.file.name"} <= local
+    assert {*files, "twoPerson", "dkp.tls", "drive.optionalEncryption", "Audit.handler.file.name"} <= local
     family = {"drive.acceptUnknownDrives", "symmetricKeySet", "debug", "TransportListener.ssl.port"}
     assert not local & {*family, "TransportListener.tcp.port", "drive.default.alias1"}
