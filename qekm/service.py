@@ -199,7 +199,7 @@ class Service:
         await self.configuration.close()  # first: a port that is moved is drained, and the other one stopped
         await asyncio.gather(self.listeners.stop(GRACE_S), self.ssl.stop(GRACE_S))
         await self._rest()
-        await self.drive_table.tick()
+        await self.drive_table.close()
         await self.duties.close()
         await self.upkeep.close()
         await self._store.commit([occurred(self._now_us(), "server.stop", SERVICE)])
