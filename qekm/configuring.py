@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
-from qekm.errors import StoreInUse, UnknownProperty
+from qekm.errors import BadArgument, StoreInUse, UnknownProperty
 from qekm.home import Home
 from qekm.initialising import properties
 
@@ -23,7 +23,8 @@ def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
     listing.add_argument("name", nargs="*", metavar="NAME", help="only these")
     listing.set_defaults(act=list_properties)
     setting = verbs.add_parser("set", parents=[common], help="set properties, all or none")
-    setting.add_argument("pair", nargs="+", metavar="NAME=VALUE", help="a property and its new value")
+    setting.add_argument("pair", nargs="*", metavar="NAME=VALUE", help="a property and its new value")
+    setting.add_argument("--unset", action="append", default=[], metavar="NAME", help="its default again")
     setting.set_defaults(act=set_properties)
     unsetting = verbs.add_parser("unset", parents=[common], help="have properties their defaults again")
     unsetting.add_argument("name", nargs="+", metavar="NAME", help="a property")
@@ -52,7 +53,9 @@ def list_properties(options: argparse.Namespace) -> int:
 
 def set_properties(options: argparse.Namespace) -> int:
     """Set properties in the file and print what has changed."""
-    return _change(_home(options), properties(options.pair), ())
+    if not (options.pair or options.unset):
+        raise BadArgument("no property is named", field="set")
+    return _change(_home(options), properties(options.pair), options.unset)
 
 
 def unset_properties(options: argparse.Namespace) -> int:

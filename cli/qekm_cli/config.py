@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from qekm.errors import UnknownProperty
+from qekm.properties import PROPERTIES
 from qekm.properties.listeners import SSL_PORT, TCP_PORT
 from qekm_cli import property_file
 from qekm_cli.commands import Noun
@@ -75,8 +76,8 @@ def get_properties(context: typer.Context, names: Names) -> None:
     if wants_json(context):
         listing(context, "properties", rows.values(), ())
         return
-    for row in rows.values():
-        print(printable(row["value"]))
+    for name in names:
+        print(printable(rows[_own(name)]["value"]))
 
 
 @app.command("set")
@@ -146,13 +147,18 @@ def change(context: typer.Context, values: Mapping[str, str], unset: Sequence[st
     with client_of(context) as client:
         request = pb.UpdatePropertiesRequest(set=values, unset=unset)
         row = plain(client.configuration.UpdateProperties(request))
-        names = [*values, *unset]
-        present = client.configuration.ListProperties(pb.ListPropertiesRequest(names=names)).properties
+        present = client.configuration.ListProperties(pb.ListPropertiesRequest()).properties
     wins = {each.name for each in present if each.source == "environment"}
-    told = [f"{name} is {value or 'empty'}" for name, value in values.items()]
-    told += [f"{name} is its default" for name in unset]
-    lines = [f"{line}{_when(name, row, wins)}" for name, line in zip(names, told, strict=True)]
-    _tell(context, {**row, "changed": names}, "\n".join(lines), at_restart=False)
+    told = {name: f"{name} is {value or 'empty'}" for name, value in values.items()}
+    told |= {name: f"{name} is {'its default' if PROPERTIES.find(name) else 'taken out'}" for name in unset}
+    lines = [f"{line}{_when(_own(name), row, wins)}" for name, line in told.items()]
+    _tell(context, {**row, "changed": list(told)}, "\n".join(lines), at_restart=False)
+
+
+def _own(name: str) -> str:
+    """Return a property's own name; a name that nobody knows is its own."""
+    item = PROPERTIES.find(name)
+    return name if item is None else item.name
 
 
 def _when(name: str, row: Plain, wins: set[str]) -> str:
@@ -170,14 +176,13 @@ def _change_file(context: typer.Context, values: Mapping[str, str], unset: Seque
     """Have the service's own program change the file of a service that does not run."""
     home = home_of(context)
     home.require()
-    pairs = [f"{name}={value}" for name, value in values.items()]
-    for verb, words in (("set", pairs), ("unset", list(unset))):
-        if words:
-            command = [program("qekm-server"), "config", verb, "--home", str(home.path), "--", *words]
-            output = subprocess.DEVNULL if wants_json(context) else None
-            ended = subprocess.run(command, stdout=output, check=False).returncode  # noqa: S603
-            if ended:
-                raise typer.Exit(ended)
+    words = [*(f"--unset={name}" for name in unset), "--"]
+    words += [f"{name}={value}" for name, value in values.items()]
+    command = [program("qekm-server"), "config", "set", "--home", str(home.path), *words]
+    output = subprocess.DEVNULL if wants_json(context) else None
+    ended = subprocess.run(command, stdout=output, check=False).returncode  # noqa: S603
+    if ended:
+        raise typer.Exit(ended)
     row = {"changed": [*values, *unset], "at_restart": [*values, *unset], "notes": []}
     _tell(context, row, "in force when the service is started", at_restart=False)
 
@@ -205,11 +210,13 @@ def _read_file(context: typer.Context, names: list[str]) -> list[Plain]:
         item = found.table.find(name)
         row: Plain = {"dynamic": False, "pending_value": None}
         if item is not None:
+            row["file_value"] = found.in_file.get(item.name)
             told = {"name": item.name, "value": found.text(item.name), "source": found.source(item.name)}
             kind = {"origin": item.origin, "dynamic": item.dynamic, "help": item.help, "unit": item.unit}
             rows.append({**row, **told, **kind, "default_value": item.default})
         elif name in found.unknown:
             told = {"name": name, "value": found.unknown[name], "source": "file", "origin": "unknown"}
+            told["file_value"] = told["value"]
             rows.append({**row, **told, "help": "", "unit": "", "default_value": ""})
         else:
             raise UnknownProperty(f"there is no property {name[:200]}", property=name)

@@ -23,7 +23,7 @@ def text_of(client: Client) -> tuple[str, int]:
     from qekm.properties.lines import FIRST, LAST
 
     rows = [row for row in _present(client) if _is_set(row) and not is_password(row["name"])]
-    lines = [javaproperties.join_key_value(row["name"], _in_file(row)) + "\n" for row in rows]
+    lines = [javaproperties.join_key_value(row["name"], row["file_value"]) + "\n" for row in rows]
     return "".join([FIRST, *lines, LAST]), len(rows)
 
 
@@ -63,8 +63,9 @@ def _present(client: Client) -> list[Plain]:
 
 
 def _is_set(row: Plain) -> bool:
-    return row["source"] == "file" or row["pending_value"] is not None
+    """Tell whether the service's file has a property; that the environment may win does not count."""
+    return row["file_value"] is not None
 
 
 def _in_file(row: Plain) -> str:
-    return str(row["value"] if row["pending_value"] is None else row["pending_value"])
+    return str(row["file_value"] if _is_set(row) else row["default_value"])

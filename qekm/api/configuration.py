@@ -79,7 +79,8 @@ def _own(name: str, file: Settings) -> str:
 def _to_proto(name: str, present: Settings, file: Settings) -> pb.Property:
     item = PROPERTIES.find(name)
     if item is None:
-        return pb.Property(name=name, value=file.unknown[name], origin=pb.ORIGIN_UNKNOWN, source=FILE)
+        text = file.unknown[name]
+        return pb.Property(name=name, value=text, origin=pb.ORIGIN_UNKNOWN, source=FILE, file_value=text)
     return pb.Property(
         name=name,
         value=present.text(name),
@@ -90,4 +91,5 @@ def _to_proto(name: str, present: Settings, file: Settings) -> pb.Property:
         dynamic=item.dynamic,
         source=present.source(name),
         pending_value=file.text(name) if file[name] != present[name] else None,
+        file_value=file.in_file.get(name),
     )

@@ -82,7 +82,10 @@ class NoBackupTarget(StateError):
 class NotFromAfar(StateError):
     """A property that is changed on the service's own machine only; details: property."""
 
-    hint = "on that machine, with the service stopped: qekm-server config set"
+    hint = (
+        "on that machine: edit the file, then qekm config refresh; "
+        "or with the service stopped: qekm-server config set"
+    )
 
 
 class NoPeer(StateError):

@@ -9,15 +9,14 @@ from cryptography import x509
 from qekm.errors import BadArgument
 from qekm.founding import found
 from qekm.keypair import dump_key, make_key
+from qekm.properties.listeners import SSL_PORT
 from qekm.remote import Remote, read_remote
 from qekm.v1 import certificates_pb2 as pb
-from qekm.v1.configuration_pb2 import Property
+from qekm.v1.configuration_pb2 import RefreshConfigurationRequest
 from tests.fakes.pki import Pki, now_us
 
 from .conftest import Qekm
 from .fake_service import FakeService
-
-SSL_PORT = "TransportListener.ssl.port"
 
 
 def mode_of(path: Path) -> int:
@@ -244,7 +243,8 @@ def test_issue_makes_a_home_for_a_person_on_another_machine(
     assert read_remote(place / "ClientKeyManagerConfig.properties") == Remote("keys.example", 443, "olga")
     service.accounts.passwords[pb.ROLE_OPERATOR, "olga"] = b"x"
     service.server.status.ssl_port = 0  # nothing listens there now
-    service.configuration.properties[SSL_PORT] = Property(name=SSL_PORT, value="1443")
+    service.configuration.add(f"{SSL_PORT}=1443")
+    service.configuration.RefreshConfiguration(RefreshConfigurationRequest())
     told = client_home(qekm, tmp_path / "again", "--reach", "::1")
     assert told.lines[1:] == [
         "it talks to [::1]:1443: hand it over, and on the other machine name it in QEKM_HOME"

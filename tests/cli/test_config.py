@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from qekm.home import Home
+from qekm.properties.listeners import TCP_PORT as TCP
 
 from .conftest import Qekm
 from .fake_service import FakeService
 from .installation import Installation
 
-TCP = "TransportListener.tcp.port"
+RATE = "drive.creationsPerHour"  # of which the environment of the service in memory says 60
 FAR = ("--target", "t:1")
 TELL = """
 print("told", *sys.argv[1:])
@@ -34,9 +35,9 @@ def test_list_shows_values_where_they_are_from_and_when_a_change_counts(qekm: Qe
     assert told.lines[0].split() == ["NAME", "FROM", "WHOSE", "CHANGED", "VALUE"]
     rows = {line.split()[0]: line.split()[1:] for line in told.lines[1:]}
     assert rows[TCP] == ["default", "original", "at", "once", "3801"]
-    assert rows["grpc.port"] == ["default", "original", "by", "restart", "3802"]
+    assert rows["health.port"] == ["default", "ours", "by", "restart", "0"]
     changed = qekm("config", "list", "--changed", *FAR, "--json").document["properties"]
-    assert [row["name"] for row in changed] == ["drive.acceptUnknownDrives", "drive.optionalEncryption"]
+    assert [row["name"] for row in changed] == ["drive.acceptUnknownDrives", RATE]
     assert len(qekm("config", "list", TCP, "debug", *FAR).lines) == 3
     told = qekm("config", "list", "no.such", *FAR)
     assert (told.code, "qekm config list" in told.err) == (3, True)
@@ -52,21 +53,21 @@ def test_set_says_when_it_counts_what_the_service_notes_and_what_is_left_to_do(
     qekm: Qekm, service: FakeService
 ) -> None:
     service.configuration.notes = ["drives are still answered on port 3801 for 10 min"]
-    told = qekm("config", "set", f"{TCP}=3900", "grpc.port = 3803", *FAR)
+    told = qekm("config", "set", f"{TCP}=3900", "health.port = 3803", *FAR)
     assert (told.code, told.lines) == (
         0,
         [
             f"{TCP} is 3900 now",
-            "grpc.port is 3803 after a restart",
+            "health.port is 3803 after a restart",
             "drives are still answered on port 3801 for 10 min",
             "now change the port in the settings of every library that uses this key manager",
         ],
     )
-    told = qekm("config", "set", "drive.optionalEncryption=create", *FAR)
+    told = qekm("config", "set", f"{RATE}=70", *FAR)
     wins = "in the file; a variable of the service's environment says otherwise, and wins"
-    assert told.lines[0] == f"drive.optionalEncryption is create {wins}"
+    assert told.lines[0] == f"{RATE} is 70 {wins}"
     listed = {line.split()[0]: line for line in qekm("config", "list", *FAR).lines}
-    assert listed["grpc.port"].endswith("3802 (after a restart: 3803)")
+    assert listed["health.port"].endswith("0 (after a restart: 3803)")
     document = qekm("config", "set", "debug=all", *FAR, "--json").document
     assert document == {"changed": ["debug"], "at_restart": [], "notes": service.configuration.notes}
 
@@ -77,6 +78,14 @@ def test_unset_takes_the_default_again(qekm: Qekm, service: FakeService) -> None
     assert qekm("config", "get", "debug", *FAR).out == "none\n"
 
 
+def test_unset_takes_out_what_nobody_knows(qekm: Qekm, service: FakeService) -> None:
+    service.configuration.add("no.such=1")
+    told = qekm("config", "unset", "no.such", *FAR)
+    assert (told.code, told.lines[0]) == (0, "no.such is taken out now"), told.err
+    assert "no.such" not in service.configuration.file.read_text()
+    assert qekm("config", "unset", "no.such", *FAR).code == 3
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -84,7 +93,7 @@ def test_unset_takes_the_default_again(qekm: Qekm, service: FakeService) -> None
         (("set", "debug"), 2, "'debug' is not NAME=VALUE"),
         (("set", "=1"), 2, "is not NAME=VALUE"),
         (("set", "backup.command=x"), 6, "with the service stopped: qekm-server config set"),
-        (("unset", "backup.command"), 6, "changed on the service's own machine only"),
+        (("unset", "backup.command"), 6, "then qekm config refresh"),
         (("set",), 2, "missing argument"),
         (("import", "no-such-file"), 2, "no-such-file: No such file"),
         (("export", "/no/such/directory"), 2, "No such file"),
@@ -100,11 +109,8 @@ def test_what_is_wrong_is_named_and_nothing_is_changed(
 
 def test_refresh_tells_what_changed(qekm: Qekm, service: FakeService) -> None:
     assert qekm("config", "refresh", *FAR).out == "nothing has changed\n"
-    from qekm.v1.configuration_pb2 import RefreshConfigurationResponse
-
-    service.configuration.refreshed = RefreshConfigurationResponse(
-        changed=[TCP, "grpc.port"], at_restart=["grpc.port"], notes=["a note"]
-    )
+    service.configuration.notes = ["a note"]
+    service.configuration.add(f"{TCP}=3900\ngrpc.port=3803")
     told = qekm("config", "refresh", *FAR)
     assert told.lines[:3] == [
         f"changed: {TCP}, grpc.port",
@@ -116,7 +122,7 @@ def test_refresh_tells_what_changed(qekm: Qekm, service: FakeService) -> None:
 
 def test_what_is_exported_is_imported_again(qekm: Qekm, service: FakeService, tmp_path: Path) -> None:
     file = tmp_path / "saved.properties"
-    qekm("config", "set", "debug=all", "grpc.port=3803", *FAR)
+    qekm("config", "set", "debug=all", "health.port=3803", *FAR)
     assert qekm("config", "export", str(file), *FAR).out == f"3 properties written: {file}\n"
     assert qekm("config", "export", str(file), *FAR).code == 2
     assert qekm("config", "export", str(file), "--force", *FAR).code == 0
@@ -130,6 +136,24 @@ def test_what_is_exported_is_imported_again(qekm: Qekm, service: FakeService, tm
     assert qekm("config", "get", TCP, *FAR).out == "3801\n"
     file.write_text("no.such.property=1\n")
     assert qekm("config", "import", str(file), *FAR).code == 2
+
+
+def test_what_the_file_says_is_exported_and_compared_where_the_environment_wins(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    file = tmp_path / "saved.properties"
+    qekm("config", "set", f"{RATE}=70", *FAR)
+    qekm("config", "export", str(file), *FAR)
+    assert f"{RATE}=70\n" in file.read_text()
+    assert qekm("config", "import", str(file), "--rewrite", *FAR).lines[0] == "nothing has changed"
+    file.write_text(f"{RATE}=60\n")
+    assert qekm("config", "import", str(file), *FAR).lines[0] == f"changed: {RATE}"
+    assert f"{RATE}=60\n" in service.configuration.file.read_text()
+    file.write_text("drive.acceptUnknownDrives=pending\n")
+    assert qekm("config", "import", str(file), "--rewrite", *FAR).lines[0] == f"changed: {RATE}"
+    assert RATE not in service.configuration.file.read_text()
+    qekm("config", "export", str(file), "--force", *FAR)
+    assert RATE not in file.read_text()
 
 
 def test_a_stopped_service_is_read_from_its_file(qekm: Qekm, stopped: Home) -> None:
@@ -157,6 +181,10 @@ def test_a_stopped_service_is_changed_by_its_own_program(stopped: Home, tmp_path
     ]
     done = installed.run("config", "unset", "debug", *place, "--json")
     assert json.loads(done.stdout)["changed"] == ["debug"]
+    done = installed.run("config", "unset", "debug", "fips", *place)
+    assert done.stdout.splitlines()[0] == (
+        f"told config set --home {stopped.path} --unset=debug --unset=fips --"
+    )
     done = installed.run("config", "set", "no.such=1", *place)
     assert (done.returncode, "in force" in done.stdout) == (3, False)
     done = installed.run("config", "set", "debug=all", "--home", str(tmp_path / "nothing"))

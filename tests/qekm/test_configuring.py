@@ -44,6 +44,15 @@ def test_properties_are_set_and_unset_and_what_became_of_them_is_told(
     settings = Settings.load(home.config, {})
     assert (settings["backup.command"], settings["twoPerson"]) == ("scp -q {} x:", "off")
     assert home.config.with_name(f"{home.config.name}.1").read_bytes() == before
+    before = home.config.read_bytes()
+    assert config(home, "set", "--unset=twoPerson", "--", "sync.action=x", "nonsense=1") != 0
+    assert config(home, "set") != 0
+    assert home.config.read_bytes() == before, "all or none"
+    assert config(home, "set", "--unset=twoPerson", "--", "sync.action=x") == 0
+    settings = Settings.load(home.config, {})
+    assert (settings["twoPerson"], settings.text("sync.action")) == ("on", "x")
+    assert config(home, "set", "--unset=sync.action", "twoPerson=off") == 0
+    capsys.readouterr()
     assert config(home, "unset", "twoPerson") == 0
     assert capsys.readouterr().out == "twoPerson: off -> on\n"
     assert config(home, "set", "sync.type=all", "Server.password=hunter2") == 0

@@ -1,72 +1,63 @@
-"""The fake of the configuration service: properties that change at once, at a restart, or not from afar."""
+"""The configuration service: the real one over a file of its own, asked without a wire."""
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from qekm.errors import NotFromAfar, UnknownProperty
+from qekm.api.configuration import ConfigurationServicer
+from qekm.audit import SERVICE, occurred
+from qekm.config import Settings
+from qekm.configuration import Applied, Configuration
+from qekm.model import Change
 from qekm.v1 import configuration_pb2 as pb
 
-# Name: value, default, dynamic, source.
-TABLE = {
-    "TransportListener.tcp.port": ("3801", "3801", True, "default"),
-    "backup.command": ("", "", False, "default"),
-    "debug": ("none", "none", True, "default"),
-    "drive.acceptUnknownDrives": ("pending", "true", True, "file"),
-    "drive.optionalEncryption": ("clear", "create", True, "environment"),
-    "grpc.port": ("3802", "3802", False, "default"),
-}
-LOCAL = ("backup.command",)
+FILE = "drive.acceptUnknownDrives=pending\n"
+ENVIRON = {"QEKM_PROPERTY_drive_creationsPerHour": "60"}
+
+
+class _Journal:
+    """Records for nobody."""
+
+    def record(self, method: str, message: str) -> Change:
+        """Return a record."""
+        return occurred(0, f"rpc.{method}", SERVICE, message=message)
 
 
 class FakeConfiguration:
-    """Properties, and what was asked to change."""
+    """Answers as the service does, and keeps what it was asked to change and did."""
 
     def __init__(self) -> None:
-        self.properties = {
-            name: pb.Property(
-                name=name,
-                value=value,
-                default_value=default,
-                origin=pb.ORIGIN_ORIGINAL,
-                dynamic=dynamic,
-                source=source,
-            )
-            for name, (value, default, dynamic, source) in TABLE.items()
-        }
+        self._directory = tempfile.TemporaryDirectory(prefix="qekm-")
+        self.file = Path(self._directory.name) / "KeyManagerConfig.properties"
+        self.file.write_text(FILE)
+        configuration = Configuration(self.file, Settings.load(self.file, ENVIRON), environ=ENVIRON)
+        configuration.on_change(configuration.settings.table, self._apply)
+        self._servicer = ConfigurationServicer(configuration, _Journal())  # type: ignore[arg-type]
         self.updates: list[pb.UpdatePropertiesRequest] = []
-        self.refreshed: pb.RefreshConfigurationResponse | None = None
-        self.notes: list[str] = []
+        self.notes: Sequence[str] = ()
+
+    def add(self, line: str) -> None:
+        """Edit the file by hand."""
+        with self.file.open("a") as file:
+            file.write(f"{line}\n")
 
     def ListProperties(self, request: Any) -> Any:
         """Answer all, or those that are named."""
-        self._check(request.names)
-        names = request.names or self.properties
-        return pb.ListPropertiesResponse(properties=[self.properties[name] for name in names])
+        return asyncio.run(self._servicer.ListProperties(request, None))
 
     def UpdateProperties(self, request: Any) -> Any:
         """Change what is named, all or none."""
-        self._check([*request.set, *request.unset])
-        for name in (*request.set, *request.unset):
-            if name in LOCAL:
-                raise NotFromAfar(f"{name} is changed on the service's own machine only", property=name)
+        response = asyncio.run(self._servicer.UpdateProperties(request, None))
         self.updates.append(request)
-        at_restart = []
-        for name in (*request.set, *request.unset):
-            row = self.properties[name]
-            value = dict(request.set).get(name, row.default_value)
-            if row.dynamic and row.source != "environment":
-                row.value, row.source = value, "file" if name in request.set else "default"
-            elif not row.dynamic:
-                row.pending_value = value
-                at_restart.append(name)
-        return pb.UpdatePropertiesResponse(at_restart=at_restart, notes=self.notes)
+        return response
 
     def RefreshConfiguration(self, request: Any) -> Any:
-        """Tell what was planned."""
-        return self.refreshed or pb.RefreshConfigurationResponse()
+        """Read the file again."""
+        return asyncio.run(self._servicer.RefreshConfiguration(request, None))
 
-    def _check(self, names: Any) -> None:
-        for name in names:
-            if name not in self.properties:
-                raise UnknownProperty(f"there is no property {name}", property=name)
+    async def _apply(self, _coming: Settings) -> Applied:
+        return Applied(notes=tuple(self.notes))

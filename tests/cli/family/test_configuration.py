@@ -2,7 +2,6 @@
 
 import pytest
 
-from qekm.v1 import configuration_pb2 as pb
 from tests.cli.conftest import Outcome, Qekm
 from tests.cli.fake_service import FakeService
 
@@ -18,17 +17,18 @@ def ask(qekm: Qekm) -> Qekm:
 
 
 def test_listconfig_tells_the_values_in_force_and_those_to_come(ask: Qekm, service: FakeService) -> None:
-    service.configuration.properties["grpc.port"].pending_value = "3902"
-    assert ask("listconfig").lines == [
+    service.configuration.add("grpc.port=3902")
+    lines = ask("listconfig").lines
+    assert {
         "TransportListener.tcp.port = 3801",
         "backup.command =",
-        "debug = none",
         "drive.acceptUnknownDrives = pending",
-        "drive.optionalEncryption = clear",
-        "grpc.port = 3802",
-        "# after a restart: grpc.port = 3902",
-    ]
-    assert ask("listconfig", "--json").document["properties"][0]["origin"] == "original"
+        "drive.creationsPerHour = 60",
+    } < set(lines)
+    place = lines.index("grpc.port = 3802")
+    assert lines[place + 1] == "# after a restart: grpc.port = 3902"
+    rows = {row["name"]: row for row in ask("listconfig", "--json").document["properties"]}
+    assert rows["debug"]["origin"] == "original"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_listconfig_tells_the_values_in_force_and_those_to_come(ask: Qekm, servi
 )
 def test_modconfig_sets_a_property(ask: Qekm, service: FakeService, words: tuple[str, ...]) -> None:
     assert ask("modconfig", *words).out == "drive.acceptUnknownDrives is true now\n"
-    assert service.configuration.properties["drive.acceptUnknownDrives"].value == "true"
+    assert "drive.acceptUnknownDrives=true" in service.configuration.file.read_text()
 
 
 @pytest.mark.parametrize(
@@ -50,21 +50,20 @@ def test_modconfig_sets_a_property(ask: Qekm, service: FakeService, words: tuple
 def test_modconfig_lets_a_property_be_its_default(
     ask: Qekm, service: FakeService, words: tuple[str, ...]
 ) -> None:
-    service.configuration.properties["drive.acceptUnknownDrives"].value = "false"
     assert ask("modconfig", "-unset", *words).out == "drive.acceptUnknownDrives is its default now\n"
-    assert service.configuration.properties["drive.acceptUnknownDrives"].value == "true"
+    assert "drive.acceptUnknownDrives" not in service.configuration.file.read_text()
 
 
 def test_modconfig_tells_what_waits_for_a_restart_and_what_else_is_to_be_known(
     ask: Qekm, service: FakeService
 ) -> None:
     service.configuration.notes = ["3801 is answered for 10 minutes more"]
-    assert ask("modconfig", "-set", "grpc.port=3902").lines == [
-        "grpc.port is 3902 after a restart",
+    assert ask("modconfig", "-set", "health.port=3902").lines == ["health.port is 3902 after a restart"]
+    assert ask("modconfig", "-set", "TransportListener.tcp.port=3903").lines[:2] == [
+        "TransportListener.tcp.port is 3903 now",
         "3801 is answered for 10 minutes more",
     ]
-    document = ask("modconfig", "-unset", "-property", "grpc.port", "--json").document
-    assert document["at_restart"] == ["grpc.port"]
+    assert ask("modconfig", "-set", "health.port=3904", "--json").document["at_restart"] == ["health.port"]
 
 
 @pytest.mark.parametrize(
@@ -91,10 +90,10 @@ def test_modconfig_refuses_what_makes_no_sense(
 
 
 def test_an_empty_value_is_one(ask: Qekm, service: FakeService) -> None:
-    assert ask("modconfig", "-set", "-property", "debug", "-value", "").code == 0
-    assert dict(service.configuration.updates[0].set) == {"debug": ""}
-    assert ask("modconfig", "-set", "debug=a=b").code == 0
-    assert dict(service.configuration.updates[1].set) == {"debug": "a=b"}
+    assert ask("modconfig", "-set", "-property", "sync.type", "-value", "").code == 0
+    assert dict(service.configuration.updates[0].set) == {"sync.type": ""}
+    assert ask("modconfig", "-set", "sync.type=a=b").code == 0
+    assert dict(service.configuration.updates[1].set) == {"sync.type": "a=b"}
 
 
 def test_what_the_service_refuses_is_told_with_what_to_do(ask: Qekm) -> None:
@@ -106,12 +105,12 @@ def test_what_the_service_refuses_is_told_with_what_to_do(ask: Qekm) -> None:
 
 def test_refresh_reads_the_file_again(ask: Qekm, service: FakeService) -> None:
     assert ask("refresh").out == "nothing has changed\n"
-    service.configuration.refreshed = pb.RefreshConfigurationResponse(
-        changed=["debug", "grpc.port"], at_restart=["grpc.port"], notes=["a note"]
-    )
+    service.configuration.notes = ["a note"]
+    service.configuration.add("debug=all\ngrpc.port=3902")
     assert ask("refresh").lines == [
-        "changed: debug, grpc.port",
+        "changed: grpc.port, debug",
         "in force after a restart: grpc.port",
         "a note",
     ]
-    assert ask("refresh", "--json").document["changed"] == ["debug", "grpc.port"]
+    service.configuration.add("health.port=3904")
+    assert ask("refresh", "--json").document["changed"] == ["health.port"]

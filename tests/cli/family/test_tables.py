@@ -82,11 +82,11 @@ def test_a_bad_table_is_told_line_by_line_and_nothing_is_sent(
 
 def test_only_what_differs_is_set(qekm: Qekm, service: FakeService, tmp_path: Path) -> None:
     file = tmp_path / "config"
-    file.write_text("backup.command=\nTransportListener.tcp.port=3801\ndebug=all\ngrpc.port=3902\n")
+    file.write_text("backup.command=\nTransportListener.tcp.port=3801\ndebug=all\nhealth.port=3902\n")
     told = qekm("import", "-merge", "-config", "-url", f"FILE:{file}")
-    assert told.out == "properties changed: debug, grpc.port; in force after a restart: grpc.port\n"
+    assert told.out == "properties changed: debug, health.port; in force after a restart: health.port\n"
     (update,) = service.configuration.updates
-    assert (dict(update.set), list(update.unset)) == ({"debug": "all", "grpc.port": "3902"}, [])
+    assert (dict(update.set), list(update.unset)) == ({"debug": "all", "health.port": "3902"}, [])
     told = qekm("import", "-merge", "-config", "-url", f"FILE:{file}", "--json")
     assert told.document["changed"] == []
     assert len(service.configuration.updates) == 1
