@@ -56,7 +56,8 @@ name key groups as well: a key would be the same for every drive.
 
 The drive table at `config.drivetable.file.url` is the list that `qekm drives add --csv` reads. It is
 written aside and renamed within a second of each change, and never in the place of a file that is
-something else. If it cannot be written, the status says so and nothing stops.
+something else. If it cannot be written, the status says so and nothing stops. A spreadsheet is to take its
+cells as text: what a drive says of itself may begin with `=`.
 
 ## Properties
 

@@ -90,6 +90,8 @@ class DrivesServicer(DrivesServiceServicer):
         if len(request.drives) > MOST_IMPORTED:
             told = f"{len(request.drives):,} entries; a call takes at most {MOST_IMPORTED:,}"
             raise BadArgument(told, field="drives")
+        if request.rewrite and not request.drives:
+            raise BadArgument("a table without a drive would remove every drive there is", field="drives")
         enlisting = Enlisting(self._registry, self._allocator, request.rewrite)
         for number, drive in enumerate(request.drives):
             if number % _SLICE == 0:

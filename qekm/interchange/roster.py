@@ -1,11 +1,14 @@
-"""A CSV file of drives: serial[,wwnn,vendor,product,group,alias, and more]. Pure: text in, entries out."""
+"""A CSV file of drives: serial[,wwnn,vendor,product,group,alias, and more]. Pure: text in, entries out.
+
+A drive may have any serial of printable ASCII (docs/protocol.md, section 3), and every one can be written and
+read back: what is in quotes is the serial as it stands, spaces included (RFC 4180, section 2).
+"""
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 from qekm.errors import BadArgument
@@ -23,6 +26,7 @@ LENGTHS = {
 _CONFIRM = {"": None, "yes": True, "no": False}
 _LABEL_MODES = ("", "full", "t10")
 SHOWN = 20  # errors told at once
+_CELL = re.compile(r'[ \t]*+(?:"([^"]*(?:""[^"]*)*)"[ \t]*|((?!")[^,]*))(,|$)')  # in quotes, or without
 _SEPARATORS = str.maketrans("", "", ":-. ")
 
 
@@ -73,16 +77,17 @@ def parse(text: str) -> list[Entry]:
     A first line that starts with the word serial names the columns in another order; empty lines and
     lines that start with # are skipped.
     """
-    names: tuple[str, ...] = COLUMNS
+    names: tuple[str, ...] = ()
     entries: list[Entry] = []
     faults: list[str] = []
-    for line, cells in _lines(text):
-        if not entries and not faults and cells[0].lower() == "serial":
-            names = tuple(cell.lower() for cell in cells)
-            refuse([f"line {line}: unknown column {name!r}" for name in names if name not in COLUMNS])
-            continue
+    for line, source in _lines(text):
         try:
-            entries.append(_entry(line, names, cells))
+            cells = _cells(source)
+            if not names and cells[0].lower() == "serial":
+                names = _columns(line, cells)
+            elif any(cells):
+                names = names or COLUMNS
+                entries.append(_entry(line, names, cells))
         except ValueError as error:
             faults.append(f"line {line}: {error}")
     if not entries and not faults:
@@ -91,18 +96,31 @@ def parse(text: str) -> list[Entry]:
     return entries
 
 
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and stripped cells of each line that is not empty and no comment."""
-    reader = csv.reader(text.removeprefix("\ufeff").splitlines(), strict=True)
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise BadArgument(f"line {reader.line_num}: {error}") from error
-        if cells is None:
-            return
-        if any(cells) and not cells[0].startswith("#"):
-            yield reader.line_num, [cell.strip() for cell in cells]
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not empty and no comment, with their numbers."""
+    for line, source in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        if source and not source.startswith("#"):
+            yield line, source
+
+
+def _cells(source: str) -> list[str]:
+    """Return the cells of a line without spaces around them, but those of a first one in quotes."""
+    cells, place, end = list[str](), 0, ","
+    while end:
+        found = _CELL.match(source, place)
+        if found is None:
+            raise ValueError('a quote (") stands where none can be, or lacks its other one')
+        quoted, bare, end = found.groups()
+        text = bare.strip() if quoted is None else quoted.replace('""', '"')
+        cells.append(text.strip() if cells else text)
+        place = found.end()
+    return cells
+
+
+def _columns(line: int, cells: list[str]) -> tuple[str, ...]:
+    names = tuple(cell.lower() for cell in cells)
+    refuse([f"line {line}: unknown column {name!r}" for name in names if name not in COLUMNS])
+    return names
 
 
 def _entry(line: int, names: tuple[str, ...], cells: list[str]) -> Entry:
@@ -149,19 +167,9 @@ _READERS = {
 
 
 def serialize(entries: Iterable[Entry]) -> str:
-    """Return the text of a file with all columns, which `parse` reads back; raises BadArgument.
-
-    A serial that begins with # or has spaces around it cannot be read back.
-    """
-    output = StringIO()
-    writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for entry in entries:
-        serial = entry.serial
-        if serial != serial.strip() or serial.startswith("#") or not serial:
-            raise BadArgument(f"a list of drives cannot hold the serial {serial!r}", field="serial")
-        writer.writerow(_cell(getattr(entry, name)) for name in COLUMNS)
-    return output.getvalue()
+    """Return the text of a file with all columns, which `parse` reads back."""
+    rows = ([_quoted(_cell(getattr(entry, name))) for name in COLUMNS] for entry in entries)
+    return "".join(",".join(row) + "\n" for row in (COLUMNS, *rows))
 
 
 def _cell(value: str | bytes | tuple[str, ...] | bool | None) -> str:
@@ -173,6 +181,13 @@ def _cell(value: str | bytes | tuple[str, ...] | bool | None) -> str:
         case bool():
             return "yes" if value else "no"
     return value or ""
+
+
+def _quoted(text: str) -> str:
+    """Return what stands in a line, in quotes if it would be another thing without them."""
+    if text == text.strip() and not text.startswith("#") and not {*text} & {*',"'}:
+        return text
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _repeated(entries: list[Entry]) -> list[str]:

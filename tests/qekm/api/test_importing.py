@@ -71,5 +71,23 @@ async def test_the_largest_table_is_taken_in_while_it_waits_for_nothing(run: Run
     assert run.service.owners.registry.total(DriveState.ACCEPTED) == MOST_IMPORTED
     listing = serialize(Entry(0, drive.serial, drive.wwnn) for drive in stored(run).values())
     assert len(parse(listing)) == MOST_IMPORTED
-    assert (await take_in(run, rewrite=True)).deleted == MOST_IMPORTED
-    assert stored(run) == {}
+    assert (await take_in(run, pb.Drive(serial="A"), rewrite=True)).deleted == MOST_IMPORTED
+    assert set(stored(run)) == {"A"}
+
+
+async def test_an_empty_table_removes_nothing(run: Running) -> None:
+    await take_in(run, pb.Drive(serial="A"))
+    with pytest.raises(BadArgument, match="without a drive"):
+        await take_in(run, rewrite=True)
+    assert (await take_in(run)).created == 0
+    assert set(stored(run)) == {"A"}
+
+
+async def test_drives_of_any_serial_are_in_the_list_that_is_written_and_taken_in(run: Running) -> None:
+    for serial in ("#FOO", " A7 ", 'A"', "B,C", "=1+1", "serial"):
+        await run.client.drives.CreateDrive(pb.CreateDriveRequest(drive=pb.Drive(serial=serial)))
+    before = stored(run)
+    listing = parse(serialize(Entry(0, serial) for serial in before))
+    response = await take_in(run, *(pb.Drive(**entry.fields()) for entry in listing), rewrite=True)
+    assert (response.created, response.updated, response.deleted) == (0, 0, 0)
+    assert stored(run) == before
