@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """Where a verb is: its module here, and our own way of saying it."""
+    """Where a verb is: its module here, and our own way of saying it, if there is anything to do here."""
 
     module: str
-    ours: str
+    ours: str = ""
 
 
 # `qekm help` lists them; `qekm --help` does not.
@@ -26,7 +26,7 @@ VERBS = {
     "refresh": Place("configuration", "qekm config refresh"),
     "export": Place("tables", "qekm drives export"),
     "import": Place("tables", "qekm drives import"),
-    "createkeygroup": Place("groups", "qekm groups list"),
+    "createkeygroup": Place("groups"),
     "addkeygroup": Place("groups", "qekm groups create"),
     "addkeygroupalias": Place("groups", "qekm groups move"),
     "addaliastogroup": Place("groups", "qekm groups move"),
@@ -35,7 +35,7 @@ VERBS = {
     "status": Place("server", "qekm server status"),
     "version": Place("server", "qekm server version"),
     "stopekm": Place("server", "qekm server stop"),
-    "sync": Place("server", "qekm server status"),
+    "sync": Place("server"),
     "help": Place("shell", "qekm --help"),
-    "exit": Place("shell", "qekm logout"),
+    "exit": Place("shell"),
 }

@@ -34,4 +34,4 @@ def show_help(context: typer.Context) -> None:
 
 @app.command("exit")
 def leave() -> None:
-    """Do nothing: each command line is a session of its own."""
+    """Do nothing: there is no prompt to leave; qekm logout ends a login."""
