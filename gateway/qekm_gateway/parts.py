@@ -17,6 +17,7 @@ from qekm.clock import now_us
 from qekm.config import Settings
 from qekm.errors import ServiceAway
 from qekm.home import Announce, Home
+from qekm.properties.listeners import GRPC_PORT
 from qekm.rpc.channel import open_async_channel
 from qekm.rpc.tls import Files, client_credentials
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport, GatewayHello
@@ -106,7 +107,7 @@ def _dialer(home: Home, settings: Settings, files: Files) -> Callable[[], aio.Ch
 
     def dial() -> aio.Channel:
         running = home.running("server")
-        port = running.ports["grpc"] if running is not None else settings["grpc.port"]
+        port = running.ports["grpc"] if running is not None else settings[GRPC_PORT]
         if not port:
             raise ServiceAway("the service is not running")
         return open_async_channel(str(Server(host, port)), client_credentials(files))
