@@ -46,7 +46,8 @@ That of `java.util.Properties`: ISO 8859-1, other characters as in `\\u00e4`, `#
 spaces around `=` do not count; a value has at most {LONGEST:,} characters. Refused, with the line: a
 value that cannot be, a property that is there twice, two names of one property with different values,
 bytes of UTF-8 or of another encoding, two listeners on one port, and a file that was cut off. A file
-that was made by `qekm init` begins and ends with a line that says so, from which a half copied one is known. A property that is not
+that was made by `qekm init` begins and ends with a line that says so, from which a half
+copied one is known. A property that is not
 known is kept and logged.
 
 `symmetricKeySet` and the default key group are one thing: setting the property makes the group the
