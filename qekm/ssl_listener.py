@@ -109,9 +109,11 @@ class SslListener:
             raise PortInUse(f"port {before.port} is taken by this listener itself", hint=hint) from error
 
         async def undo() -> None:
+            """Listen at the present place only."""
             await new.server.stop(0)
 
         async def finish() -> None:
+            """Take the new place, and let calls at the one before come to their end."""
             if self._stopped:
                 await new.server.stop(0)
                 return
