@@ -131,13 +131,17 @@ class Allocator:
             raise KeyInUse(f"key {key.alias} was given to drive {key.drive_serial}", alias=key.alias)
         return key
 
+    def check_bind(self, key: Key, drive_serial: str) -> None:
+        """Raise what `bind` would raise for a key that the drive may have: ReadOnly."""
+        if not _is_bound(key, drive_serial):
+            self._keystore.check_writable()
+
     def bind(self, drive: Drive) -> list[Change]:
-        """Take the key that a drive's entry names out of the pool, if it is there; as check_own."""
+        """Take the key that a drive's entry names out of the pool, if it is there; as check_own, ReadOnly."""
         if not drive.alias:
             return []
         key = self.check_own(drive.alias, drive.serial)
-        bound = not never_given(key) or (key.state is KeyState.ASSIGNED and key.drive_serial == drive.serial)
-        return [] if bound else [self._keystore.bind(key, drive.serial)]
+        return [] if _is_bound(key, drive.serial) else [self._keystore.bind(key, drive.serial)]
 
     def choose(self, drive: Drive | None, is_named: Callable[[str], bool] = lambda _alias: False) -> Key:
         """Return the key that a drive's next mount shall get, without taking it.
@@ -217,6 +221,11 @@ class Allocator:
                 changes.append(self._groups[self._default])
             self._default = group.name
         return changes
+
+
+def _is_bound(key: Key, drive_serial: str) -> bool:
+    """Tell whether a key is in no pool any more, or kept for this very drive."""
+    return not never_given(key) or (key.state is KeyState.ASSIGNED and key.drive_serial == drive_serial)
 
 
 def check_name(name: str) -> None:

@@ -172,6 +172,7 @@ class DrivesServicer(DrivesServiceServicer):
             return drive
         key = self._allocator.check_own(drive.alias, serial)
         self._registry.check_unique("alias", key.alias, serial)
+        self._allocator.check_bind(key, serial)  # now: what fails later has changed memory
         return replace(drive, alias=key.alias)
 
 

@@ -73,7 +73,7 @@ class Keystore(Resealing):
 
     def generate(self, count: int, group: str) -> list[Key]:
         """Make keys of a group in order of their aliases; they are to be committed. ReadOnly."""
-        self._check_writable()
+        self.check_writable()
         keys = [self._make(group) for _ in range(count)]
         for key in keys:
             self.enter(key)
@@ -104,7 +104,7 @@ class Keystore(Resealing):
 
         KeyExists if its alias or DKi is taken, BadArgument for no alias or no AES-256 key, ReadOnly.
         """
-        self._check_writable()
+        self.check_writable()
         self.check_new(alias, material)
         key = self._sealed(alias, material, group, KeyState.PROCESS_ONLY)
         self.enter(key)
@@ -130,7 +130,7 @@ class Keystore(Resealing):
 
     def assign(self, key: Key, time_us: int, mount: Mount) -> Key:
         """Give a key to a mount; a key that is ACTIVE already stays so. KeyInUse, ReadOnly."""
-        self._check_writable()
+        self.check_writable()
         old = self.by_alias(key.alias)
         state = KeyState.ACTIVE if old.state is KeyState.ACTIVE else KeyState.ASSIGNED
         return self._change(old, state, time_us, mount)
@@ -140,7 +140,7 @@ class Keystore(Resealing):
 
         ASSIGNED without a time, which tells it from a key that is under way to a drive. ReadOnly.
         """
-        self._check_writable()
+        self.check_writable()
         old = self.by_alias(key.alias)
         if not never_given(old):
             raise KeyInUse(f"key {old.alias} was given out", alias=old.alias)
@@ -234,7 +234,8 @@ class Keystore(Resealing):
         made = self.created_seq, self._now_us(), self._epoch
         return Key(key_id, alias, alias_to_dki(alias), *made, sealed, check_value, group, state)
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise ReadOnly while no new keys are given."""
         if self.read_only:
             raise ReadOnly(f"no new keys are given: {self.read_only}", reason=self.read_only)
 

@@ -16,6 +16,7 @@ from qekm.errors import (
     DriveExists,
     KeyInUse,
     QekmError,
+    ReadOnly,
     UnknownAuthority,
     UnknownDrive,
     UnknownGroup,
@@ -224,3 +225,14 @@ async def test_a_pin_can_be_emptied_so_that_the_drive_is_pinned_anew(run: Runnin
     await run.store.commit([owner.enrol(Claim(SERIAL, WWNN), b"k" * 32)])
     drive = (await run.client.drives.UpdateDrive(update(["spki_sha256"]))).drive
     assert drive.spki_sha256 == b""
+
+
+async def test_a_key_that_cannot_be_bound_leaves_the_entry_as_it_was(run: Running) -> None:
+    key = run.service.owners.keystore.page(limit=1)[0]
+    await create(run)
+    run.service.owners.keystore.freeze("an old copy")
+    with pytest.raises(ReadOnly):
+        await run.client.drives.UpdateDrive(update(["alias"], alias=key.alias))
+    with pytest.raises(ReadOnly):
+        await create(run, "001300000393", alias=key.alias)
+    assert [(drive.serial, drive.alias) for drive in run.service.owners.registry.entries()] == [(SERIAL, "")]
