@@ -13,6 +13,7 @@ from typing import Any
 from qekm.errors import BadArgument, StoreInUse, UnknownProperty
 from qekm.home import Home
 from qekm.initialising import properties
+from qekm.text import printable
 
 
 def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
@@ -43,11 +44,12 @@ def list_properties(options: argparse.Namespace) -> int:
         if item is None and name not in settings.unknown:
             raise UnknownProperty(f"there is no property {name}", property=name)
         if item is None:
-            print(f"{name}={settings.unknown[name]}  (unknown)")
+            print(printable(f"{name}={settings.unknown[name]}") + "  (unknown)")
             continue
         source = settings.source(item.name)
         marks = [*([source] if source != FILE else []), *(["kept"] if item.origin == "kept" else [])]
-        print(f"{item.name}={settings.text(item.name)}" + (f"  ({', '.join(marks)})" if marks else ""))
+        line = printable(f"{item.name}={settings.text(item.name)}")
+        print(line + (f"  ({', '.join(marks)})" if marks else ""))
     return 0
 
 
@@ -83,7 +85,7 @@ def _change(home: Home, values: Mapping[str, str], unset: Iterable[str]) -> int:
         default = "" if item is None else item.default
         old, new = before.get(name, default), after.get(name, default)
         if old != new:
-            print(told(name, old, new))
+            print(printable(told(name, old, new)))
             if item is not None and item.origin == "kept":
                 print(f"{name} is kept and means nothing here: {item.help}")
     return 0

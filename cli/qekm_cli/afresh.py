@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from qekm.errors import UnavailableError
+from qekm.text import printable
 from qekm_cli.connection import client_of, invocation_of
 from qekm_cli.family import answers
 from qekm_cli.passwords import command_password
 from qekm_cli.prompts import ask_password
-from qekm_cli.text import printable
 
 if TYPE_CHECKING:
     from qekm.client import Client

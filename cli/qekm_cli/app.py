@@ -18,11 +18,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from qekm.text import printable
 from qekm_cli.commands import SETTINGS, global_options
 from qekm_cli.connection import Invocation
 from qekm_cli.exits import TRACEBACK, Ending, ending_of
 from qekm_cli.family import VERBS
-from qekm_cli.text import printable
 
 PROGRAM = "qekm"
 COMPLETE = "_QEKM_COMPLETE"  # set by the completion scripts

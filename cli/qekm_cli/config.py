@@ -12,13 +12,13 @@ import typer
 from qekm.errors import UnknownProperty
 from qekm.properties import PROPERTIES
 from qekm.properties.listeners import SSL_PORT, TCP_PORT
+from qekm.text import printable
 from qekm_cli import property_file
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of, home_of, is_elsewhere
 from qekm_cli.outputs import new_file
 from qekm_cli.processes import SERVICE, program
 from qekm_cli.render import Column, Plain, document, done, listing, plain, wants_json
-from qekm_cli.text import printable
 
 app = Noun()
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qekm.errors import BadCertificate
+from qekm.text import printable
 from qekm_cli.connection import client_of
 from qekm_cli.render import Column, document, done, listing, pages, plain, wants_json
-from qekm_cli.text import printable
 
 if TYPE_CHECKING:
     from cryptography import x509

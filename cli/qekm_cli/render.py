@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from qekm.text import printable
 from qekm_cli.connection import invocation_of
-from qekm_cli.text import printable
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

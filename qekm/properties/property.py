@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from qekm.properties.readers import any_text
+
 Origin = Literal["original", "ours", "kept"]
 """original: of the product family, with its meaning. kept: of the family, accepted, and without one here."""
 
@@ -29,8 +31,8 @@ class Property:
 
 
 def kept(name: str, default: str, why: str, unit: str = "") -> Property:
-    """Return a property of the family that is accepted and means nothing here: any text will do."""
-    return Property(name, str, default, "kept", why, unit)
+    """Return a property of the family that is accepted and means nothing here, whatever its text says."""
+    return Property(name, any_text, default, "kept", why, unit)
 
 
 def is_password(name: str) -> bool:

@@ -50,6 +50,12 @@ def text_or_none(text: str) -> str:
     return plain_text(text) if text else ""
 
 
+def any_text(text: str) -> str:
+    """Read text that people can see, or nothing; there may be tabs in it, as Java makes them of C:\\temp."""
+    text_or_none(text.replace("\t", " "))
+    return text
+
+
 def words(text: str) -> str:
     """Read words in a shell's quoting (shlex); nothing of a shell's is done with them."""
     try:

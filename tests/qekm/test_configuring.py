@@ -85,6 +85,19 @@ def test_the_list_says_where_each_value_is_from(
     assert capsys.readouterr().out == "drive.default.alias1=tapes\nno.such=1  (unknown)\n"
 
 
+def test_no_value_forges_a_line_or_steers_the_terminal(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with home.config.open("a") as file:
+        file.write("no.such=1\\ntwoPerson=off\\u001b[1A\nno\\u0007.bell=C:\\\\x\n")
+    assert config(home, "list", "no.such", "no\a.bell") == 0
+    assert capsys.readouterr().out == (
+        "no\\x07.bell=C:\\x  (unknown)\nno.such=1\\ntwoPerson=off\\x1b[1A  (unknown)\n"
+    )
+    assert config(home, "set", "sync.type=a\nb") == EXIT_CODES[InvalidError]
+    assert "sync.type must be text without control characters" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "told"),
     [

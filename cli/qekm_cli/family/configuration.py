@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from qekm.text import printable
 from qekm_cli import config
 from qekm_cli.commands import Noun
 from qekm_cli.render import listing, wants_json
-from qekm_cli.text import printable
 
 app = Noun()
 app.command("refresh")(config.refresh_properties)

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from qekm.errors import NoPeer, ServiceAway, UnavailableError
+from qekm.text import printable
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of, parse_target
 from qekm_cli.family import answers
 from qekm_cli.render import done, plain
-from qekm_cli.text import printable
 
 app = Noun()
 

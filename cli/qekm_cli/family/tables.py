@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from qekm.text import printable
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of
 from qekm_cli.render import done
-from qekm_cli.text import printable
 
 app = Noun()
 

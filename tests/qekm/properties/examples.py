@@ -92,7 +92,9 @@ _OURS = {
     "log.journald": _FLAG,
 }
 _KEPT = {
-    name: Example("any text", "any text", ()) for name, item in PROPERTIES.items() if item.origin == "kept"
+    name: Example("any\ttext", "any\ttext", ("a\x1b[2J", "a\x85b"))
+    for name, item in PROPERTIES.items()
+    if item.origin == "kept"
 }
 
 EXAMPLES: Mapping[str, Example] = MappingProxyType(_OURS | _KEPT)
@@ -102,5 +104,9 @@ CLIENT_EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "TransportListener.ssl.port": _PORT,
         "identity": Example("operator", "operator", ("",)),
     }
-    | {name: Example("x", "x", ()) for name, item in CLIENT_PROPERTIES.items() if item.origin == "kept"}
+    | {
+        name: Example("x", "x", ("\x1b",))
+        for name, item in CLIENT_PROPERTIES.items()
+        if item.origin == "kept"
+    }
 )
