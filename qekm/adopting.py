@@ -12,7 +12,7 @@ from contextlib import closing
 
 from qekm.audit import occurred
 from qekm.backup.reading import seen
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.epoch import Epoch
 from qekm.errors import NotBehind
 from qekm.estate import BEHIND, Estate

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qekm.audit import verify_trail
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import StoreDamaged
 from qekm.estate import BEHIND, Estate
 from qekm.home import Home

@@ -188,7 +188,7 @@ def address_of(home: Home, target: str | None = None) -> str:
         return target
     running = home.running("server")
     if running is None and home.is_client:
-        from qekm.remote import read_remote
+        from qekm.configuration.remote import read_remote
 
         return read_remote(home.client_config).target
     return f"localhost:{running.ports['grpc'] if running else PORT}"
@@ -199,7 +199,7 @@ def identity_of(home: Home, named: str | None = None, environ: Mapping[str, str]
     if found := named or environ.get("QEKM_IDENTITY"):
         return found
     if home.is_client:
-        from qekm.remote import read_remote
+        from qekm.configuration.remote import read_remote
 
         return read_remote(home.client_config).identity
     return IDENTITY

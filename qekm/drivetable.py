@@ -16,12 +16,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from qekm.config import Settings
+from qekm.configuration.rewriting import rewrite
+from qekm.configuration.settings import Settings
 from qekm.drives import Registry
 from qekm.errors import QekmError
 from qekm.interchange.roster import COLUMNS, Entry, serialize
 from qekm.model import Drive, DriveState, LabelMode
-from qekm.rewriting import rewrite
 
 _log = logging.getLogger(__name__)
 

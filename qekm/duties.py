@@ -10,7 +10,7 @@ from qekm.backup.making import Workshop
 from qekm.backup.routine import Routine
 from qekm.backup.target import Target
 from qekm.backup.writing import Sealing
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.destroying import Destroyer
 from qekm.home import Home
 from qekm.owners import Owners

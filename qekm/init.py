@@ -11,7 +11,8 @@ from pathlib import Path
 from qekm.audit import occurred
 from qekm.backup.target import Target
 from qekm.building import built, write_file
-from qekm.config import Settings, write_defaults
+from qekm.configuration.remote import Remote, write_remote
+from qekm.configuration.settings import Settings, write_defaults
 from qekm.errors import BadArgument, BadConfiguration, NoBackupTarget
 from qekm.estate import Estate
 from qekm.founding import Founding, found
@@ -21,7 +22,6 @@ from qekm.model import Account, Change, Group, KeyState, OnExhaustion, Slot
 from qekm.pki import RandomBytes
 from qekm.properties import PROPERTIES
 from qekm.properties.listeners import SSL_PORT
-from qekm.remote import Remote, write_remote
 from qekm.sealing import (
     KeyFileSealer,
     KeyRing,

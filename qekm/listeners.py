@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BadConfiguration, PortInUse
 from qekm.properties.listeners import GRPC_PORT, HEALTH_PORT
 from qekm.rpc.channel import SERVER_OPTIONS, make_server

@@ -11,7 +11,7 @@ from qekm.approvals import Approvals
 from qekm.backup.records import Backups
 from qekm.certificates import Certificates
 from qekm.clock import steady_s
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.drives import Registry
 from qekm.estate import Estate
 from qekm.keystore import Keystore

@@ -10,7 +10,7 @@ from cryptography import x509
 from qekm import pki
 from qekm.audit import occurred
 from qekm.certificates import Certificates
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BadArgument, BadCertificate, BadConfiguration, StoreInUse, UnknownIdentity
 from qekm.estate import Estate
 from qekm.home import Home

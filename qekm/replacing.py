@@ -16,7 +16,7 @@ from qekm.audit import occurred
 from qekm.backup.cover import Cover
 from qekm.backup.permission import used
 from qekm.building import built_in_place_of
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.epoch import ACTOR
 from qekm.errors import BackupDamaged, StoreDamaged, UnknownBackup
 from qekm.estate import Estate

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from qekm.accounts import Accounts
 from qekm.audit import occurred
 from qekm.clock import steady_s
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import StoreInUse
 from qekm.estate import Estate
 from qekm.home import Home

@@ -20,7 +20,8 @@ from qekm.backup.opening import ring_of
 from qekm.backup.proving import examine
 from qekm.backup.reading import Extracted, extract, key_of
 from qekm.building import built, write_file
-from qekm.config import Settings, amend
+from qekm.configuration.remote import Remote, write_remote
+from qekm.configuration.settings import Settings, amend
 from qekm.epoch import ACTOR, Epoch
 from qekm.errors import BadConfiguration, KeyInUse
 from qekm.estate import Estate
@@ -31,7 +32,6 @@ from qekm.offline import commit
 from qekm.pki import RandomBytes
 from qekm.properties.listeners import SSL_PORT
 from qekm.reissuing import reissue
-from qekm.remote import Remote, write_remote
 from qekm.sealing import KeyFileSealer, KeyRing
 from qekm.secret import Secret
 from qekm.store import Store

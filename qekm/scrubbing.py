@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from qekm.audit import SERVICE, occurred, verify_trail
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import QekmError, StoreDamaged
 from qekm.model import Key, Outcome
 from qekm.owners import Owners

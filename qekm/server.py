@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from qekm import __version__, configuring, initialising, recovery
+from qekm import __version__
+from qekm.commands import configuring, initialising, recovery
 from qekm.errors import EXIT_VERDICT, QekmError, exit_code
 from qekm.hardening import harden
 from qekm.home import Home
@@ -64,7 +65,7 @@ def run_service(options: argparse.Namespace) -> int:
     harden()
     import uvloop
 
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
     from qekm.logs.process import ProcessLog
     from qekm.service import serve
     from qekm.unlocking import sealer_of
@@ -102,7 +103,7 @@ def check_store(options: argparse.Namespace) -> int:
     """Check everything in the store of a stopped service and tell the verdict; 5 if something is wrong."""
     harden()
     from qekm.checking import check
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
     from qekm.unlocking import sealer_of
 
     home = Home.find(options.home)
@@ -133,7 +134,7 @@ def renew_certificate(options: argparse.Namespace) -> int:
     """Issue a certificate anew while the service is stopped."""
     harden()
     from qekm.clock import now_us
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
     from qekm.renewing import renew
     from qekm.unlocking import sealer_of
 
@@ -153,7 +154,7 @@ def set_password(options: argparse.Namespace) -> int:
     harden()
     from qekm.accounts import actor_of
     from qekm.clock import now_us
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
     from qekm.model import Role
     from qekm.resetting import reset
     from qekm.unlocking import Means, sealer_of

@@ -21,15 +21,15 @@ from qekm.api.gateways import Gateways
 from qekm.api.guard import interceptors
 from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import SERVICE, Strangers, occurred, stranger
-from qekm.config import Settings
-from qekm.configuration import Configuration, at_once
-from qekm.differences import recall
+from qekm.configuration.differences import recall
+from qekm.configuration.keyset import KeySet
+from qekm.configuration.owner import Configuration, at_once
+from qekm.configuration.settings import Settings
 from qekm.drivetable import DriveTable
 from qekm.duties import Duties
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import ONE_PERSON
 from qekm.home import Home
-from qekm.keyset import KeySet
 from qekm.listeners import Listeners
 from qekm.logs.debugging import Tap
 from qekm.logs.keeping import CHANGEABLE, Logs

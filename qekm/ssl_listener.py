@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from grpc import aio
 
-from qekm.config import Settings
-from qekm.configuration import Applied
+from qekm.configuration.owner import Applied
+from qekm.configuration.settings import Settings
 from qekm.errors import PortInUse, QekmError
 from qekm.listeners import bind
 from qekm.properties.listeners import SSL_HOST, SSL_PORT

@@ -13,7 +13,7 @@ from typing import Protocol
 from qekm.audit import occurred
 from qekm.backup.reading import seen
 from qekm.backup.target import Target
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.estate import BEHIND, UNANCHORED
 from qekm.home import Home
 from qekm.model import Change, Outcome, Setting

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qekm.backup.reading import seen
 from qekm.backup.target import Target
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.epoch import Epoch, Past, turn
 from qekm.errors import StoreFailed
 from qekm.home import Home

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BadConfiguration, BadPassword, UnknownSlot
 from qekm.home import Home
 from qekm.sealing import KeyFileSealer, KeyRing, PasswordSealer, Sealer, TokenKey, TokenSealer, read_private

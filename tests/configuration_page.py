@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qekm.config import LONGEST
+from qekm.configuration.settings import LONGEST
 from qekm.properties import PROPERTIES, Property, Table
 from qekm.properties.client import CLIENT_PROPERTIES
 from tests.pages import ROOT

@@ -184,7 +184,7 @@ def _prepare(context: typer.Context, file: Path) -> None:
 
 def _is_asked(home: Any) -> bool:
     """Tell whether the store that is there is opened by a password."""
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
 
     return home.config.exists() and bool(Settings.load(home.config)["keystore.slot"] == "password")
 

@@ -54,7 +54,7 @@ class ClientHome:
 
     def complete(self, client: Client, role: str, name: str) -> list[str]:
         """Write where the key manager is and whose certificate is shown; returns what is left to be done."""
-        from qekm.remote import Remote, write_remote
+        from qekm.configuration.remote import Remote, write_remote
 
         remote = Remote(self.host, _ssl_port(client), name)
         write_remote(Home(self.directory).client_config, remote)

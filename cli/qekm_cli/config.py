@@ -200,7 +200,7 @@ def read(context: typer.Context, names: Iterable[str]) -> list[Plain]:
 
 def _read_file(context: typer.Context, names: list[str]) -> list[Plain]:
     """Return what `read` does, from the file and the environment; UnknownProperty, BadConfiguration."""
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
 
     home = home_of(context)
     home.require()

@@ -75,7 +75,7 @@ def start(context: typer.Context, descriptor: int | None) -> list[str]:
 
 def is_opened_by_password(home: Home) -> bool:
     """Tell whether every start needs the keystore's password; BadConfiguration."""
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
 
     return bool(Settings.load(home.config)["keystore.slot"] == "password")
 

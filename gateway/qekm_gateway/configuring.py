@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from qekm.config import FROM_ENVIRONMENT, Settings
+from qekm.configuration.settings import FROM_ENVIRONMENT, Settings
 from qekm.errors import BadConfiguration, QekmError
 from qekm.properties.listeners import TCP_DRAIN, TCP_HOST, TCP_PORT
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport

@@ -14,7 +14,7 @@ from grpc import aio
 
 from qekm import __version__
 from qekm.clock import now_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import ServiceAway
 from qekm.home import Announce, Home
 from qekm.properties.listeners import GRPC_PORT

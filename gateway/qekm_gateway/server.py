@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import uvloop
 
 from qekm import __version__
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import NotInitialised, QekmError, exit_code
 from qekm.home import Home
 from qekm.logs.process import ProcessLog

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from qekm.api.journal import Journal
-from qekm.config import FILE, Settings
-from qekm.configuration import Changed, Configuration
-from qekm.differences import joined
+from qekm.configuration.differences import joined
+from qekm.configuration.owner import Changed, Configuration
+from qekm.configuration.settings import FILE, Settings
 from qekm.errors import BadArgument, NotFromAfar, UnknownProperty
 from qekm.model import Change
 from qekm.properties import PROPERTIES

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from qekm.api.gateways import Gateways, Link
-from qekm.config import Settings
-from qekm.configuration import Applied, Configuration
+from qekm.configuration.owner import Applied, Configuration
+from qekm.configuration.settings import Settings
 from qekm.errors import BadConfiguration, GatewayAway, PortInUse, QekmError
 from qekm.properties.listeners import TCP_DRAIN, TCP_HOST, TCP_PORT
 from qekm.v1.serving_pb2 import ConfigureReport
@@ -32,7 +32,7 @@ NOBODY = "no gateway is connected: one that starts or connects takes this up"
 
 
 class Configuring:
-    """Tells the gateways what is in force; `apply` is for qekm.configuration."""
+    """Tells the gateways what is in force; `apply` is for qekm.configuration.owner."""
 
     def __init__(self, gateways: Gateways, configuration: Configuration) -> None:
         """Take whom to tell, and who tells when properties change."""

@@ -14,7 +14,7 @@ from qekm.api.keys import to_proto
 from qekm.approvals import Act
 from qekm.audit import occurred
 from qekm.backup.records import Backups
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.dkp.names import fold
 from qekm.errors import BadArgument
 from qekm.keystore import Keystore

@@ -9,10 +9,10 @@ from qekm.allocator import Allocator
 from qekm.api.fields import chosen, paths_of, stamp
 from qekm.api.journal import Journal
 from qekm.api.paging import Paged, cut
-from qekm.configuration import Changed
+from qekm.configuration.keyset import KeySet
+from qekm.configuration.owner import Changed
 from qekm.drives import Registry
 from qekm.errors import BadArgument, QekmError
-from qekm.keyset import KeySet
 from qekm.model import Change, Group, OnExhaustion
 from qekm.v1 import groups_pb2 as pb
 from qekm.v1.groups_pb2_grpc import GroupsServiceServicer

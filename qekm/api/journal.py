@@ -41,7 +41,7 @@ class Journal:
         await self._store.commit([*changes, record])
 
     def record(self, method: str, message: str) -> Change:
-        """Return the record of a call whose changes others commit (qekm.configuration)."""
+        """Return the record of a call whose changes others commit (qekm.configuration.owner)."""
         return called(self._now_us(), method, caller().actor, message=message)
 
 

@@ -16,7 +16,7 @@ from qekm.api.openings import Openings
 from qekm.api.paging import Paged, cut
 from qekm.api.proofs import Proofs
 from qekm.api.requests import Order, Orders
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BadArgument, UnknownKey
 from qekm.model import Cartridge, Change, KeyState
 from qekm.owners import Owners

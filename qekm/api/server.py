@@ -12,7 +12,7 @@ from qekm.api.fields import stamp
 from qekm.api.gateways import Gateways, Link
 from qekm.api.journal import Journal
 from qekm.approvals import people
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.estate import ONE_PERSON
 from qekm.model import DriveState, KeyState, Role
 from qekm.owners import Owners

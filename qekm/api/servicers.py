@@ -30,9 +30,9 @@ from qekm.api.slots import SlotsServicer
 from qekm.approvals import people
 from qekm.audit import Strangers
 from qekm.backup.keeping import Keeper
-from qekm.config import Settings
-from qekm.configuration import Configuration
-from qekm.keyset import KeySet
+from qekm.configuration.keyset import KeySet
+from qekm.configuration.owner import Configuration
+from qekm.configuration.settings import Settings
 from qekm.logs.debugging import Tap
 from qekm.owners import Owners
 from qekm.pki import SKEW_US, RandomBytes

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BackupFailed, NoBackupTarget
 
 _ENDS_S = 3.0  # for a process that was killed to be gone

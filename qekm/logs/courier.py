@@ -1,7 +1,7 @@
 """Hand things to a receiver that may be slow, full or away, and never make the giver wait for it.
 
 A bounded queue and a thread. What the receiver does not take it is offered again; what there is no room for
-meanwhile is lost, counted, and told of when the receiver is there again.
+meanwhile is lost, counted, and told of when the receiver is there again; so is what shows a defect of it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Receiver(Protocol[T_contra]):
-    """What takes things, in the courier's thread; OSError: not now, and the same ones come again."""
+    """What takes things, in the courier's thread; OSError: not now, and the same ones come again.
+
+    Any other exception: one of them shows a defect; they come again one at a time, each for the last time.
+    """
 
     def take(self, items: Sequence[T_contra], /) -> None:
-        """Take all of them."""
+        """Take all of them, or none."""
 
     def missed(self, count: int, /) -> None:
         """Take note that so many were lost since the last ones."""
@@ -57,6 +60,8 @@ class Courier(Generic[T]):
         self._receiver, self._most, self._batch, self._waits_s = receiver, most, batch, waits_s
         self._queue: deque[T] = deque()
         self._lost = 0
+        self._suspects = 0  # at the queue's head, to be handed over one at a time
+        self._broken = False  # the last thing was dropped
         self._lock = threading.Lock()
         self._wake, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"courier: {name}", daemon=True)
@@ -100,11 +105,12 @@ class Courier(Generic[T]):
 
     @property
     def _waiting(self) -> bool:
-        return bool(self._queue or self._lost)
+        # A loss is told of behind something that was taken: the line that tells of it may be lost next.
+        return bool(self._queue or (self._lost and not self._broken))
 
     def _deliver(self) -> bool:
         """Hand over one batch, or tell of what was lost behind the last one; False if it was not taken."""
-        items, lost = list(islice(self._queue, self._batch)), self._lost
+        items, lost = list(islice(self._queue, 1 if self._suspects else self._batch)), self._lost
         try:
             if items:
                 self._receiver.take(items)
@@ -113,15 +119,31 @@ class Courier(Generic[T]):
         except OSError as error:
             self._is_away(error)
             return False
-        except Exception:  # a defect: the thing is dropped, else nothing would ever follow it
-            _log.exception("%s: something could not be written", self.name)
+        except Exception as error:
+            if len(items) > 1:
+                self._suspects = len(items)
+            else:
+                self._drop(len(items), lost, error)
+            return True
         self._is_there()
-        with self._lock:
-            for _ in items:
-                self._queue.popleft()
-            if not items:
-                self._lost -= lost
+        self._take_out(len(items), 0 if items else -lost)
         return True
+
+    def _take_out(self, count: int, lost: int) -> None:
+        """Go on behind so many things; `lost` changes the count of those that are lost."""
+        self._suspects = max(0, self._suspects - count)
+        with self._lock:
+            for _ in range(count):
+                self._queue.popleft()
+            self._lost += lost
+
+    def _drop(self, count: int, lost: int, error: Exception) -> None:
+        """Drop the thing that shows a defect, else nothing would ever follow it; or the news of a loss."""
+        if not self._broken:
+            _log.error("%s: something could not be written", self.name, exc_info=error)
+        self.trouble = f"{self.name} cannot be written: {type(error).__name__}"
+        self._broken = True
+        self._take_out(count, count or -lost)
 
     def _is_away(self, error: OSError) -> None:
         reason = error.strerror or str(error) or type(error).__name__
@@ -130,6 +152,7 @@ class Courier(Generic[T]):
         self.trouble = f"{self.name} cannot be written: {reason}"
 
     def _is_there(self) -> None:
+        self._broken = False
         if self.trouble:
             self.trouble = ""
             _log.warning("%s is written again", self.name)

@@ -45,6 +45,10 @@ class Seen(NamedTuple):
     made: Decision | str
 
 
+Wanted = tuple[Seen, frozenset[str]]
+"""A turn, and the classes of lines that were wanted of it then."""
+
+
 class Tap:
     """What a stream asks for decisions: `decide` is Serving's own, until somebody looks on."""
 
@@ -75,23 +79,31 @@ class Tap:
 
 
 class DebugFile:
-    """What a courier hands turns to; OSError while the file cannot be written."""
+    """What a courier hands turns to; OSError while the file cannot be written.
 
-    def __init__(self, path: Path, classes: frozenset[str]) -> None:
+    resting: nothing is to come; the file is not kept open, so that whoever deletes it has its room.
+    """
+
+    def __init__(self, path: Path) -> None:
         self._file = RollingFile(path, SHARE, PREDECESSORS)
-        self._classes = classes
+        self.resting = False
 
-    def take(self, items: Sequence[Seen]) -> None:
+    def take(self, items: Sequence[Wanted]) -> None:
         """Write turns, each on a few lines."""
         lines: list[bytes] = []
-        for seen in items:
-            lines += [line.encode() for line in lines_of(seen, self._classes)]
+        for seen, classes in items:
+            lines += [line.encode() for line in lines_of(seen, classes)]
             time.sleep(REST_S)  # a turn takes about as long
-        self._file.write(lines)
+        self._write(lines)
 
     def missed(self, count: int) -> None:
         """Tell in the file how many it has not."""
-        self._file.write([_line(now_us(), DECISIONS, "-", "-", f"{count} turns are missing here").encode()])
+        self._write([_line(now_us(), DECISIONS, "-", "-", f"{count} turns are missing here").encode()])
+
+    def _write(self, lines: list[bytes]) -> None:
+        self._file.write(lines)
+        if self.resting:
+            self._file.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -99,29 +111,36 @@ class DebugFile:
 
 
 class Debugging:
-    """The debug log, on or off; to be used from the event loop's thread."""
+    """The debug log, on or off; to be used from the event loop's thread.
 
-    def __init__(self, tap: Tap, describe: Callable[[str], str]) -> None:
+    One courier from the first `begin` to `close`: two that write one file would cut each other's lines.
+    """
+
+    def __init__(self, path: Path, tap: Tap, describe: Callable[[str], str]) -> None:
         """`describe` tells of a gateway, by the name that its stream has, what it is and where."""
         self.tap, self._describe = tap, describe
-        self._courier: Courier[Seen] | None = None
+        self._file = DebugFile(path)
+        self._courier: Courier[Wanted] = Courier(f"debug log {path}", self._file, most=MOST)
+        self._started = False
+        self._classes: frozenset[str] = frozenset()  # none: it is off
         self._known: set[str] = set()  # gateways that were described already
 
     @property
     def on(self) -> bool:
         """Tell whether it is written."""
-        return self._courier is not None
+        return bool(self._classes)
 
     @property
     def trouble(self) -> str:
         """Return why it cannot be written, empty if it can or is off."""
-        return "" if self._courier is None else self._courier.trouble
+        return self._courier.trouble if self.on else ""
 
-    def begin(self, path: Path, classes: frozenset[str]) -> None:
-        """Write turns of these classes to a file from now on."""
-        self.end()
-        self._courier = courier = Courier(f"debug log {path}", DebugFile(path, classes), most=MOST)
-        courier.start()
+    def begin(self, classes: frozenset[str]) -> None:
+        """Write turns of these classes from now on."""
+        if not self._started:
+            self._started = True
+            self._courier.start()
+        self._classes, self._file.resting = classes, False
         self._known.clear()
         self._give("-", "-", None, f"debug is on: {', '.join(sorted(classes))}")
         self.tap.look(lambda frame, source, gateway, made: self._give(gateway, source, frame, made))
@@ -131,20 +150,25 @@ class Debugging:
         self._give(gateway, source, None, text)
 
     def _give(self, gateway: str, source: str, frame: Frame | None, made: Decision | str) -> None:
-        if self._courier is None:
+        if not self.on:
             return
         if gateway not in self._known and gateway != "-":
             self._known.add(gateway)
-            self._courier.give(Seen(now_us(), gateway, "-", None, self._describe(gateway)))
-        self._courier.give(Seen(now_us(), gateway, source, frame, made))
+            described = Seen(now_us(), gateway, "-", None, self._describe(gateway))
+            self._courier.give((described, self._classes))
+        self._courier.give((Seen(now_us(), gateway, source, frame, made), self._classes))
 
-    def end(self, patience_s: float = 0.0) -> None:
-        """Write no more; what waits is written meanwhile, `patience_s` says how long to wait for it."""
+    def end(self) -> None:
+        """See no more; what waits is written all the same."""
         self.tap.leave()
+        self._file.resting = True
         self._give("-", "-", None, "debug is off")
-        courier, self._courier = self._courier, None
-        if courier is not None:
-            courier.close(patience_s)
+        self._classes = frozenset()
+
+    def close(self, patience_s: float) -> None:
+        """See no more for good; wait at most so long for what waits."""
+        self.end()
+        self._courier.close(patience_s)
 
 
 def lines_of(seen: Seen, classes: frozenset[str]) -> Iterator[str]:

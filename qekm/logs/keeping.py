@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.home import Home
 from qekm.logs.audit_log import AuditLog, Batch, Trail
 from qekm.logs.courier import PATIENCE_S, Courier
@@ -64,7 +64,7 @@ class Logs:
         self._home, self._settings, self.outlets = home.path, settings, outlets
         self._vendor_of, self._gateways = vendor_of, gateways
         self._audit: Courier[Batch] | None = None
-        self.debugging = Debugging(tap, self._describe)
+        self.debugging = Debugging(self._path_of("debug.output.file"), tap, self._describe)
 
     def start(self, trail: Trail) -> None:
         """Begin: what the audit log lacks is written as soon as something is committed."""
@@ -92,7 +92,7 @@ class Logs:
     def switch(self, coming: Settings) -> None:
         """Have the debug log as settings say: on with some classes, or off; nothing of it can fail here."""
         if classes := coming["debug"]:
-            self.debugging.begin(self._path_of("debug.output.file"), classes)
+            self.debugging.begin(classes)
         elif self.debugging.on:
             self.debugging.end()
 
@@ -115,7 +115,7 @@ class Logs:
         """Write what waits, for at most a moment, and end; nothing is committed any more."""
         if self._audit is not None:
             self._audit.close()
-        self.debugging.end(PATIENCE_S)
+        self.debugging.close(PATIENCE_S)
 
     def _path_of(self, name: str) -> Path:
         return self._home / str(self._settings[name])

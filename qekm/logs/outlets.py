@@ -18,7 +18,7 @@ from qekm.logs.syslog import Syslog, client_context
 
 
 class Settings(Protocol):
-    """Typed values by the name of their property, as qekm.config gives them."""
+    """Typed values by the name of their property, as qekm.configuration.settings gives them."""
 
     def __getitem__(self, name: str) -> Any:
         """Return a property's value."""

@@ -15,7 +15,7 @@ NAMES = (
 
 
 class Settings(Protocol):
-    """Typed values by the name of their property, as qekm.config gives them."""
+    """Typed values by the name of their property, as qekm.configuration.settings gives them."""
 
     def __getitem__(self, name: str) -> Any:
         """Return a property's value."""

@@ -157,8 +157,10 @@ class Writer:
 
     def _tell_of(self, first: int, units: list[Unit]) -> None:
         """Tell who copies the trail of what is new in it; whatever becomes of that, the commit stands."""
+        if self._committed is None:
+            return
         records = [each for unit in units for each in unit if isinstance(each, AuditRecord)]
-        if self._committed is None or not records:
+        if not records:
             return
         try:
             self._committed(first, records)

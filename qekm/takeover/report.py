@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from textwrap import wrap
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.properties import PROPERTIES, shown
 from qekm.properties.listeners import TCP_PORT
 from qekm.takeover.original import CLIENT, CONFIG, GROUP

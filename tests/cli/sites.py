@@ -15,7 +15,7 @@ from typing import Any
 
 from qekm import __version__
 from qekm.clock import now_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.home import Home
 from qekm.init import Wanted, make
 from qekm.secret import Secret

@@ -6,11 +6,11 @@ from typing import Any
 
 from cryptography import x509
 
+from qekm.configuration.remote import Remote, read_remote
 from qekm.errors import BadArgument
 from qekm.founding import found
 from qekm.keypair import dump_key, make_key
 from qekm.properties.listeners import SSL_PORT
-from qekm.remote import Remote, read_remote
 from qekm.v1 import certificates_pb2 as pb
 from qekm.v1.configuration_pb2 import RefreshConfigurationRequest
 from tests.fakes.pki import Pki, now_us

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from qekm.clock import now_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.estate import Estate
 from qekm.interchange import jceks
 from qekm.offline import commit

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from qekm.checking import check
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import QekmError
 from qekm.home import Home
 from qekm.model import Backup, BackupState, KeyState

@@ -20,7 +20,7 @@ from qekm.adopting import adopt
 from qekm.backup.opening import root_of
 from qekm.building import finish
 from qekm.clock import now_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import HomeExists, NotInitialised, QekmError
 from qekm.home import Home
 from qekm.init import Wanted, make

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from qekm.checking import check
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import QekmError
 from qekm.home import Home
 from qekm.sealing import KeyFileSealer

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import StoreFailed
 from qekm.properties.listeners import TCP_DRAIN, TCP_HOST, TCP_PORT
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport

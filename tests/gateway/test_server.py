@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from qekm.config import write_defaults
+from qekm.configuration.settings import write_defaults
 from qekm.home import Home
 from qekm.rpc.tls import Files, server_credentials
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport, ServeResponse

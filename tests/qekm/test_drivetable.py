@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qekm import drivetable
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.drives import Registry
 from qekm.drivetable import PATIENCE_S, URL, DriveTable
 from qekm.interchange.roster import parse

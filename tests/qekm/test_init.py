@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from qekm.clock import now_us as clock_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import (
     BadArgument,
     BadConfiguration,

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from qekm import pki
 from qekm.clock import now_us as clock_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import (
     BadArgument,
     BadCertificate,

@@ -20,7 +20,7 @@ from qekm.backup.permission import restore_act
 from qekm.backup.writing import Written
 from qekm.building import finish
 from qekm.clock import now_us
-from qekm.config import amend
+from qekm.configuration.settings import amend
 from qekm.errors import (
     ApprovalNeeded,
     BackupDamaged,

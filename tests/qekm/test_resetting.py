@@ -9,7 +9,7 @@ import pytest
 
 from qekm.accounts import LOCK_US
 from qekm.clock import now_us as clock_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BadPassword, StoreInUse
 from qekm.home import Home
 from qekm.init import Wanted, make

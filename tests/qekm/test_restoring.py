@@ -15,7 +15,7 @@ from qekm.allocator import Allocator
 from qekm.backup.opening import root_of
 from qekm.backup.writing import Written
 from qekm.clock import now_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import (
     BackupDamaged,
     BadConfiguration,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import ReadOnly
 from qekm.scrubbing import Scrubber
 from qekm.v1.server_pb2 import GetStatusRequest

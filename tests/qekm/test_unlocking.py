@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BadConfiguration, BadPassword, QekmError, TokenAway
 from qekm.home import Home
 from qekm.sealing import KeyFileSealer, PasswordSealer, Sealer

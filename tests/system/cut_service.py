@@ -14,19 +14,20 @@ from typing import Any
 import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
 # isort: split
-from qekm import configuration, server
+from qekm import server
+from qekm.configuration import owner
 
 
 def cut(when: str) -> None:
     """Have the process killed at the next change of its file."""
-    real: Callable[..., Any] = configuration.amend
+    real: Callable[..., Any] = owner.amend
 
     def amend(*arguments: Any, **options: Any) -> Any:
         if when == "after":
             real(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    configuration.amend = amend
+    owner.amend = amend
 
 
 if __name__ == "__main__":

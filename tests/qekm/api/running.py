@@ -16,7 +16,7 @@ from grpc import aio
 
 from qekm.client import AsyncClient, connect_async
 from qekm.clock import now_us as clock_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.home import Home
 from qekm.init import Wanted, make
 from qekm.model import AuditRecord

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from qekm.config import Settings, amend
-from qekm.configuration import at_once
+from qekm.configuration.owner import at_once
+from qekm.configuration.settings import Settings, amend
 from qekm.drivetable import HEAD
 from qekm.errors import (
     BadArgument,

@@ -11,8 +11,8 @@ import pytest
 from qekm.api import configuring
 from qekm.api.configuring import NAMES, NOBODY
 from qekm.api.gateways import Link
-from qekm.config import amend
-from qekm.configuration import Changed
+from qekm.configuration.owner import Changed
+from qekm.configuration.settings import amend
 from qekm.errors import BadConfiguration, PortInUse
 from qekm.properties.listeners import TCP_DRAIN, TCP_PORT
 from qekm.v1.server_pb2 import GetStatusRequest, GetStatusResponse

@@ -258,7 +258,7 @@ async def test_a_batch_in_hand_is_committed_and_answered_before_a_draining_servi
             run.store.open_.set()
             assert (await gateway.read()).replies[0].WhichOneof("frame") == "set_key"
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await gateway.stream.read()
+                await gateway.read()
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             await asyncio.wait_for(stopping, 5)
             assert list(site.stored().values()) == [KeyState.SUSPECT]

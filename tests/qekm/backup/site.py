@@ -10,7 +10,7 @@ from qekm.backup.keeping import mute
 from qekm.backup.members import AUDIT_KEY, CONFIG
 from qekm.backup.writing import Sealing, Written, write
 from qekm.clock import now_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.estate import Estate
 from qekm.home import Home
 from qekm.init import Made, Wanted, make

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qekm.backup.target import Target
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BackupFailed, BadConfiguration, NoBackupTarget
 
 

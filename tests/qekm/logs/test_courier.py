@@ -19,6 +19,7 @@ class Receiver:
         self.taken: list[int] = []
         self.lost: list[int] = []
         self.away = self.broken = self.closed = False
+        self.bad: set[int] = set()  # things that show a defect
         self.gate = threading.Event()
         self.gate.set()
 
@@ -27,7 +28,7 @@ class Receiver:
         self.gate.wait()
         if self.away:
             raise ConnectionRefusedError(111, "Connection refused")
-        if self.broken:
+        if self.broken or self.bad & {*items}:
             raise RuntimeError("a defect")
         self.taken += items
 
@@ -118,10 +119,68 @@ def test_a_defect_costs_the_things_that_show_it_and_nothing_else(
     receiver.broken = True
     courier.give(1)
     wait_for(lambda: not courier._queue)
+    assert courier.trouble == "the test cannot be written: RuntimeError"
     receiver.broken = False
     courier.give(2)
     courier.close()
-    assert receiver.taken == [2]
+    assert (receiver.taken, receiver.lost, courier.trouble) == ([2], [1], "")
+
+
+@pytest.mark.parametrize("bad", [{0}, {3}, {6}, {7, 8}, {0, 1, 2, 3, 4, 5, 6}, {49}])
+def test_what_comes_with_it_in_a_batch_is_taken_once_and_what_was_dropped_is_counted(
+    courier: Courier[int], receiver: Receiver, bad: set[int]
+) -> None:
+    receiver.gate.clear()
+    receiver.bad = bad
+    for number in range(50):
+        courier.give(number)
+    receiver.gate.set()
+    wait_for(lambda: not courier._queue)
+    courier.give(50)
+    courier.close()
+    assert receiver.taken == [number for number in range(51) if number not in bad]
+    assert sum(receiver.lost) == len(bad)
+
+
+def test_who_goes_away_while_a_bad_one_is_looked_for_gets_each_of_the_others_once(
+    courier: Courier[int], receiver: Receiver
+) -> None:
+    receiver.gate.clear()
+    receiver.bad = {4}
+    for number in range(7):
+        courier.give(number)
+    receiver.away = True
+    receiver.gate.set()
+    wait_for(lambda: bool(courier.trouble))
+    receiver.away = False
+    wait_for(lambda: bool(receiver.lost))
+    assert (receiver.taken, receiver.lost) == ([0, 1, 2, 3, 5, 6], [1])
+
+
+def test_a_loss_that_makes_a_line_that_is_lost_makes_no_line_for_ever(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the process's own log comes to a receiver that can take nothing of it."""
+    given: list[int] = []
+
+    class Echo(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            given.append(1)
+            echoed.give(len(given))
+
+    echoed: Courier[int] = Courier("the test", receiver)
+    receiver.broken, echo = True, Echo()
+    logging.getLogger("qekm.logs.courier").addHandler(echo)
+    try:
+        echoed.start()
+        echoed.give(0)
+        wait_for(lambda: bool(given) and not echoed._queue)
+        time.sleep(0.1)
+    finally:
+        logging.getLogger("qekm.logs.courier").removeHandler(echo)
+        echoed.close()
+    assert len(given) == 1
+    assert len(caplog.records) == 1
 
 
 def test_the_end_waits_no_longer_than_it_may(receiver: Receiver) -> None:

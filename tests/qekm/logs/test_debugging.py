@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import Any
 
 from qekm.dkp.codes import Ask, Code, Fault
 from qekm.dkp.frame import Frame
-from qekm.logs.debugging import Seen, Tap, lines_of
+from qekm.logs.debugging import Debugging, Seen, Tap, lines_of
 from qekm.serving import Decision
 from qekm.v1.serving_pb2 import DebugLine, ServeRequest
 from qekm_gateway.simulator.errand import Refused
@@ -86,6 +87,70 @@ def test_a_line_of_a_gateway_is_one_line() -> None:
     (line,) = lines_of(Seen(1, "g\n#1", "a b\n", None, "TLS\nforged"), BOTH)
     assert line.count("\n") == 1
     assert "TLS\\u000aforged" in line
+
+
+def test_switched_while_thousands_wait_one_writer_has_the_file_and_no_line_is_lost_or_out_of_order(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "debug_server"
+    tap = Tap(Fixed())
+    debugging = Debugging(path, tap, lambda gateway: f"{gateway} is described")
+    most = 0
+    for classes in ("transport", "logic", "", "transport+logic", "", "logic"):
+        if classes:
+            debugging.begin(frozenset(classes.split("+")))
+        else:
+            debugging.end()
+        for number in range(300):
+            tap.decide(PING, f"{classes or 'off'}/{number}", "g#1")
+        most = max(most, len(couriers()))
+    debugging.close(20.0)
+    assert most == 1
+    lines = path.read_text().splitlines()
+    times = [line.split(" ")[0] for line in lines]
+    assert times == sorted(times)
+    assert [line for line in lines if "missing" in line] == []
+    told = [line.split(" ")[1:4:2] for line in lines if "/" in line]
+    assert told == [
+        [category, f"{classes}/{number}"]
+        for classes in ("transport", "logic", "transport+logic", "logic")
+        for number in range(300)
+        for category in classes.split("+")
+    ]
+
+
+def couriers() -> list[threading.Thread]:
+    """Return the threads that write debug logs."""
+    return [each for each in threading.enumerate() if each.name.startswith("courier: debug log")]
+
+
+def test_switched_off_it_holds_no_file_and_on_again_it_goes_on_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "debug_server"
+    debugging = Debugging(path, Tap(Fixed()), str)
+    for count in (1, 2):
+        debugging.begin(BOTH)
+        wait_for(lambda: path.exists() and held(path))
+        debugging.end()
+        wait_for(lambda: not held(path))
+        assert path.read_text().count("debug is off") == count
+    debugging.close(10.0)
+
+
+def held(path: Path) -> bool:
+    """Tell whether this process has a file open."""
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if each.readlink() == path:
+                return True
+    return False
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    """Wait until something is so, at most ten seconds."""
+    end = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def log_of(run: Running) -> Path:

@@ -102,6 +102,33 @@ async def test_what_the_audit_log_leaves_out_is_sent_elsewhere_all_the_same(tmp_
     assert not log.exists() or records_of(log.read_bytes()) == []
 
 
+async def test_switching_the_classes_while_it_runs_changes_the_file_and_nothing_that_is_sent_elsewhere(
+    tmp_path: Path,
+) -> None:
+    heard = Heard()
+    outlets = Outlets((), [Courier("heard", heard)])
+
+    async def put(types: str) -> None:
+        request = pb.UpdatePropertiesRequest(set={"Audit.event.types": types})
+        await run.client.configuration.UpdateProperties(request)
+
+    async with running(tmp_path / "home", keys=8) as run:
+        run.service.logs.outlets = outlets
+        before = len(await run.records())
+        await put("none")
+        await put("all")
+        await put("authentication")
+        await run.unlock()
+        trail = await run.records()
+        log = log_of(run)
+    outlets.end()
+    sent = [int(entry.fields["sequence"]) for entry in heard.entries]
+    assert sent == list(range(before + 1, len(trail) + 2))
+    left_out = set(sent) - set(sequences(log))
+    assert left_out, "every class was written"
+    assert set(sequences(log)) > set(range(1, before + 1))
+
+
 async def test_where_it_cannot_be_written_drives_are_served_it_is_told_once_and_nothing_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import javaproperties
 import pytest
 
-from qekm.config import DEFAULT, FILE, FROM_ENVIRONMENT, Settings, amend, write_defaults
-from qekm.configuration import Configuration
+from qekm.configuration.owner import Configuration
+from qekm.configuration.settings import DEFAULT, FILE, FROM_ENVIRONMENT, Settings, amend, write_defaults
 from qekm.errors import BadConfiguration
 from qekm.properties import NOT_SHOWN, PROPERTIES, Table, is_password
 from qekm.properties.client import CLIENT_PROPERTIES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qekm.claim import Accept
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.dkp.fields import MessageType
 from qekm.properties import PROPERTIES
 from qekm.serving.policy import NAMES, Policy, policy_of

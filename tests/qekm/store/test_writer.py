@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qekm.errors import StoreInUse
+from qekm.model import AuditRecord
 from qekm.store import Store
-from tests.qekm.store.material import make_record, unlock
+from qekm.store.writer import Committed
+from tests.qekm.store.material import SIGNER, make_record, unlock
 
 ROOT = Path(__file__).parents[3]
 
@@ -93,3 +96,30 @@ async def test_a_signature_that_cannot_be_made_stops_the_writer_but_no_reader(pa
     store.close()
     with pytest.raises(StoreInUse):
         Store.open(path, unlock)
+
+
+class Watched(list[AuditRecord]):
+    """A unit that counts how often it is gone through."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[AuditRecord]:
+        """Count, and go through it."""
+        self.rounds += 1
+        return super().__iter__()
+
+
+async def test_records_are_looked_for_in_the_units_only_if_somebody_wants_them(path: Path) -> None:
+    told: list[int] = []
+
+    async def rounds(committed: Committed | None) -> int:
+        store, unit = Store.open(path, unlock), Watched([make_record("watched")])
+        store.committed = committed
+        store.start(SIGNER.sign, lambda error: None)
+        assert await store.submit([unit]) == [None]
+        store.close()
+        return unit.rounds
+
+    unwanted = await rounds(None)
+    assert await rounds(lambda first, records: told.append(len(records))) == unwanted + 1
+    assert told == [1]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qekm.clock import now_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import BadArgument, BadFile, BadPassword, NoBackupTarget, QekmError, exit_code
 from qekm.home import Home
 from qekm.init import Made, Wanted, make

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.model import Setting
 
 NAME = "configuration"  # of the store's setting that remembers

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from qekm.config import amend, read_file
+from qekm.configuration.rewriting import owner_of, rewrite
+from qekm.configuration.settings import amend, read_file
 from qekm.errors import BadConfiguration, FileFailed, exit_code
-from qekm.rewriting import owner_of, rewrite
 from tests.ordinary import NOBODY, open_to_all, python_as_ordinary, unsynced
 
 OLD, NEW = b"old\n", b"new\n"
@@ -135,7 +135,7 @@ def test_an_ordinary_user_is_told_whose_file_it_is_that_he_cannot_read(tmp_path:
     open_to_all(tmp_path)
     told = python_as_ordinary(f"""
 from pathlib import Path
-from qekm.config import Settings, amend
+from qekm.configuration.settings import Settings, amend
 from qekm.errors import BadConfiguration, FileFailed, exit_code
 path = Path({str(path)!r})
 try:
@@ -162,7 +162,7 @@ def test_an_ordinary_user_cannot_change_what_he_can_read(tmp_path: Path) -> None
     open_to_all(tmp_path)
     told = python_as_ordinary(f"""
 from pathlib import Path
-from qekm.config import amend
+from qekm.configuration.settings import amend
 from qekm.errors import FileFailed
 path = Path({str(path)!r})
 print(path.read_text(), end="")
@@ -186,7 +186,7 @@ def test_a_directory_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from qekm.config import amend
+from qekm.configuration.settings import amend
 path = Path(sys.argv[1])
 print("ready", flush=True)
 port = 1

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from qekm.configuration.rewriting import owner_of, rewrite
 from qekm.errors import BadConfiguration, UnknownProperty
 from qekm.properties import PROPERTIES, Property, Table, is_password, shown
 from qekm.properties.lines import ENCODING, MOST_BYTES, amended, bad, explained, read_lines
 from qekm.properties.listeners import PORTS
-from qekm.rewriting import owner_of, rewrite
 
 DEFAULT, FILE, FROM_ENVIRONMENT = "default", "file", "environment"
 LONGEST = 4_096  # characters of a value

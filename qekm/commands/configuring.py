@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
+from qekm.commands.initialising import properties
 from qekm.errors import BadArgument, StoreInUse, UnknownProperty
 from qekm.home import Home
-from qekm.initialising import properties
 from qekm.text import printable
 
 
@@ -34,7 +34,7 @@ def add_to(acts: Any, common: argparse.ArgumentParser) -> None:
 
 def list_properties(options: argparse.Namespace) -> int:
     """Print properties, one a line, and where each value is from."""
-    from qekm.config import FILE, Settings
+    from qekm.configuration.settings import FILE, Settings
 
     home = _home(options)
     settings = Settings.load(home.config)
@@ -66,8 +66,8 @@ def unset_properties(options: argparse.Namespace) -> int:
 
 
 def _change(home: Home, values: Mapping[str, str], unset: Iterable[str]) -> int:
-    from qekm.config import amend, read_file, texts_of
-    from qekm.differences import told
+    from qekm.configuration.differences import told
+    from qekm.configuration.settings import amend, read_file, texts_of
     from qekm.properties import PROPERTIES
     from qekm.store.lock import Lock
 

@@ -52,7 +52,7 @@ def survey(options: argparse.Namespace) -> int:
     opened: whether the passwords open the keys, too. It takes no time: one key is tried.
     """
     harden()
-    from qekm.initialising import properties
+    from qekm.commands.initialising import properties
 
     given = properties(options.property)
     with inherited(Home.find(options.home), options, given) as takeover:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from qekm.allocator import Allocator
-from qekm.config import FROM_ENVIRONMENT, Settings, amend
-from qekm.configuration import Applied, Configuration, Records
+from qekm.configuration.owner import Applied, Configuration, Records
+from qekm.configuration.settings import FROM_ENVIRONMENT, Settings, amend
 from qekm.errors import BadConfiguration, GroupInUse, QekmError, UnknownGroup, UnknownKey
 from qekm.keystore import Keystore
 from qekm.model import Change

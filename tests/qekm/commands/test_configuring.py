@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qekm.clock import now_us
-from qekm.config import Settings
+from qekm.configuration.settings import Settings
 from qekm.errors import EXIT_CODES, InvalidError, NotFoundError, StateError
 from qekm.home import Home
 from qekm.init import Wanted, make

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qekm.commands.initialising import properties
 from qekm.errors import BadArgument, BadPassword, QekmError, exit_code
 from qekm.hardening import end_with_parent, harden
 from qekm.home import Home
-from qekm.initialising import properties
 
 if TYPE_CHECKING:
     from qekm.backup.proving import OpenRing
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
     from qekm.restoring import Restored, Restorer
     from qekm.sealing import Sealer
 
@@ -100,7 +100,7 @@ def _ring() -> OpenRing:
 def _proof_of(home: Path) -> OpenRing:
     """Return what opens a slot of the backup with a person's proof."""
     from qekm.backup.opening import opener
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
     from qekm.opening import sealer_from_pipe
     from qekm.unlocking import token_key
 
@@ -143,7 +143,7 @@ def _put(restorer: Restorer, options: argparse.Namespace) -> Restored:
 
 def _replaced(restorer: Restorer, options: argparse.Namespace) -> Restored:
     """Restore in the place of the store that is there."""
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
     from qekm.replacing import replace_store
 
     restorer.home.require()
@@ -156,7 +156,7 @@ def adopt_store(options: argparse.Namespace) -> int:
     harden()
     from qekm.adopting import adopt
     from qekm.clock import now_us
-    from qekm.config import Settings
+    from qekm.configuration.settings import Settings
 
     if not options.i_have_no_newer_store:
         hint = "look for one first; if there is none, say so with --i-have-no-newer-store"

@@ -12,9 +12,9 @@ from typing import NoReturn
 
 import pytest
 
-from qekm.config import Settings
-from qekm.configuration import Applied, Configuration, Records, at_once
-from qekm.differences import NAME, joined, recall, remembered
+from qekm.configuration.differences import NAME, joined, recall, remembered
+from qekm.configuration.owner import Applied, Configuration, Records, at_once
+from qekm.configuration.settings import Settings
 from qekm.errors import BadConfiguration, FileFailed, PortInUse, StoreFailed, UnknownProperty
 from qekm.model import AuditRecord, Change, Setting
 from tests.ordinary import unsynced

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qekm.config import Settings, amend, amendment, write_defaults
+from qekm.configuration.settings import Settings, amend, amendment, write_defaults
 from qekm.errors import BadConfiguration, UnknownProperty
 from qekm.properties import PROPERTIES
 from qekm.properties.lines import FIRST, explained

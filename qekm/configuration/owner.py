@@ -18,8 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from qekm.audit import SERVICE, occurred
-from qekm.config import FROM_ENVIRONMENT, Settings, amend, amendment, checked, read_file, texts_of
-from qekm.differences import joined, remembered, since, told
+from qekm.configuration.differences import joined, remembered, since, told
+from qekm.configuration.settings import (
+    FROM_ENVIRONMENT,
+    Settings,
+    amend,
+    amendment,
+    checked,
+    read_file,
+    texts_of,
+)
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.model import Change
 from qekm.properties import Property
@@ -113,7 +121,7 @@ class Configuration:
     def begin(self, before: Mapping[str, str] | None, time_us: int) -> list[Change]:
         """Return what to commit at a start: the record of what was changed while the service did not run.
 
-        before: what the store remembers of the last run (qekm.differences.recall), None for nothing.
+        before: what the store remembers of the last run (`recall` of differences), None for nothing.
         """
         _tell_unknown(self.path, self.settings)
         changes: list[Change] = [remembered(self.known)]

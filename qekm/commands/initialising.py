@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qekm import surveying
+from qekm.commands import surveying
 from qekm.errors import BadArgument
 from qekm.hardening import harden
 from qekm.home import Home

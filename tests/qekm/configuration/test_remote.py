@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from qekm.client import address_of, identity_of
+from qekm.configuration.remote import Remote, read_remote, write_remote
 from qekm.errors import BadConfiguration
 from qekm.home import Home
 from qekm.properties.client import CLIENT_PROPERTIES
-from qekm.remote import Remote, read_remote, write_remote
 
 
 def _file(tmp_path: Path, text: str) -> Path:

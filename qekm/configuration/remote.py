@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from qekm.config import Settings, write_defaults
+from qekm.configuration.settings import Settings, write_defaults
 from qekm.errors import BadConfiguration
 from qekm.properties.client import CLIENT_PROPERTIES
 from qekm.properties.listeners import SSL_HOST, SSL_PORT
