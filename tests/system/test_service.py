@@ -51,12 +51,13 @@ def test_calls_under_way_when_the_service_is_asked_to_stop_are_answered(started:
     assert started.server is not None
     with started.client() as client:
         started.unlock(client)
-        stream = client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=20_000))
+        # A second's work: it has six to end (service.GRACE_S), and other tests run on the same processors.
+        stream = client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=4_000))
         next(iter(stream))
         os.kill(started.server.pid, signal.SIGTERM)
         last = [answer.done for answer in stream][-1]
     assert started.server.wait() == 0
-    assert last == 20_000
+    assert last == 4_000
 
 
 def test_a_second_service_on_the_same_home_is_refused_with_the_pid_of_the_first(started: Estate) -> None:
