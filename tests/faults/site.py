@@ -20,6 +20,7 @@ from qekm_gateway.simulator.authority import make_authority, make_drive
 from qekm_gateway.simulator.drive import Drive
 from qekm_gateway.simulator.library import Library
 from qekm_gateway.simulator.link import Server
+from tests.faults.sabotage import DELAY_S
 from tests.faults.worker import PATIENCE_S, Worker
 from tests.system.processes import Estate, made
 
@@ -67,6 +68,7 @@ def working(
             der = authority.certificate.public_bytes(Encoding.DER)
             client.drives.CreateAuthority(CreateAuthorityRequest(certificate=der))
         estate.wait_gateway()
+        time.sleep(2 * DELAY_S if build else 0)  # all that was told by now is durable, or never will be
         drives = tuple(make_drive(authority, serial, now_us()) for serial in SERIALS)
         with explained(estate):
             yield Site(estate, folder, port, drives, load_anchors([], [estate.home.trust]))

@@ -13,7 +13,7 @@ class Sizes:
     service_kills: int  # kill -9 of the real service and gateway, drives at work
     kills: int  # kill -9 of a whole service in one process, in the middle of each of its acts
     cuts: int  # power cuts of each write path
-    flips: int  # bits of each kind of file; 0: every one
+    flips: int  # bits of each kind of file; 0: every one, where something is written
     steps: int  # of the random walk over real processes
     calls: int  # of each kind that fail in an act; 0: every one
     timeout_s: int  # of one test

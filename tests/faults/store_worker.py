@@ -4,7 +4,8 @@
 
 Each line on standard output is the name of a unit, written after its commit was promised. BUILD is `honest`,
 or one that is broken on purpose, for a test that cannot tell it from the honest one proves nothing: `early`
-acknowledges what it has only submitted, `unsynced` runs with synchronous=NORMAL.
+acknowledges what it has only submitted, `unsynced` runs with synchronous=NORMAL, and never moves its log into
+the file, which would sync it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from qekm.model import Cartridge, KeyState
-from qekm.store import Store, engine
+from qekm.store import Store, engine, writer
 from qekm.store.plan import Unit
 from qekm.store.writer import Results
 from tests.qekm.store.material import SIGNER, make_key, make_record, unlock
@@ -51,6 +52,7 @@ async def main(path: Path, build: str) -> None:
     """Run until killed; a failed write ends the process at once, as it ends the service."""
     if build == "unsynced":
         engine.PRAGMAS = MappingProxyType({**engine.PRAGMAS, "synchronous": ("NORMAL", 1)})
+        writer._CHECKPOINT_AFTER = 1 << 40
     store = (EarlyStore if build == "early" else Store).open(path, unlock)
     store.start(SIGNER.sign, lambda _: os._exit(3))
     first = store.audit_head().sequence

@@ -35,6 +35,7 @@ from tests.system.processes import Estate
 RIG, FORGED = "bit flips", "forgeries"
 CONTROL = 300  # flips that show a broken build
 STORE = "store/qekm.db"
+PIECE, BLANK = 64, 10_000  # bytes; bits of pieces in which nothing is written
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +57,20 @@ def packed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bits_of(path: Path, most: int) -> Sequence[int]:
-    """Return which bits are flipped: every one, or at random nine of ten where something is written."""
-    content = path.read_bytes()
+    """Return which bits are flipped: so many, nine of ten where something is written, or everywhere.
+
+    Everywhere is without most of those pieces of a file in which nothing was ever written: they are most of a
+    store, and its every bit takes a day.
+    """
+    content, dice = path.read_bytes(), random.Random(SEED)
     every = range(8 * len(content))
-    if not 0 < most < len(every):
-        return every
-    written = [8 * place + bit for place, byte in enumerate(content) if byte for bit in range(8)]
-    dice = random.Random(SEED)
-    return sorted({*dice.sample(written, min(len(written), most * 9 // 10)), *dice.sample(every, most // 10)})
+    if 0 < most < len(every):
+        written = [8 * place + bit for place, byte in enumerate(content) if byte for bit in range(8)]
+        chosen = dice.sample(written, min(len(written), most * 9 // 10)), dice.sample(every, most // 10)
+        return sorted({*chosen[0], *chosen[1]})
+    pieces = [every[start : start + 8 * PIECE] for start in range(0, len(every), 8 * PIECE)]
+    blank = [bit for piece in pieces if not any(content[piece[0] // 8 :][:PIECE]) for bit in piece]
+    return sorted({*every} - {*dice.sample(blank, max(0, len(blank) - BLANK))})
 
 
 def told(report: Report, rig: str, what: str, tried: int, tally: Tally) -> Tally:
@@ -72,6 +79,16 @@ def told(report: Report, rig: str, what: str, tried: int, tally: Tally) -> Tally
     counts = {"detected": tally.detected, "benign": tally.benign, "lost": len(tally.missed)}
     report.tried(rig, what, tried, **counts)
     return tally
+
+
+def test_everywhere_is_every_bit_but_for_some_where_nothing_is_written(tmp_path: Path) -> None:
+    file, first, last = tmp_path / "file", b"head" + bytes(PIECE - 4), b"\0last"
+    file.write_bytes(first + bytes(10 * PIECE) + last)
+    assert bits_of(file, 0) == [*range(8 * (11 * PIECE + len(last)))]
+    file.write_bytes(first + bytes(400 * PIECE) + last)
+    bits, begins = bits_of(file, 0), 8 * 401 * PIECE
+    assert {*range(8 * PIECE), *range(begins, begins + 8 * len(last))} <= {*bits}
+    assert len(bits) == 8 * PIECE + BLANK + 8 * len(last)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -59,6 +60,8 @@ def kill_scenes(name: str, folder: Path, kills: int, dice: random.Random, build:
             said = notes.with_suffix(".out").read_text()[-3_000:]
             yield f"it ended by itself with {process.exitcode}: {said}"
         yield from flaws(home, read_notes(notes))
+    # There are hundreds of them, in memory; a child that proves a backup may outlive its service.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill_works(name: str, folder: Path, kills: int, dice: random.Random, template: Path) -> Iterator[str]:
@@ -77,6 +80,7 @@ def kill_works(name: str, folder: Path, kills: int, dice: random.Random, templat
         else:
             kill(process, notes, 0, dice.uniform(0, longest_s))
         yield from offline.judge(work, place, notes)
+        shutil.rmtree(place.parent)
 
 
 def chains(name: str) -> list[int]:
