@@ -21,7 +21,9 @@ from qekm.dkp.codes import Ask
 from qekm.sealing import KeyFileSealer
 from qekm.store import Store
 from qekm.unlocking import unlock
+from qekm.v1.accounts_pb2 import CreateAccountRequest
 from qekm.v1.backups_pb2 import CreateBackupRequest
+from qekm.v1.certificates_pb2 import ROLE_OPERATOR
 from qekm_gateway.simulator.errand import Errand
 from tests.faults.site import working
 
@@ -46,6 +48,7 @@ def describe(store: Store) -> dict[str, object]:
         "keys": keys,
         "groups": sorted(group.name for group in found.groups),
         "drives": sorted(drive.serial for drive in found.drives),
+        "accounts": sorted(account.actor for account in found.accounts),
         "vaults": sorted(found.vaults),
         "records": store.audit_count(),
     }
@@ -79,6 +82,9 @@ def main() -> int:
                 errand = Errand(Ask.CREATE, volser, os.urandom(16), "GOLDEN")
                 assert site.library(drive).request(drive.serial, errand).confirmed
             with site.estate.client() as client:
+                password = os.urandom(16).hex().encode()  # nobody's
+                account = CreateAccountRequest(role=ROLE_OPERATOR, name="olga", password=password)
+                client.accounts.CreateAccount(account)
                 made = list(client.backups.CreateBackup(CreateBackupRequest()))[-1].backup
             site.estate.stop()
             folder.mkdir()

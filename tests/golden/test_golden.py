@@ -31,7 +31,8 @@ def test_there_is_a_store_of_a_release() -> None:
 def test_a_released_store_is_opened_and_nothing_is_missing(version: str, tmp_path: Path) -> None:
     expected = json.loads((HERE / version / "expected.json").read_text())
     with opened(HERE / version, tmp_path) as store:
-        assert describe(store) == expected
+        found = describe(store)
+    assert {name: found[name] for name in expected} == expected  # earlier ones tell of less
 
 
 @pytest.mark.parametrize("version", RELEASES)
