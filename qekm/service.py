@@ -23,7 +23,8 @@ from qekm.api.servicers import NAMES, Servicers
 from qekm.audit import SERVICE, Strangers, occurred, stranger
 from qekm.configuration.differences import recall
 from qekm.configuration.keyset import KeySet
-from qekm.configuration.owner import Configuration, at_once
+from qekm.configuration.owner import Configuration
+from qekm.configuration.parts import at_once
 from qekm.configuration.settings import Settings
 from qekm.drivetable import DriveTable
 from qekm.duties import Duties

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from grpc import aio
 
-from qekm.configuration.owner import Applied
+from qekm.configuration.parts import Applied
 from qekm.configuration.settings import Settings
 from qekm.errors import PortInUse, QekmError
 from qekm.listeners import bind

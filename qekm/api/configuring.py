@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from qekm.api.gateways import Gateways, Link
-from qekm.configuration.owner import Applied, Configuration
+from qekm.configuration.owner import Configuration
+from qekm.configuration.parts import Applied
 from qekm.configuration.settings import Settings
 from qekm.errors import BadConfiguration, GatewayAway, PortInUse, QekmError
 from qekm.properties.listeners import TCP_DRAIN, TCP_HOST, TCP_PORT

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from qekm.allocator import Allocator
-from qekm.configuration.owner import Applied, Configuration, Records
+from qekm.configuration.owner import Configuration, Records
+from qekm.configuration.parts import Applied
 from qekm.configuration.settings import FROM_ENVIRONMENT, Settings, amend
 from qekm.errors import BadConfiguration, GroupInUse, QekmError, UnknownGroup, UnknownKey
 from qekm.keystore import Keystore

@@ -19,6 +19,7 @@ from typing import Any
 
 from qekm.audit import SERVICE, occurred
 from qekm.configuration.differences import joined, remembered, since, told
+from qekm.configuration.parts import Applied, Apply, finish, undo
 from qekm.configuration.settings import (
     FROM_ENVIRONMENT,
     Settings,
@@ -34,20 +35,7 @@ from qekm.properties import Property
 
 _log = logging.getLogger(__name__)
 
-Undo = Callable[[], Awaitable[None]]
-Apply = Callable[[Settings], Awaitable["Applied"]]
 Commit = Callable[[Sequence[Change]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What a part of the service did with new settings: how it is taken back, gone on with, or ended."""
-
-    undo: Undo | None = None
-    # The file is written: what is to be committed; no await.
-    settle: Callable[[], Sequence[Change]] | None = None
-    finish: Undo | None = None  # all is durable and in force: the old port is drained
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +59,6 @@ class _Part:
 
 async def _forget(_changes: Sequence[Change]) -> None:
     """Commit nowhere."""
-
-
-def at_once(act: Callable[[Settings], None]) -> Apply:
-    """Return the part of who needs only be told of new settings, and cannot fail."""
-
-    async def apply(coming: Settings) -> Applied:
-        """Tell of the settings when the file is written."""
-
-        def settle() -> Sequence[Change]:
-            """Tell; nothing is to be committed."""
-            act(coming)
-            return ()
-
-        return Applied(settle=settle)
-
-    return apply
 
 
 class Configuration:
@@ -243,7 +215,7 @@ class Configuration:
                     done.append(await part.apply(next_))
             doubt = await asyncio.to_thread(write)
         except BaseException:
-            await _undo(done)
+            await undo(done)
             raise
         at_restart = tuple(name for name in changed if name not in live)
         parts = (note for applied in done for note in applied.notes)
@@ -260,7 +232,7 @@ class Configuration:
             _log.critical("%s", why, exc_info=error)
             self.failed(error)
             raise StoreFailed(why) from error
-        await _finish(done)
+        await finish(done)
         return result
 
     def _notes(self, coming: Settings, names: Iterable[str]) -> list[str]:
@@ -284,23 +256,3 @@ def _is_live(item: Property) -> bool:
 def _tell_unknown(path: Path, found: Settings) -> None:
     for name in found.unknown:
         _log.warning("%s: property %s is not known", path.name, name)
-
-
-async def _undo(done: Sequence[Applied]) -> None:
-    for applied in reversed(done):
-        if applied.undo is not None:
-            await _tried(applied.undo)
-
-
-async def _finish(done: Sequence[Applied]) -> None:
-    for applied in done:
-        if applied.finish is not None:
-            await _tried(applied.finish)
-
-
-async def _tried(part: Undo) -> None:
-    """Do what must not keep the other parts from theirs."""
-    try:
-        await part()
-    except Exception:
-        _log.exception("a part of the configuration failed")

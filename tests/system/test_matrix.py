@@ -30,6 +30,15 @@ LETTERS = {
 }
 
 MAY = {
+    "AccountsService/CreateAccount": "A",
+    "AccountsService/DeleteAccount": "A",
+    "AccountsService/GetSession": "A O U C",
+    "AccountsService/ListAccounts": "A U",
+    "AccountsService/Login": "A O U C",
+    "AccountsService/Logout": "A O U C",
+    "AccountsService/ResetPassword": "A",
+    "AccountsService/UnlockAccount": "A",
+    "AccountsService/UpdateOwnPassword": "A O U C",
     "ApprovalsService/GrantApproval": "A C",
     "ApprovalsService/ListApprovals": "A U C",
     "ApprovalsService/RefuseApproval": "A C",
@@ -49,6 +58,9 @@ MAY = {
     "CertificatesService/RenewCertificate": "A O U C G",
     "CertificatesService/RevokeCertificate": "A",
     "CertificatesService/StartRollover": "A",
+    "ConfigurationService/ListProperties": "A O U",
+    "ConfigurationService/RefreshConfiguration": "A",
+    "ConfigurationService/UpdateProperties": "A",
     "DiagnosisService/Diagnose": "A O",
     "DrivesService/AcceptDrive": "A O",
     "DrivesService/CreateAuthority": "A",
@@ -56,6 +68,7 @@ MAY = {
     "DrivesService/DeleteAuthority": "A",
     "DrivesService/DeleteDrive": "A",
     "DrivesService/GetDrive": "A O U",
+    "DrivesService/ImportDrives": "A",
     "DrivesService/ListAuthorities": "A U",
     "DrivesService/ListBlockedKeys": "A O U",
     "DrivesService/ListDrives": "A O U",

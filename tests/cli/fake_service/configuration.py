@@ -10,7 +10,8 @@ from typing import Any
 
 from qekm.api.configuration import ConfigurationServicer
 from qekm.audit import SERVICE, occurred
-from qekm.configuration.owner import Applied, Configuration
+from qekm.configuration.owner import Configuration
+from qekm.configuration.parts import Applied
 from qekm.configuration.settings import Settings
 from qekm.model import Change
 from qekm.v1 import configuration_pb2 as pb

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qekm.configuration.owner import at_once
+from qekm.configuration.parts import at_once
 from qekm.configuration.settings import Settings, amend
 from qekm.drivetable import HEAD
 from qekm.errors import (

@@ -13,7 +13,8 @@ from typing import NoReturn
 import pytest
 
 from qekm.configuration.differences import NAME, joined, recall, remembered
-from qekm.configuration.owner import Applied, Configuration, Records, at_once
+from qekm.configuration.owner import Configuration, Records
+from qekm.configuration.parts import Applied, at_once
 from qekm.configuration.settings import Settings
 from qekm.errors import BadConfiguration, FileFailed, PortInUse, StoreFailed, UnknownProperty
 from qekm.model import AuditRecord, Change, Setting
