@@ -44,7 +44,8 @@ _USES = (
     "encipher_only",
     "decipher_only",
 )
-_USAGES = {Role.SERVER: [_SERVER], Role.GATEWAY: [_CLIENT, _SERVER]}  # a gateway answers TLS on 3801, too
+_BOTH = [_CLIENT, _SERVER]  # a gateway answers TLS on 3801, too, and a server calls its peers
+_USAGES = {Role.SERVER: _BOTH, Role.GATEWAY: _BOTH}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from qekm.model import Role
 
 _A, _O, _U, _C, _G = Role.ADMINISTRATOR, Role.OPERATOR, Role.AUDITOR, Role.CUSTODIAN, Role.GATEWAY
+_S, _N = Role.SERVER, Role.CANDIDATE
 
 _RULES: Mapping[str, set[Role]] = {
     # The gateway's stream: no person, not even an administrator, can ask for a key.
@@ -84,6 +85,14 @@ _RULES: Mapping[str, set[Role]] = {
     "qekm.v1.ServerService/GetStatus": {_A, _O, _U},
     "qekm.v1.ServerService/GetVersion": {_A, _O, _U, _C, _G},
     "qekm.v1.ServerService/StopServer": {_A},
+    # Whoever lets a server in hands it the root key.
+    "qekm.v1.PeersService/InvitePeer": {_A},
+    "qekm.v1.PeersService/JoinEstate": {_N},
+    "qekm.v1.PeersService/AcceptPeer": {_A},
+    "qekm.v1.PeersService/ListPeers": {_A, _O, _U},
+    "qekm.v1.PeersService/RemovePeer": {_A},
+    "qekm.v1.PeersService/SyncPeers": {_A, _O},
+    "qekm.v1.PeersService/Replicate": {_S},
     "qekm.v1.DiagnosisService/Diagnose": {_A, _O},
     "qekm.v1.CertificatesService/ListCertificates": {_A, _U},
     "qekm.v1.CertificatesService/IssueCertificate": {_A},
@@ -103,10 +112,15 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
 """Method as gRPC names it (/package.Service/Method) to the roles that may call it."""
 
 MACHINES_FROM_AFAR = frozenset(
-    {"/qekm.v1.CertificatesService/GetTrust", "/qekm.v1.CertificatesService/RenewCertificate"}
+    {
+        "/qekm.v1.CertificatesService/GetTrust",
+        "/qekm.v1.CertificatesService/RenewCertificate",
+        "/qekm.v1.PeersService/JoinEstate",
+        "/qekm.v1.PeersService/Replicate",
+    }
 )
 """What of it a caller who is no person may do over the SSL port, beside asking for the version: get another
-certificate in time. A gateway works over the loopback port."""
+certificate in time, and what servers are to each other. A gateway works over the loopback port."""
 
 _NOBODY: frozenset[Role] = frozenset()
 

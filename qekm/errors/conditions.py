@@ -92,6 +92,24 @@ class NoPeer(StateError):
     """There is no second server to synchronise with."""
 
 
+class NotWaiting(StateError):
+    """No server waits to be let in under this name; details: peer."""
+
+    hint = "run there: qekm peers join INVITATION"
+
+
+class PeerRefused(DeniedError):
+    """This server is not one of the estate's, or not the one that it was; details: peer."""
+
+    hint = "enrol it with: qekm peers invite"
+
+
+class BatchRefused(DeniedError):
+    """What a server sent was altered, replayed, or does not verify; details: peer."""
+
+    hint = "compare the stores with: qekm peers sync"
+
+
 class NotAllowed(DeniedError):
     """The role of the certificate may not call this; details: role, method."""
 

@@ -27,6 +27,12 @@ class GatewayAway(UnavailableError):
     hint = "start it with: qekm server start"
 
 
+class PeerAway(UnavailableError):
+    """No other server has confirmed in time, and peers.strict asks for that; details: peer."""
+
+    hint = "see: qekm peers status"
+
+
 class TokenAway(UnavailableError):
     """The PKCS#11 token does not answer or refuses the PIN; details: token."""
 

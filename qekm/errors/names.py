@@ -57,6 +57,12 @@ class UnknownPartner(NotFoundError):
     hint = "list the partners with: qekm certificates partners"
 
 
+class UnknownPeer(NotFoundError):
+    """No server of the estate has this name; details: peer."""
+
+    hint = "list the servers with: qekm peers list"
+
+
 class UnknownAccount(NotFoundError):
     """No account has this role and name; details: account."""
 
@@ -87,6 +93,12 @@ class AuthorityExists(ExistsError):
 
 class SlotExists(ExistsError):
     """The keystore has a slot of this name; details: slot."""
+
+
+class PeerExists(ExistsError):
+    """A server of this name is in the estate or invited; details: peer."""
+
+    hint = "list the servers with: qekm peers list"
 
 
 class PartnerExists(ExistsError):

@@ -214,7 +214,7 @@ REFUSALS = (
             "`qekm-server adopt`.",
             "If one drive asks again and again: look at its library, or raise `drive.creationsPerHour`.",
         ),
-        ("POOL_EMPTY", "READ_ONLY", "TOO_MANY"),
+        ("POOL_EMPTY", "READ_ONLY", "PEER_AWAY", "TOO_MANY"),
     ),
     Explanation(
         "EEE1",

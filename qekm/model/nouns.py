@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qekm.model.peers import Checkpoint, Cursor, Entry, Peer, SharedProperty
 from qekm.model.states import (
     ApprovalState,
     BackupState,
@@ -40,6 +41,7 @@ class Key:
     mount_id: bytes = b""
     destroy_time_us: int = 0  # when its material goes, while DESTROY_PENDING; when it went, once DESTROYED
     former: int = 0  # the state to return to when a destruction is called off, else 0
+    origin: bytes = b""  # 8 bytes: the instance that made it, and the only one that gives it out
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Cartridge:
     drive_serial: str
     drive_wwnn: bytes
     write_time_us: int
+    id: int = 0  # see qekm/store/uses.py; 0: the store gives it the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,4 +268,9 @@ Change = (
     | Backup
     | Partner
     | Account
+    | Peer
+    | Cursor
+    | Checkpoint
+    | SharedProperty
+    | Entry
 )

@@ -77,3 +77,12 @@ class Role(IntEnum):
     CUSTODIAN = 4
     GATEWAY = 5
     SERVER = 6
+    CANDIDATE = 7
+
+
+class PeerState(IntEnum):
+    """How far a server of the estate is; numbers as qekm.v1.PeerState."""
+
+    INVITED = 1
+    JOINED = 2
+    REMOVED = 3

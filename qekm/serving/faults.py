@@ -23,6 +23,7 @@ CODES: Mapping[type[errors.QekmError], Code] = MappingProxyType(
         errors.PoolEmpty: Code.EE34,
         errors.ReadOnly: Code.EE34,
         errors.TooMany: Code.EE34,
+        errors.PeerAway: Code.EE34,
     }
 )
 INTERNAL = frozenset(
@@ -73,6 +74,11 @@ INTERNAL = frozenset(
         errors.AccountExists,
         errors.NotFromAfar,
         errors.NoPeer,
+        errors.UnknownPeer,
+        errors.PeerExists,
+        errors.NotWaiting,
+        errors.PeerRefused,
+        errors.BatchRefused,
         errors.AccountLocked,
         errors.PasswordNeeded,
         errors.FileFailed,
