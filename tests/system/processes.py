@@ -126,6 +126,7 @@ class Estate:
     def __init__(self, path: Path) -> None:
         self.home = Home(path)
         self.program: tuple[str, ...] = ()  # runs in the service's place, if not empty
+        self.under: tuple[str, ...] = ()  # becomes each process, as what enters a host of a network
         self.server: Process | None = None
         self.gateway: Process | None = None
 
@@ -148,10 +149,12 @@ class Estate:
     def start(self, *, gateway: bool = True, arguments: tuple[str, ...] = (), **environ: str) -> Estate:
         """Start what does not run yet and wait until it listens; returns the estate."""
         if self.server is None or not self.server.alive:
-            self.server = Process(self.home, "server", *arguments, environ=environ, program=self.program)
+            self.server = Process(
+                self.home, "server", *arguments, environ=environ, program=self.program, under=self.under
+            )
             self.server.wait_ready()
         if gateway and (self.gateway is None or not self.gateway.alive):
-            self.gateway = Process(self.home, "gateway", environ=environ)
+            self.gateway = Process(self.home, "gateway", environ=environ, under=self.under)
             self.gateway.wait_ready()
         return self
 
