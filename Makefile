@@ -11,7 +11,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' qekm/__init__.py)
 RUNS ?= 3000000
 JCEKS_RUNS ?= 300000
 
-.PHONY: install demo test check bench faults soak fuzz release-image golden clean
+.PHONY: install demo test check bench faults peers soak fuzz release-image golden clean
 
 install: $(VENV)/.installed
 
@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/python demo/run.py --source "$(SOURCE)"
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --ignore=tests/faults tests
+	$(BIN)/python -m pytest -n auto --ignore=tests/faults --ignore=tests/peers tests
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
@@ -38,8 +38,12 @@ bench: $(VENV)/.installed-dev
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -s --whole tests/faults
 
+peers: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -s tests/peers
+
 soak: $(VENV)/.installed-dev
 	QEKM_SIZE=soak $(BIN)/python -m pytest -s --whole tests/faults
+	QEKM_SIZE=soak $(BIN)/python -m pytest -s tests/peers
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/fuzz/fuzz_frame.py --runs $(RUNS)

@@ -12,7 +12,7 @@ from tests.peers.namespaces import Network, UnavailableError
 HOSTS = ("alpha", "beta", "library")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
     """Return two servers' hosts and a library's on one wire; skips where there can be none."""
     with ExitStack() as stack:

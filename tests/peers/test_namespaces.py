@@ -42,19 +42,20 @@ def test_a_thread_that_leaves_a_host_is_where_it_was(network: Network) -> None:
 
 
 def test_nothing_is_left_of_a_network_and_what_runs_there_ends() -> None:
-    before = interfaces()
+    before, others = interfaces(), left_of(os.getpid())
     with Network("one") as network:
         child = subprocess.Popen([*network["one"].inside, "sleep", "600"])
         while "sleep" not in Path(f"/proc/{child.pid}/comm").read_text():
             time.sleep(0.01)
-        assert left_of(os.getpid())
+        assert len(left_of(os.getpid())) == len(others) + 2
     assert child.wait(10) == -9
-    assert left_of(os.getpid()) == []
+    assert left_of(os.getpid()) == others
     assert interfaces() == before
 
 
 def test_what_a_killed_test_left_goes_when_the_next_begins() -> None:
-    crash = "import os; from tests.peers.namespaces import Network; Network('x').__enter__(); os.kill(os.getpid(), 9)"
+    begin = "from tests.peers.namespaces import Network; Network('x').__enter__()"
+    crash = f"{begin}; import os; os.kill(os.getpid(), 9)"
     dead = subprocess.Popen([sys.executable, "-c", crash])
     dead.wait(60)
     assert left_of(dead.pid)
