@@ -36,6 +36,7 @@ PROPERTIES = (
     "keystore.protect=none",
     "grpc.port=0",
     "health.port=0",
+    "metrics.port=0",
     "TransportListener.tcp.port=0",
     "TransportListener.ssl.port=0",
     "drive.creationsPerHour=1000000",

@@ -13,6 +13,7 @@ DRIVES = (
         "original",
         "Serve a drive that is not in the table: true, false, or pending (wait for an administrator).",
         dynamic=True,
+        shared=True,
     ),
     Property(
         "drive.creationsPerHour",
@@ -21,6 +22,7 @@ DRIVES = (
         "ours",
         "New keys for one drive in an hour.",
         dynamic=True,
+        shared=True,
     ),
     Property(
         "drive.optionalEncryption",
@@ -38,6 +40,7 @@ DRIVES = (
         "original",
         "Key group of a drive whose entry names neither a key nor a group; tried first.",
         dynamic=True,
+        shared=True,
         also=("default.drive.alias1",),
     ),
     Property(
@@ -47,6 +50,7 @@ DRIVES = (
         "original",
         "The same, tried second; then comes symmetricKeySet.",
         dynamic=True,
+        shared=True,
         also=("default.drive.alias2",),
     ),
     Property(
@@ -56,6 +60,7 @@ DRIVES = (
         "original",
         "The default key group: of drives for which nothing else names one.",
         dynamic=True,
+        shared=True,
     ),
     Property(
         "config.drivetable.file.url",

@@ -14,6 +14,7 @@ KEYS = (
         "Hours between two checks of the store.",
         "h",
         dynamic=True,
+        shared=True,
     ),
     Property(
         "twoPerson",
@@ -25,10 +26,10 @@ KEYS = (
     ),
     Property(
         "keystore.protect",
-        choice("backup", "none"),
-        "backup",
+        choice("auto", "peer", "backup", "peer+backup", "none"),
+        "auto",
         "ours",
-        "Where else a key is kept before it is used; none: nowhere, shown as DEGRADED.",
+        "Where else a key is before it is used; auto: at a peer if there is one, else in a backup; none: nowhere.",
         local=True,
     ),
     Property(

@@ -8,8 +8,14 @@ from qekm.properties.readers import choice, flag, host, hosts, whole
 TCP_PORT, TCP_HOST = "TransportListener.tcp.port", "TransportListener.tcp.host"
 TCP_DRAIN = "TransportListener.tcp.drainMinutes"
 SSL_PORT, SSL_HOST = "TransportListener.ssl.port", "TransportListener.ssl.host"
-GRPC_PORT, HEALTH_PORT = "grpc.port", "health.port"
-PORTS = (TCP_PORT, SSL_PORT, GRPC_PORT, HEALTH_PORT)  # no two of them may be the same; 0 is any free one
+GRPC_PORT, HEALTH_PORT, METRICS_PORT = "grpc.port", "health.port", "metrics.port"
+PORTS = (
+    TCP_PORT,
+    SSL_PORT,
+    GRPC_PORT,
+    HEALTH_PORT,
+    METRICS_PORT,
+)  # no two of them may be the same; 0 is any free one
 
 _PORT = whole(0, 65_535)
 _SECONDS = whole(1, 86_400)
@@ -57,6 +63,7 @@ LISTENERS = (
         "How long a login with the command password lasts.",
         "min",
         dynamic=True,
+        shared=True,
     ),
     Property(
         "dkp.tls",
@@ -73,6 +80,7 @@ LISTENERS = (
         "ours",
         "Connections of one address.",
         dynamic=True,
+        shared=True,
     ),
     Property(
         "dkp.frameTimeout",
@@ -82,6 +90,7 @@ LISTENERS = (
         "From a frame's first byte to its last.",
         "s",
         dynamic=True,
+        shared=True,
     ),
     Property(
         "dkp.stepTimeout",
@@ -91,8 +100,18 @@ LISTENERS = (
         "From our last byte to the next frame.",
         "s",
         dynamic=True,
+        shared=True,
     ),
-    Property("dkp.sessionTimeout", _SECONDS, "120", "ours", "Longest session of a drive.", "s", dynamic=True),
+    Property(
+        "dkp.sessionTimeout",
+        _SECONDS,
+        "120",
+        "ours",
+        "Longest session of a drive.",
+        "s",
+        dynamic=True,
+        shared=True,
+    ),
     Property(
         "dkp.idleTimeout",
         _SECONDS,
@@ -101,6 +120,7 @@ LISTENERS = (
         "Longest silence between two sessions.",
         "s",
         dynamic=True,
+        shared=True,
     ),
     Property(
         GRPC_PORT,
@@ -114,5 +134,12 @@ LISTENERS = (
     Property("grpc.reflection", flag, "false", "ours", "Whether gRPC reflection is served.", local=True),
     Property(
         HEALTH_PORT, _PORT, "0", "ours", "grpc.health.v1 is served here, loopback only; 0: any free port."
+    ),
+    Property(
+        METRICS_PORT,
+        _PORT,
+        "9464",
+        "ours",
+        "Metrics for Prometheus are served here, loopback only; 0: nowhere.",
     ),
 )

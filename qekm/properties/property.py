@@ -27,6 +27,7 @@ class Property:
     unit: str = ""
     dynamic: bool = False  # in force as soon as it is changed, not after a restart
     local: bool = False  # changed on the service's own machine only: it names a file, a program, a safeguard
+    shared: bool = False  # all servers of an estate have it in common: it says who is served and how
     also: tuple[str, ...] = ()  # other names of the same property
 
 

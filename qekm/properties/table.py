@@ -9,6 +9,7 @@ from qekm.properties.kept import KEPT
 from qekm.properties.keys import KEYS
 from qekm.properties.listeners import LISTENERS
 from qekm.properties.logs import LOGS
+from qekm.properties.peers import PEERS
 from qekm.properties.property import Property
 
 
@@ -46,4 +47,4 @@ class Table(Mapping[str, Property]):
         return self._environment + spelling.replace(".", "_")
 
 
-PROPERTIES = Table((*LISTENERS, *DRIVES, *KEYS, *LOGS, *KEPT), "QEKM_PROPERTY_")
+PROPERTIES = Table((*LISTENERS, *DRIVES, *KEYS, *PEERS, *LOGS, *KEPT), "QEKM_PROPERTY_")

@@ -16,7 +16,13 @@ from .installation import Installation
 
 FREE_PORTS = [
     word
-    for name in ("grpc.port", "health.port", "TransportListener.tcp.port", "TransportListener.ssl.port")
+    for name in (
+        "grpc.port",
+        "health.port",
+        "metrics.port",
+        "TransportListener.tcp.port",
+        "TransportListener.ssl.port",
+    )
     for word in ("--property", f"{name}=0")
 ]
 

@@ -21,6 +21,7 @@ FREE_PORTS = {
     "keystore.protect": "none",
     "grpc.port": "0",
     "health.port": "0",
+    "metrics.port": "0",
     "TransportListener.tcp.port": "0",
     "TransportListener.ssl.port": "0",
 }

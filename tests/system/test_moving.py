@@ -23,7 +23,10 @@ from tests.system.processes import environment
 PAGE = ROOT / "docs" / "moving-from-the-original.md"
 LINES = [line for block in split(PAGE)[0] for line in joined(block.text) if line.startswith("qekm ")]
 INIT = "qekm init --from /mnt/qekm-old --backup-to /mnt/backup"
-FREE = [f"--property={name}=0" for name in ("TransportListener.tcp.port", "grpc.port", "health.port")]
+FREE = [
+    f"--property={name}=0"
+    for name in ("TransportListener.tcp.port", "grpc.port", "health.port", "metrics.port")
+]
 pytestmark = pytest.mark.slow
 
 

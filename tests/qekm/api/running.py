@@ -42,6 +42,7 @@ FREE_PORTS = {
     "TransportListener.ssl.port": "0",
     "grpc.port": "0",
     "health.port": "0",
+    "metrics.port": "0",
     "keystore.protect": "none",
 }
 

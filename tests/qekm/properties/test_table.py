@@ -157,9 +157,29 @@ def test_what_is_kept_says_why_and_names_what_takes_its_place() -> None:
 
 def test_nobody_changes_a_file_a_program_or_a_safeguard_from_afar() -> None:
     local = {name for name, item in PROPERTIES.items() if item.local}
-    prefixes = ("keystore.", "backup.", "grpc.", "log.syslog")
+    prefixes = ("keystore.", "backup.", "grpc.", "log.syslog", "peers.strict")
     assert {name for name in PROPERTIES if name.startswith(prefixes)} <= local
     files = {"config.drivetable.file.url", "debug.output.file", "Audit.handler.file.directory"}
     assert {*files, "twoPerson", "dkp.tls", "drive.optionalEncryption", "Audit.handler.file.name"} <= local
     family = {"drive.acceptUnknownDrives", "symmetricKeySet", "debug", "TransportListener.ssl.port"}
     assert not local & {*family, "TransportListener.tcp.port", "drive.default.alias1"}
+
+
+def test_what_all_servers_have_in_common_is_policy_that_is_in_force_at_once() -> None:
+    shared = {name: item for name, item in PROPERTIES.items() if item.shared}
+    assert shared.keys() == {
+        "admin.sessionMinutes",
+        "dkp.connectionsPerAddress",
+        "dkp.frameTimeout",
+        "dkp.idleTimeout",
+        "dkp.sessionTimeout",
+        "dkp.stepTimeout",
+        "drive.acceptUnknownDrives",
+        "drive.creationsPerHour",
+        "drive.default.alias1",
+        "drive.default.alias2",
+        "store.scrubHours",
+        "symmetricKeySet",
+    }
+    assert all(item.dynamic and not item.local for item in shared.values())
+    assert not any(item.shared for item in CLIENT_PROPERTIES.values())
