@@ -167,8 +167,9 @@ async def connect_async(
 
     address, files = _locate(home, target, identity)
     proving = sessions.AsyncSessions(sessions.Session(session, password, keep))
+    # An upload is proved in any case: of one that is refused under way grpc may tell nothing but "internal".
     interceptors = [
-        *(proving.interceptors if session or password else ()),
+        *proving.interceptors[0 if session or password else -1 :],
         calls.AsyncCalls(address, deadline_s),
         calls.AsyncStreams(address),
         calls.AsyncUploads(address),

@@ -68,7 +68,7 @@ def check_objects(connection: Connection, schema: Schema) -> None:
     a constraint with a conflict clause. The text of a table is not compared: libraries may word it anew.
     """
     texts = connection.exec_driver_sql("SELECT name, upper(sql) FROM sqlite_master WHERE sql IS NOT NULL")
-    strange = {name for name, sql in texts if _NEVER.search(sql)}
+    strange = {str(name) for name, sql in texts if _NEVER.search(sql)}
     strange |= {found[1] for found in _objects(connection) ^ _made(schema)}
     if strange:
         named = ", ".join(sorted(strange)[:5])
@@ -79,10 +79,13 @@ def check_objects(connection: Connection, schema: Schema) -> None:
 
 
 def _objects(connection: Connection) -> frozenset[tuple[str, ...]]:
-    """Return kind, name and table of every object, and of every column its place, name, type and flags."""
-    rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master").fetchall()
+    """Return kind, name and table of every object, and of every column its place, name, type and flags.
+
+    All of it as text: in a damaged file even a name may be of any type.
+    """
+    rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master")
     found = {tuple(map(str, row)) for row in rows}
-    for table in (row[1] for row in rows if row[0] == "table"):
+    for table in [name for kind, name, _ in found if kind == "table"]:
         columns = connection.exec_driver_sql("SELECT * FROM pragma_table_xinfo(?)", (table,))
         # Without the default (4): a value that a row may lack, worded as a library likes.
         found |= {("column", table, *map(str, (*row[:4], *row[5:]))) for row in columns}

@@ -10,25 +10,29 @@ from pathlib import Path
 from qekm.errors import BadArgument, BadFile
 from qekm.home import Home
 
-_UNREADABLE = "run this as a user who may read it, or let this one: nothing in there is changed"
-
 
 class Directory:
     """Files by their names there; `read` remembers which were, so that the others can be named."""
 
     def __init__(self, path: Path, home: Home) -> None:
-        """BadArgument unless it is a directory, no key manager of ours, and `home` is not in it."""
+        """BadArgument unless it is a directory, no key manager of ours, and `home` is not in it; BadFile."""
         self.path = path.absolute()
         self._read: set[Path] = set()
         if not self.path.is_dir():
             raise BadArgument(f"there is no directory {self.path}", field="from")
-        old = Home(self.path)
-        if any(each.exists() for each in (old.store, old.root_key, old.pki)):
+        if self._is_ours():
             hint = "move it as it is, or bring its newest backup: qekm backup restore"
             raise BadArgument(f"{self.path} holds a key manager of this program", hint=hint, field="from")
         if home.path.resolve().is_relative_to(self.path.resolve()):
             hint = f"name a home elsewhere with --home: nothing is written to {self.path}"
             raise BadArgument(f"the new home {home.path} would be in the old one", hint=hint, field="from")
+
+    def _is_ours(self) -> bool:
+        old = Home(self.path)
+        try:
+            return any(each.exists() for each in (old.store, old.root_key, old.pki))
+        except OSError as error:  # of the directory, which may not be searched
+            raise _unreadable(self.path, error) from None
 
     def find(self, named: str) -> Path | None:
         """Return the file here that a path of the old machine names: the longest end of it that is here.
@@ -67,8 +71,7 @@ class Directory:
                     raise BadFile(f"{path} is not a regular file", file=str(path))
                 return file.read(length)
         except OSError as error:
-            what = f"{path} cannot be read: {error.strerror}"
-            raise BadFile(what, hint=_UNREADABLE, file=str(path)) from None
+            raise _unreadable(path, error) from None
 
     def was_read(self, path: Path) -> bool:
         """Tell whether a file was read."""
@@ -85,5 +88,9 @@ def _listed(path: Path) -> list[str]:
     try:
         return [each.name for each in path.iterdir()] if path.is_dir() else []
     except OSError as error:
-        what = f"{path} cannot be read: {error.strerror}"
-        raise BadFile(what, hint=_UNREADABLE, file=str(path)) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> BadFile:
+    hint = "run this as a user who may read it, or let this one: nothing in there is changed"
+    return BadFile(f"{path} cannot be read: {error.strerror}", hint=hint, file=str(path))

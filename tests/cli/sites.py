@@ -49,6 +49,7 @@ def names() -> list[str]:
 def programs(directory: Path, python: str = sys.executable) -> Path:
     """Write the commands, and the programs that they start, as pip does."""
     directory.mkdir()
+    directory.chmod(0o755)
     for name, module in {**dict.fromkeys(names(), "qekm_cli.originals"), **OTHERS}.items():
         (directory / name).write_text(SCRIPT.format(python, module))
         (directory / name).chmod(0o755)

@@ -17,7 +17,7 @@ from typing import Any
 import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
 # isort: split
-from qekm import failpoints, service
+from qekm import failpoints, service  # noqa: F401  (imports all that is broken here)
 from qekm.model import KeyState, Setting
 from qekm.rotating import Rotating
 from qekm.store import OLDEST, Snapshot, Store, engine, integrity, store, writer
@@ -62,10 +62,6 @@ class HastyRotating(Rotating):
         version = self._keystore.record_version
         await self._store.commit([Setting(OLDEST, str(version))])
         self._store.ring.forget(version)
-
-
-def _hasty() -> None:
-    service.Rotating = HastyRotating  # type: ignore[attr-defined]
 
 
 def _put(examine: Any) -> None:
@@ -127,11 +123,18 @@ def _deaf() -> None:
     writer.Writer._transact = deaf  # type: ignore[method-assign]
 
 
-def _store_is(kind: type[Store]) -> Callable[[], None]:
+def _instead(real: type, broken: type) -> Callable[[], None]:
+    """Return what puts a broken class in a real one's place, wherever a module has imported it."""
+
     def put() -> None:
-        for name, module in list(sys.modules.items()):
-            if name.startswith("qekm.") and getattr(module, "Store", None) is Store:
-                module.Store = kind  # type: ignore[attr-defined]
+        having = [
+            module
+            for name, module in list(sys.modules.items())
+            if name.startswith("qekm.") and getattr(module, real.__name__, None) is real
+        ]
+        assert len(having) > 1, f"nobody but its own module knows {real.__name__}"
+        for module in having:
+            setattr(module, real.__name__, broken)
 
     return put
 
@@ -141,9 +144,9 @@ BUILDS: Mapping[str, Callable[[], None]] = {
     "unverified": _unverified,
     "rootless": _rootless,
     "unsynced": _unsynced,
-    "early": _store_is(EarlyStore),
-    "forgetful": _store_is(ForgetfulStore),
-    "hasty": _hasty,
+    "early": _instead(Store, EarlyStore),
+    "forgetful": _instead(Store, ForgetfulStore),
+    "hasty": _instead(Rotating, HastyRotating),
     "unflushed": _unflushed,
     "hurried": _hurried,
     "deaf": _deaf,

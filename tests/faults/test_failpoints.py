@@ -56,7 +56,8 @@ REACHED_BY: Mapping[str, tuple[str, ...]] = {
 OFTEN = ("commit", "anchor", "answer")  # passed many times in a round: which time fails is a throw of dice
 # What may lie in a folder when all is over; everything else was half made.
 WHOLE = (
-    "*/KeyManagerConfig.properties*",
+    "*KeyManagerConfig.properties*",  # a client's as well
+    "*/keymanager/audit/kms_audit.log",
     "*/root.key*",
     "*/anchor",
     "*/tombstones",

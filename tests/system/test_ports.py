@@ -210,7 +210,8 @@ def test_control_a_gateway_that_leaves_its_port_at_once_is_found_out(tmp_path: P
         site.estate.wait_gateway()
         with drives_of(site, patience_s=5) as drives:
             until(lambda: all(worker.exchanges for worker in drives.workers))
-            with pytest.raises(AssertionError, match="does not come to that"):
+            # A drive gets no key, or the port before answers nobody, whichever is seen first.
+            with pytest.raises(AssertionError, match=rf"does not come to that|pings\({site.port}\)"):
                 move_while_they_work(site, drives, Administrator(site.estate), 1)
             assert drives.tickets
             drives.send_to(site.estate.ports["tcp"])

@@ -79,9 +79,8 @@ def test_a_fault_becomes_an_error_frame_of_its_code(code: Code) -> None:
     assert (told.code, told.text, told.offending) == (code, "why", (0x0130, 77))
 
 
-@given(st.text(max_size=300))
+@given(st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" "), max_size=300))
 def test_an_error_text_is_cut_so_that_the_frame_parses(text: str) -> None:
-    assume(text.isprintable())
     frame = frame_of_reply(to_reply(Fault(Code.EE31, text), 1, 0, 2))
     assert parse(serialize(frame)) == frame
     assert fault_of(frame).offending is None

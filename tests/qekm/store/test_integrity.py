@@ -116,6 +116,18 @@ def test_a_conflict_clause_in_a_tables_text_is_found(path: Path) -> None:
         Store.open(path, unlock)
 
 
+@pytest.mark.parametrize("column", ["name", "tbl_name"])
+def test_a_schema_whose_text_is_no_text_is_found(path: Path, column: str) -> None:
+    """As one flipped bit of its record leaves it: the bytes are the same, and their type is another."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        change = f"UPDATE sqlite_master SET {column} = CAST({column} AS BLOB) WHERE name = 'groups'"
+        connection.execute(change)
+    connection.close()
+    with pytest.raises(StoreDamaged):
+        Store.open(path, unlock)
+
+
 async def _later(path: Path, *changes: Key | Drive) -> None:
     store = Store.open(path, unlock)
     store.start(SIGNER.sign, Failures().append)
