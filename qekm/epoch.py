@@ -17,7 +17,7 @@ from qekm.keystore import Keystore
 from qekm.model import Approval, ApprovalState, Change, Group, Key, KeyState, Setting
 from qekm.pki import RandomBytes
 from qekm.sealing import KeyRing
-from qekm.store import Snapshot
+from qekm.store import INSTANCE, Snapshot
 
 ACTOR = "restore"  # in the trail and in requests that end with an epoch
 _UNUSED = (KeyState.GENERATED, KeyState.READY)
@@ -67,7 +67,8 @@ def turn(
     ending = [key for key in keystore if key.key_id in past.destroyed and key.sealed]
     erased = [keystore.erase(key, now_us()) for key in ending]
     made = _pools(found.groups, keystore, Counter(key.group for key in unused), now_us)
-    settings = [Setting(TAG, tag), Setting(EPOCH, str(number)), Setting(BEHIND, "")]
+    instance = Setting(INSTANCE, random_bytes(8).hex())
+    settings = [instance, Setting(TAG, tag), Setting(EPOCH, str(number)), Setting(BEHIND, "")]
     void = [_void(each, now_us()) for each in found.approvals if each.state in _OPEN]
     if erased:
         settings.append(Setting(UNERASED, "yes"))  # a start writes the file anew, without them

@@ -25,6 +25,7 @@ from qekm.pki import Issuer, RandomBytes
 from qekm.sealing import KeyRing
 from qekm.secret import Secret
 from qekm.signing import spki_sha256
+from qekm.store import INSTANCE
 
 AUDIT, DIAGNOSIS = "audit", "diagnosis"  # names of vaults
 TAG, EPOCH = "keystore.tag", "keystore.epoch"  # names of settings
@@ -36,8 +37,9 @@ ONE_PERSON = "one person may destroy, export and restore: twoPerson=off"  # like
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """The keys of the service and the tag (10 hex digits) and epoch of the aliases that it makes."""
+    """The keys of the service, and who makes: instance, tag (10 hex digits) and epoch of new aliases."""
 
+    instance: bytes  # 8 bytes, drawn anew with each epoch
     tag: str
     epoch: int
     signer: EllipticCurvePrivateKey = field(repr=False)  # eAK: signs answers to drives
@@ -49,7 +51,7 @@ class Estate:
         """Draw the secrets of a new estate."""
         diagnosis = pki.make_issuer(estate_id, now_us, random_bytes)
         tag = random_bytes(5).hex().upper()
-        return cls(tag, 1, make_key(), Ed25519PrivateKey.generate(), diagnosis)
+        return cls(random_bytes(8), tag, 1, make_key(), Ed25519PrivateKey.generate(), diagnosis)
 
     @classmethod
     def load(cls, vaults: Mapping[str, Vault], settings: Mapping[str, str], ring: KeyRing) -> Estate:
@@ -61,7 +63,8 @@ class Estate:
                 audit_key, Ed25519PrivateKey
             ):
                 raise ValueError("a key of another kind")
-            return cls(settings[TAG], int(settings[EPOCH]), signer, audit_key, diagnosis)
+            instance = bytes.fromhex(settings[INSTANCE])
+            return cls(instance, settings[TAG], int(settings[EPOCH]), signer, audit_key, diagnosis)
         except (KeyError, ValueError, TypeError) as error:
             raise StoreDamaged("the secrets of the service cannot be read") from error
 
@@ -81,6 +84,7 @@ class Estate:
                     ring.seal_vault(DIAGNOSIS, diagnosis.reveal()),
                     pki.der(self.diagnosis.certificate),
                 ),
+                Setting(INSTANCE, self.instance.hex()),
                 Setting(TAG, self.tag),
                 Setting(EPOCH, str(self.epoch)),
                 *founding.records,

@@ -141,6 +141,8 @@ class Removal:
         | type[Slot]
         | type[Partner]
         | type[Account]
+        | type[SharedProperty]
+        | type[Cursor]
     )
     name: str | bytes
 

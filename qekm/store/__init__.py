@@ -9,22 +9,35 @@ store.close()
 
 from qekm.store.anchor import Witness
 from qekm.store.chain import GENESIS, Head, Link, Sign, canonical, head_message, link
+from qekm.store.journal import Line
 from qekm.store.locked import CURRENT, MOST_VERSIONS, OLDEST, Locked
 from qekm.store.picture import Picture, picture_of
+from qekm.store.plan import INSTANCE
+from qekm.store.shared import SHARED, TABLES, PrimaryKey
 from qekm.store.snapshot import Snapshot
+from qekm.store.stamps import Stamps
 from qekm.store.store import Store, Unlock, Witnesses
+from qekm.store.submitting import FILLING, JOURNAL
 
 __all__ = [
     "CURRENT",
+    "FILLING",
     "GENESIS",
+    "INSTANCE",
+    "JOURNAL",
     "MOST_VERSIONS",
     "OLDEST",
+    "SHARED",
+    "TABLES",
     "Head",
+    "Line",
     "Link",
     "Locked",
     "Picture",
+    "PrimaryKey",
     "Sign",
     "Snapshot",
+    "Stamps",
     "Store",
     "Unlock",
     "Witness",

@@ -97,7 +97,7 @@ def upsert(dialect: str, table: Table, mutable: tuple[str, ...] | None, version:
     return insert.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={name: insert.excluded[name] for name in mutable},
-        where=table.c[version] < insert.excluded[version] if version else None,
+        where=table.c[version] <= insert.excluded[version] if version else None,
     )
 
 

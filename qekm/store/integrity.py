@@ -17,12 +17,14 @@ from qekm.model import Key
 from qekm.sealing.seals import Seals
 from qekm.store import tables
 from qekm.store.chain import Head
-from qekm.store.ledger import Ledger, Root
+from qekm.store.ledger import MODULUS, Ledger, Root, Sum
 from qekm.store.nouns import key_of
+from qekm.store.plan import INSTANCE
+from qekm.store.shared import is_shared
 
 Tell = Callable[[int], None]  # of so many rows more that were checked
 
-_MODULUS = 1 << 256
+_EMPTY = Sum()
 _CHUNK = 1_000
 _MOST_NAMED = 5  # damaged rows in a message
 _HINT = "restore the latest backup (qekm backup restore), and keep this store for whoever looks into it"
@@ -58,17 +60,22 @@ def examine(connection: Connection, seals: Seals, estate_id: bytes, tell: Tell =
     root = _root_row(connection)
     ledger = Ledger(seals, estate_id)
     damaged: list[str] = []
-    rows, sum_, uses = 0, 0, 0
+    rows, sum_, journal = 0, 0, 0
+    shared: dict[str, Sum] = {}
     for table, key, values, mac, version in _rows(connection, tell):
         if not _holds(mac, seals.row, table, values):
             damaged.append(f"{table} {key.hex() if isinstance(key, bytes) else key}")
             continue
-        rows, sum_ = rows + 1, sum_ + seals.element(mac)
-        if table == tables.cartridges.name:
-            uses = max(uses, key)
-        else:
-            ledger.enter(table, key, mac, version)
-    found = Root(0, 0, rows, sum_ % _MODULUS, _head(connection), False, uses)
+        element = seals.element(mac)
+        rows, sum_ = rows + 1, sum_ + element
+        if is_shared(table, key):
+            shared[table] = shared.get(table, _EMPTY).changed(1, element)
+        ledger.enter(table, key, mac, version)
+        if table == tables.journal.name:
+            journal = max(journal, values[1])
+        elif table == tables.settings.name and key == INSTANCE:
+            ledger.instance = bytes.fromhex(values[1])
+    found = Root(0, 0, rows, sum_ % MODULUS, _head(connection), False, journal, shared)
     if root is None:
         return Found(ledger, tuple(damaged), False)
     ledger.root = replace(found, epoch=root.epoch, sequence=root.sequence, anchored=bool(root.anchored))
@@ -87,16 +94,15 @@ def _holds(mac: bytes, compute: Callable[..., bytes], *values: Any) -> bool:
 def authenticate(connection: Connection, seals: Seals, estate_id: bytes) -> None:
     """Give every row its MAC and the store its root, after a migration changed what rows are."""
     former = _root_row(connection)
-    sum_, rows, uses = 0, 0, 0
+    sum_, rows = 0, 0
     for table, key, values, _, _ in list(_rows(connection, mute)):
         mac = seals.row(table, values)
         column = tables.metadata.tables[table]
         place = column.primary_key.columns[0] == key
         connection.execute(update(column).where(place).values(mac=mac))
         sum_, rows = sum_ + seals.element(mac), rows + 1
-        uses = max(uses, key) if table == tables.cartridges.name else uses
     epoch, sequence, anchored = (*former[1:3], bool(former.anchored)) if former else (1, 0, False)
-    root = Root(epoch, sequence + 1, rows, sum_ % _MODULUS, _head(connection), anchored, uses)
+    root = Root(epoch, sequence + 1, rows, sum_ % MODULUS, _head(connection), anchored)
     connection.execute(delete(tables.roots))
     connection.execute(
         tables.roots.insert(),

@@ -5,21 +5,42 @@ A transaction is drafted first and taken over once it is committed: a unit that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
+from qekm.model import Cartridge, Entry
 from qekm.sealing.seals import MAC_LENGTH, Seals, Value
+from qekm.store import tables
 from qekm.store.chain import Head
+from qekm.store.shared import is_shared, place_of
+from qekm.store.uses import next_number, node_of
 
-_MODULUS = 1 << 256
+MODULUS = 1 << 256
 _VERSION = 8  # bytes behind a MAC, of rows that have versions
+_USES, _JOURNAL = tables.cartridges.name, tables.journal.name
+_JOURNAL_OF_USES = place_of(_USES, 0)[:-8]
+_NONE: Mapping[str, Sum] = MappingProxyType({})
 
 Key = Value  # a row's primary key
 Place = tuple[str, Key]  # table and primary key
 
 
 @dataclass(frozen=True, slots=True)
+class Sum:
+    """What the shared rows of one table make together: how many, and the sum of their elements."""
+
+    rows: int = 0
+    sum: int = 0
+
+    def changed(self, rows: int, sum_: int) -> Sum:
+        """Return it with so many rows and so much more."""
+        return Sum(self.rows + rows, (self.sum + sum_) % MODULUS)
+
+
+@dataclass(frozen=True, slots=True)
 class Root:
-    """What the whole store is after one commit; `sum` is that of the elements of all rows, never written."""
+    """What the whole store is after one commit; sums are of the elements of rows, never written."""
 
     epoch: int = 1
     sequence: int = 0
@@ -27,7 +48,8 @@ class Root:
     sum: int = 0
     head: Head = field(default_factory=Head)
     anchored: bool = False
-    uses: int = 0  # number of the last row of the table of cartridges
+    journal: int = 0  # sequence of the last entry
+    shared: Mapping[str, Sum] = field(default_factory=lambda: _NONE)  # by table
 
     def mac(self, seals: Seals, estate_id: bytes) -> bytes:
         """Return the store root: 32 bytes that only the holder of the root key can make."""
@@ -37,18 +59,32 @@ class Root:
 
 
 class Ledger:
-    """The MAC of every row that may change, by table and primary key, and the root that all make together."""
+    """The MAC of every row that may change, by table and primary key, and the root that all make together.
 
-    __slots__ = ("estate_id", "root", "rows", "seals")
+    instance: of the server, 8 bytes; empty before it has one. uses: the last number of each node.
+    """
+
+    __slots__ = ("estate_id", "instance", "root", "rows", "seals", "uses")
 
     def __init__(self, seals: Seals, estate_id: bytes, root: Root | None = None) -> None:
         self.seals, self.estate_id = seals, estate_id
         self.root = root or Root()
+        self.instance = b""
         self.rows: dict[str, dict[Key, bytes]] = {}
+        self.uses: dict[int, int] = {}
 
     def enter(self, table: str, key: Key, mac: bytes, version: int = 0) -> None:
         """Take a row that was read from the disk and verified."""
-        self.rows.setdefault(table, {})[key] = mac + version.to_bytes(_VERSION) if version else mac
+        if table == _USES:
+            assert isinstance(key, int)
+            self.count(key)
+        elif not _is_of_use(table, key):
+            self.rows.setdefault(table, {})[key] = mac + version.to_bytes(_VERSION) if version else mac
+
+    def count(self, number: int) -> None:
+        """Take the number of a use that is in the store."""
+        node = node_of(number)
+        self.uses[node] = max(self.uses.get(node, 0), number)
 
     def find(self, table: str, key: Key) -> bytes | None:
         """Return MAC and version of a row."""
@@ -61,68 +97,111 @@ class Ledger:
                 self.rows.get(table, {}).pop(key, None)
             else:
                 self.rows.setdefault(table, {})[key] = entry
-        self.root = draft.root
+        self.root, self.instance = draft.root, draft.instance
+        self.uses.update(draft.uses)
 
 
 class Draft:
     """One transaction's rows over a ledger that it does not touch."""
 
-    __slots__ = ("_ledger", "_rows", "_seals", "_sum", "_uses", "changed", "root")
+    __slots__ = (
+        *("_last_use", "_ledger", "_rows", "_seals", "_shared", "_sum"),
+        *("changed", "instance", "journal", "root", "uses"),
+    )
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger, self._seals = ledger, ledger.seals
         self.changed: dict[Place, bytes | None] = {}
-        self.root = ledger.root
-        self._rows, self._sum, self._uses = self.root.rows, self.root.sum, self.root.uses
+        self.root, self.instance = ledger.root, ledger.instance
+        self._rows, self._sum, self.journal = self.root.rows, self.root.sum, self.root.journal
+        self._shared: dict[str, Sum] = {}
+        self._last_use = 0  # number of the use that was counted last; 0 if it was there already
+        self.uses: dict[int, int] = {}
 
     def write(self, table: str, row: tuple[Value, ...], version: int = 0) -> bytes | None:
         """Return the MAC of a row that is written; None for a late write of an older version."""
-        place = table, row[0]
-        old = self._find(place)
-        if version and old is not None and int.from_bytes(old[-_VERSION:]) >= version:
+        key = row[0]
+        old = self._find((table, key))
+        if version and old is not None and int.from_bytes(old[-_VERSION:]) > version:
             return None
         mac = self._seals.row(table, row)
-        self._replace(old, mac)
-        self.changed[place] = mac + version.to_bytes(_VERSION) if version else mac
+        self._replace(table, key, old, mac)
+        if not _is_of_use(table, key):
+            self.changed[table, key] = mac + version.to_bytes(_VERSION) if version else mac
         return mac
 
-    def append(self, table: str, values: tuple[Value, ...]) -> tuple[Value, ...]:
-        """Return a row that is only ever inserted, with its number in front and its MAC behind."""
-        self._uses += 1
-        row = (self._uses, *values)
-        mac = self._seals.row(table, row)
-        self._replace(None, mac)
+    def count(self, use: Cartridge, values: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        """Return the row of a use, number in front and MAC behind; None if it is there already."""
+        ledger, number = self._ledger, use.id
+        if not number:
+            number = next_number({**ledger.uses, **self.uses}, self.instance, use.write_time_us)
+        node = node_of(number)
+        if number <= max(ledger.uses.get(node, 0), self.uses.get(node, 0)):
+            self._last_use = 0
+            return None
+        self.uses[node] = self._last_use = number
+        row = (number, *values)
+        mac = self._seals.row(_USES, row)
+        self._replace(_USES, number, None, mac)
         return (*row, mac)
+
+    def note(self, entry: Entry) -> tuple[Value, ...] | None:
+        """Return the journal's row of an entry; None for the entry of a use that was there already."""
+        key = entry.key
+        if entry.table == _USES and not key:
+            key = self._last_use
+            if not key:
+                return None
+        self.journal += 1
+        row: tuple[Value, ...] = (
+            place_of(entry.table, key),
+            self.journal,
+            entry.stamp_us,
+            entry.origin,
+            int(entry.removed),
+        )
+        return (*row, self.write(_JOURNAL, row))
 
     def remove(self, table: str, key: Key) -> None:
         """Take a row out, if it is there."""
-        place = table, key
-        old = self._find(place)
+        old = self._find((table, key))
         if old is not None:
-            self._replace(old, None)
-            self.changed[place] = None
+            self._replace(table, key, old, None)
+            self.changed[table, key] = None
 
     def close(self, head: Head, anchored: bool) -> bytes:
         """Set the root as it is after this transaction and the new head of the trail; return its MAC."""
         root = self.root
-        self.root = Root(
-            root.epoch,
-            root.sequence + 1,
-            self._rows,
-            self._sum % _MODULUS,
-            head,
-            anchored or root.anchored,
-            self._uses,
+        self.root = replace(
+            root,
+            sequence=root.sequence + 1,
+            rows=self._rows,
+            sum=self._sum % MODULUS,
+            head=head,
+            anchored=anchored or root.anchored,
+            journal=self.journal,
+            shared={**root.shared, **self._shared} if self._shared else root.shared,
         )
         return self.root.mac(self._seals, self._ledger.estate_id)
 
     def _find(self, place: Place) -> bytes | None:
         return self.changed[place] if place in self.changed else self._ledger.find(*place)
 
-    def _replace(self, old: bytes | None, mac: bytes | None) -> None:
+    def _replace(self, table: str, key: Key, old: bytes | None, mac: bytes | None) -> None:
+        rows, sum_ = 0, 0
         if old is not None:
-            self._sum -= self._seals.element(old[:MAC_LENGTH])
-            self._rows -= 1
+            sum_ -= self._seals.element(old[:MAC_LENGTH])
+            rows -= 1
         if mac is not None:
-            self._sum += self._seals.element(mac)
-            self._rows += 1
+            sum_ += self._seals.element(mac)
+            rows += 1
+        self._rows += rows
+        self._sum += sum_
+        if is_shared(table, key):
+            former = self._shared.get(table) or self.root.shared.get(table) or Sum()
+            self._shared[table] = former.changed(rows, sum_)
+
+
+def _is_of_use(table: str, key: Key) -> bool:
+    """Tell whether a row is of the journal and about a use: never changed, and there are millions."""
+    return table == _JOURNAL and isinstance(key, bytes) and key.startswith(_JOURNAL_OF_USES)

@@ -13,6 +13,7 @@ from qekm.model import (
     AuditRecord,
     Backup,
     BackupState,
+    Cartridge,
     Certificate,
     Drive,
     DriveState,
@@ -22,6 +23,8 @@ from qekm.model import (
     LabelMode,
     OnExhaustion,
     Outcome,
+    Peer,
+    PeerState,
     Role,
 )
 from qekm.store.chain import Link
@@ -33,7 +36,7 @@ _KEY_STATES = {int(state): state for state in KeyState}  # a look-up costs a qua
 
 def key_of(row: Fields) -> Key:
     """Return the key that a row holds; KeyError for a state that does not exist."""
-    return Key(*(*row[:9], _KEY_STATES[row[9]], *row[10:17]))
+    return Key(*(*row[:9], _KEY_STATES[row[9]], *row[10:18]))
 
 
 def drive_of(row: Fields) -> Drive:
@@ -75,6 +78,16 @@ def group_of(row: Fields) -> Group:
 def link_of(row: Fields) -> Link:
     """Return the link that a row of the audit table holds; ValueError for an outcome that does not exist."""
     return Link(row[0], AuditRecord(row[1], row[2], Outcome(row[3]), *row[4:12]), row[12], row[13])
+
+
+def cartridge_of(row: Fields) -> Cartridge:
+    """Return the use of a key that a row holds."""
+    return Cartridge(*(*row[1:6], row[0]))
+
+
+def peer_of(row: Fields) -> Peer:
+    """Return the server that a row holds; ValueError for a state that does not exist."""
+    return Peer(*(*row[:4], PeerState(row[4]), *row[5:8]))
 
 
 def account_of(row: Fields) -> Account:

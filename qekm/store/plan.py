@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import ClauseElement, Delete, Dialect, Table, bindparam, delete
 
-from qekm.model import AuditRecord, Change, Removal
+from qekm.model import AuditRecord, Cartridge, Change, Entry, Removal, Setting
 from qekm.store import tables
 from qekm.store.chain import Head, Sign, head_message, link
 from qekm.store.engine import upsert
 from qekm.store.ledger import Draft, Ledger
 from qekm.store.rows import REMOVABLE, SHAPES, Row, link_row
+
+INSTANCE = "server.instance"  # a setting: hex of 8 bytes, drawn anew with each epoch
 
 Unit = Sequence[Change]
 Step = tuple[str, list[Row]]  # an SQL text with positional parameters, and the rows for its executemany
@@ -31,6 +33,7 @@ class Statements:
     write: Mapping[type, str]
     remove: Mapping[type, str]
     chain: str  # inserts audit records; the only statement that ever names their table for writing
+    journal: str
     root: str
 
     @classmethod
@@ -48,6 +51,7 @@ class Statements:
             },
             {noun: text(_removal(SHAPES[noun].table)) for noun in REMOVABLE},
             text(upsert(dialect.name, tables.audit, None)),
+            text(upsert(dialect.name, tables.journal, ("sequence", "stamp_us", "origin", "removed", "mac"))),
             text(upsert(dialect.name, tables.roots, root)),
         )
 
@@ -73,6 +77,7 @@ def plan(
     steps: list[Step] = []
     pending: dict[type, list[Row]] = {noun: [] for noun in SHAPES}
     trail: list[Row] = []
+    journal: list[Row] = []
     sequence, hash_ = head.sequence, head.hash
     try:
         for unit in units:
@@ -81,6 +86,10 @@ def plan(
                     sequence += 1
                     hash_ = link(hash_, sequence, change)
                     trail.append(link_row(sequence, change, hash_))
+                elif isinstance(change, Entry):
+                    line = draft.note(change)
+                    if line is not None:
+                        journal.append(line)
                 elif isinstance(change, Removal):
                     steps += _flush(pending, statements)
                     _add(steps, statements.remove[change.kind], (change.name,))
@@ -90,6 +99,8 @@ def plan(
     except Exception as error:
         raise UnplannableError("a change cannot be stored") from error
     steps += _flush(pending, statements)
+    if journal:
+        steps.append((statements.journal, journal))
     if trail:
         signature = sign(head_message(sequence, hash_)) if sign else None
         trail[-1] = (*trail[-1][:-1], signature)
@@ -104,9 +115,13 @@ def _write(draft: Draft, rows: list[Row], change: Change) -> None:
     """Add the row of a change with its MAC, unless a newer version of the row was written already."""
     shape, table, version_at = _SHAPES[type(change)]
     row = shape.to_row(change)
-    if shape.mutable is None:
-        rows.append(draft.append(table, row))
+    if isinstance(change, Cartridge):
+        counted = draft.count(change, row)
+        if counted is not None:
+            rows.append(counted)
         return
+    if isinstance(change, Setting) and change.name == INSTANCE:
+        draft.instance = bytes.fromhex(change.value)
     mac = draft.write(table, row, row[version_at] if shape.version else 0)
     if mac is not None:
         rows.append((*row, mac))

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from qekm.errors import StoreDamaged
 from qekm.model import Cartridge, Outcome
 from qekm.sealing.keyring import VERSION_PLACE
-from qekm.store import snapshot, tables
+from qekm.store import journal, snapshot, tables
 from qekm.store.chain import Head, Link
 from qekm.store.engine import translated
 from qekm.store.locked import Locked, look
-from qekm.store.nouns import link_of
+from qekm.store.nouns import cartridge_of, link_of
+from qekm.store.shared import PrimaryKey
 
 _CHUNK = 1_000
 
@@ -33,6 +34,12 @@ class Reader:
             raise StoreDamaged("the store does not tell its estate")
         self.estate_id: bytes = rows[0]
 
+    @staticmethod
+    def _setting(connection: Connection, name: str) -> str:
+        """Return a setting's value; empty if it is not there."""
+        query = select(tables.settings.c.value).where(tables.settings.c.name == name)
+        return str(connection.execute(query).scalar() or "")
+
     def locked(self) -> Locked:
         """Return what unlocking needs, as it lies there."""
         return look(self._engine)
@@ -41,6 +48,21 @@ class Reader:
         """Read everything that lives in memory while the service runs."""
         with translated(), self._engine.connect() as connection:
             return snapshot.load(connection)
+
+    def journal_page(self, after: int, limit: int) -> list[journal.Line]:
+        """Return at most `limit` lines of the journal beyond a place, in order, with their rows."""
+        with translated(), self._engine.connect() as connection:
+            return journal.page(connection, after, limit)
+
+    def unheld(self, acknowledged: int, origin: bytes) -> int:
+        """Return the lowest created_seq of an instance's unused key that changed after a place, or 0."""
+        with translated(), self._engine.connect() as connection:
+            return journal.unheld(connection, acknowledged, origin)
+
+    def row_macs(self, table: str, bucket: int) -> dict[PrimaryKey, bytes]:
+        """Return primary keys and MACs of the shared rows of one part of a table."""
+        with translated(), self._engine.connect() as connection:
+            return journal.row_macs(connection, table, bucket)
 
     def record_versions(self) -> set[int]:
         """Return the versions of the record key under which keys are sealed; reads every key's row."""
@@ -123,4 +145,4 @@ class Reader:
         if alias:
             query = query.where(columns.alias == alias)
         with translated(), self._engine.connect() as connection:
-            return [(row[0], Cartridge(*row[1:6])) for row in connection.execute(query)]
+            return [(row[0], cartridge_of(row)) for row in connection.execute(query)]

@@ -22,11 +22,15 @@ from qekm.model import (
     BlockedKey,
     Cartridge,
     Certificate,
+    Checkpoint,
+    Cursor,
     Drive,
     Group,
     Key,
     Partner,
+    Peer,
     Setting,
+    SharedProperty,
     Slot,
     Vault,
 )
@@ -78,6 +82,7 @@ def _key(key: Key) -> Row:
         key.mount_id,
         key.destroy_time_us,
         key.former,
+        key.origin,
     )
 
 
@@ -178,6 +183,37 @@ def _account(item: Account) -> Row:
     )
 
 
+def _peer(item: Peer) -> Row:
+    return (
+        item.name,
+        item.address,
+        item.instance,
+        item.epoch,
+        int(item.state),
+        item.spki_sha256,
+        item.create_time_us,
+        item.join_time_us,
+    )
+
+
+def _cursor(item: Cursor) -> Row:
+    return (item.peer, item.instance, item.received, item.compare_time_us)
+
+
+def _checkpoint(item: Checkpoint) -> Row:
+    return (
+        item.instance,
+        item.epoch,
+        item.commit,
+        item.root,
+        item.sequence,
+        item.hash,
+        item.signature,
+        item.public_key,
+        item.time_us,
+    )
+
+
 def _slot(slot: Slot) -> Row:
     return (slot.name, slot.sealed, slot.kind, slot.create_time_us)
 
@@ -211,7 +247,7 @@ def _all_but_key(table: Table) -> tuple[str, ...]:
 
 
 # In the order in which rows are written (foreign keys). A row is written whole, as its MAC covers it.
-# Audit records are not here: their rows come from the chain (link_row) and are only ever inserted.
+# Audit records and entries of the journal are not here: the plan numbers them.
 SHAPES: Mapping[type, Shape] = {
     Setting: Shape(tables.settings, _all_but_key(tables.settings), lambda item: (item.name, item.value)),
     Slot: Shape(tables.slots, _all_but_key(tables.slots), _slot),
@@ -240,7 +276,15 @@ SHAPES: Mapping[type, Shape] = {
     Backup: Shape(tables.backups, _all_but_key(tables.backups), _backup),
     Partner: Shape(tables.partners, _all_but_key(tables.partners), _partner),
     Account: Shape(tables.accounts, _all_but_key(tables.accounts), _account),
+    Peer: Shape(tables.peers, _all_but_key(tables.peers), _peer),
+    Checkpoint: Shape(tables.checkpoints, _all_but_key(tables.checkpoints), _checkpoint),
+    SharedProperty: Shape(
+        tables.shared_properties,
+        _all_but_key(tables.shared_properties),
+        lambda item: (item.name, item.value),
+    ),
+    Cursor: Shape(tables.cursors, _all_but_key(tables.cursors), _cursor),
 }
 
 # All else stays for ever; a destroyed key too leaves its row.
-REMOVABLE = (Drive, Group, Authority, BlockedKey, Slot, Partner, Account)
+REMOVABLE = (Drive, Group, Authority, BlockedKey, Slot, Partner, Account, SharedProperty, Cursor)

@@ -49,7 +49,7 @@ class Schema:
         command.upgrade(settings, self.revisions[-1])
 
 
-PRESENT = Schema(("0001", "0002", "0003"), (_MIGRATIONS / "versions",))
+PRESENT = Schema(("0001", "0002", "0003", "0004"), (_MIGRATIONS / "versions",))
 
 
 @cache

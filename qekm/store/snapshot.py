@@ -16,10 +16,14 @@ from qekm.model import (
     Backup,
     BlockedKey,
     Certificate,
+    Checkpoint,
+    Cursor,
     Drive,
     Group,
     Key,
     Partner,
+    Peer,
+    SharedProperty,
     Slot,
     Vault,
 )
@@ -33,6 +37,7 @@ from qekm.store.nouns import (
     drive_of,
     group_of,
     key_of,
+    peer_of,
 )
 
 Noun = TypeVar("Noun")
@@ -55,6 +60,10 @@ class Snapshot:
     backups: list[Backup]
     partners: list[Partner]
     accounts: list[Account]
+    peers: list[Peer]
+    cursors: list[Cursor]
+    checkpoints: list[Checkpoint]
+    shared_properties: list[SharedProperty]
 
 
 def load(connection: Connection) -> Snapshot:
@@ -81,4 +90,8 @@ def load(connection: Connection) -> Snapshot:
         backups=read(tables.backups, backup_of, "sequence"),
         partners=read(tables.partners, lambda row: Partner(*row[:6])),
         accounts=read(tables.accounts, account_of),
+        peers=read(tables.peers, peer_of),
+        cursors=read(tables.cursors, lambda row: Cursor(*row[:4])),
+        checkpoints=read(tables.checkpoints, lambda row: Checkpoint(*row[:9])),
+        shared_properties=read(tables.shared_properties, lambda row: SharedProperty(*row[:2])),
     )

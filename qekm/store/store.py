@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert
 
-from qekm.errors import HomeExists, NotInitialised, QekmError, StoreFailed
+from qekm.errors import HomeExists, NotInitialised, StoreFailed
 from qekm.model import Change
 from qekm.sealing import KeyRing
 from qekm.sealing.seals import Seals
@@ -22,9 +21,10 @@ from qekm.store.chain import Sign
 from qekm.store.ledger import Ledger, Root
 from qekm.store.lock import Lock
 from qekm.store.locked import Locked, look
-from qekm.store.plan import Statements, Unit, plan
+from qekm.store.plan import Statements, plan
 from qekm.store.reader import Reader
-from qekm.store.writer import Committed, Errand, Results, Work, Writer, witness_of
+from qekm.store.submitting import Submitting
+from qekm.store.writer import Committed, Writer, witness_of
 
 _PART = 10_000  # changes of a new store that are in memory at a time
 
@@ -32,7 +32,7 @@ Unlock = Callable[[Locked], KeyRing]
 Witnesses = Callable[[KeyRing], Iterable[Witness]]  # what others have seen of a store, once it is unlocked
 
 
-class Store(Reader):
+class Store(Submitting):
     """One open store, every row of it verified. Reading may be done from any thread, writing from one loop.
 
     behind: why it may be an old copy (qekm.store.anchor.behind), empty if nothing says so.
@@ -42,12 +42,11 @@ class Store(Reader):
         self, lock: Lock, engine: Engine, ring: KeyRing, ledger: Ledger, anchor: Path | None
     ) -> None:
         """Use Store.open."""
-        super().__init__(engine)
-        self.ring, self.behind = ring, ""
+        super().__init__(engine, ring, ledger)
+        self.behind = ""
         self._present = schema.PRESENT
         self.anchor_seen: Witness | None = None  # what the anchor said when the store was opened
-        self._lock, self._ledger, self._anchor = lock, ledger, anchor
-        self._writer: Writer | None = None
+        self._lock, self._anchor = lock, anchor
         self.committed: Committed | None = None  # to be set before `start`, if somebody copies the trail
 
     @staticmethod
@@ -160,7 +159,9 @@ class Store(Reader):
                 anchor.sync()
                 schema.fsync_directory(self._anchor.parent)
         connection = self._engine.connect()
-        self._writer = Writer(connection, self._ledger, sign_head, on_failure, anchor, self.committed)
+        self._writer = Writer(
+            connection, self._ledger, sign_head, on_failure, anchor, self.committed, self._tell
+        )
 
     @property
     def witness(self) -> Witness:
@@ -196,24 +197,6 @@ class Store(Reader):
         with database.translated():
             database.copy_to(self._engine, path)
 
-    def submit(self, units: Sequence[Unit]) -> asyncio.Future[Results]:
-        """Have each unit committed whole; the future gets, per unit, None or the error that kept it out.
-
-        The units of all callers that wait share one transaction. From the event loop's thread only.
-        """
-        future: asyncio.Future[Results] = asyncio.get_running_loop().create_future()
-        if self._writer is None:
-            future.set_result([StoreFailed("the store is not open for writing") for _ in units])
-        else:
-            self._writer.put(future, units)
-        return future
-
-    async def commit(self, changes: Unit) -> None:
-        """Commit one unit; it is durable when this returns. Raises StoreFailed or Incident."""
-        (error,) = await self.submit([changes])
-        if error is not None:
-            raise error
-
     def remove_older(self) -> None:
         """Remove what migrations have left beside the file, durably; from a thread of its own. OSError."""
         schema.remove_older(self._path)
@@ -226,27 +209,6 @@ class Store(Reader):
     @property
     def _path(self) -> Path:
         return Path(str(self._engine.url.database))
-
-    async def rewrite(self) -> bool:
-        """Write the whole file anew, so that what was erased from rows is on no page; False without the room.
-
-        Drives wait meanwhile: 0.1 s for 10,000 keys, 5 s for a million. StoreFailed.
-        """
-        return await self._run(database.rewrite)
-
-    async def empty_log(self) -> bool:
-        """Move all commits into the file and cut the log to nothing; False while it is read. StoreFailed."""
-        return await self._run(database.empty_log)
-
-    async def _run(self, work: Work) -> bool:
-        if self._writer is None:
-            raise StoreFailed("the store is not open for writing")
-        errand = Errand(asyncio.get_running_loop().create_future(), work)
-        self._writer.send(errand)
-        result = await errand.future
-        if isinstance(result, QekmError):
-            raise result
-        return result
 
     def close(self) -> None:
         """Commit what waits, end the writer, close the file and give the lock back.

@@ -31,7 +31,7 @@ Long = BigInteger().with_variant(Integer(), "sqlite")
 def _table(name: str, *columns: Column[Any]) -> Table:
     """Declare a table whose columns are all required; SQLite checks the types too (STRICT)."""
     for column in columns:
-        column.nullable = column.name == "signature"
+        column.nullable = name == "audit" and column.name == "signature"
     return Table(name, metadata, *columns, sqlite_strict=True)
 
 
@@ -122,6 +122,7 @@ keys = _sealed(
     Column("mount_id", LargeBinary),
     Column("destroy_time_us", Long, server_default=text("0")),
     Column("former", Integer, server_default=text("0")),
+    Column("origin", LargeBinary, server_default=text("x''")),
 )
 # Two aliases that differ in case only cannot both exist (docs/protocol.md, key names).
 Index("keys_alias", func.lower(keys.c.alias), unique=True)
@@ -147,7 +148,7 @@ drives = _sealed(
 
 cartridges = _sealed(
     "cartridges",
-    Column("id", Long, primary_key=True, autoincrement=False),  # counted by the store's ledger
+    Column("id", Long, primary_key=True, autoincrement=False),  # see uses.py
     Column("volser", Text, index=True),
     Column("alias", Text, index=True),
     Column("drive_serial", Text),
@@ -206,6 +207,54 @@ accounts = _sealed(
     Column("wrong", Long),
     Column("locked_until_us", Long),
 )
+
+peers = _sealed(
+    "peers",
+    Column("name", Text, primary_key=True),
+    Column("address", Text),
+    Column("instance", LargeBinary),
+    Column("epoch", Long),
+    Column("state", Integer),
+    Column("spki_sha256", LargeBinary),
+    Column("create_time_us", Long),
+    Column("join_time_us", Long),
+)
+
+cursors = _sealed(
+    "cursors",
+    Column("peer", Text, primary_key=True),
+    Column("instance", LargeBinary),
+    Column("received", Long),
+    Column("compare_time_us", Long),
+)
+
+checkpoints = _sealed(
+    "checkpoints",
+    Column("instance", LargeBinary, primary_key=True),
+    Column("epoch", Long),
+    Column("commit", Long),
+    Column("root", LargeBinary),
+    Column("sequence", Long),
+    Column("hash", LargeBinary),
+    Column("signature", LargeBinary),
+    Column("public_key", LargeBinary),
+    Column("time_us", Long),
+)
+
+shared_properties = _sealed(
+    "shared_properties", Column("name", Text, primary_key=True), Column("value", Text)
+)
+
+# Which shared rows were changed after which: a row's entry moves to the end with each change (journal.py).
+journal = _sealed(
+    "journal",
+    Column("place", LargeBinary, primary_key=True),  # table and primary key (shared.py)
+    Column("sequence", Long),
+    Column("stamp_us", Long),
+    Column("origin", LargeBinary),
+    Column("removed", Integer),
+)
+Index("journal_sequence", journal.c.sequence)
 
 audit = _table(
     "audit",

@@ -64,12 +64,13 @@ class Writer:
         on_failure: Callable[[BaseException], None],
         anchor: Anchor | None = None,
         committed: Committed | None = None,
+        journaled: Callable[[], None] | None = None,
     ) -> None:
         self._connection = connection
         self._driver = connection.connection.driver_connection
         self._ledger, self._anchor = ledger, anchor
         self._sign = sign
-        self._on_failure, self._committed = on_failure, committed
+        self._on_failure, self._committed, self._journaled = on_failure, committed, journaled
         self._statements = Statements.compile(connection.dialect)
         self._queue: SimpleQueue[Waiting | Errand | None] = SimpleQueue()
         self._failure: BaseException | None = None
@@ -102,10 +103,13 @@ class Writer:
         while not ended:
             batch, errands, ended = self._take()
             if batch:
+                end = self._ledger.root.journal
                 results = self._settle([unit for _, units in batch for unit in units])
                 first = batch[0][0]
                 self._tell(first)  # before the answers: who hears of a failure finds the service stopping
                 _post(first, _deliver, batch, results)
+                if self._journaled is not None and self._ledger.root.journal > end:
+                    _post(first, self._journaled)
                 self._checkpoint()
                 self._tell(first)
             for errand in errands:

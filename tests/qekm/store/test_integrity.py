@@ -65,7 +65,7 @@ def swap(column: str) -> str:
         ("DELETE FROM settings", "rows are missing"),
         ("UPDATE slots SET kind = 'shares'", "slots"),
         ("DELETE FROM slots WHERE name = 'password'", "rows are missing"),
-        ("DELETE FROM cartridges WHERE id = 2", "rows are missing"),
+        ("DELETE FROM cartridges WHERE volser = 'E01002L4'", "rows are missing"),
         ("UPDATE cartridges SET id = id + 10", "cartridges"),
         ("DELETE FROM audit WHERE sequence = 2", "rows are missing"),
         ("UPDATE audit SET hash = x'00' WHERE sequence = 2", "rows are missing"),
