@@ -104,13 +104,17 @@ class Place:
         return [file for file in files if any(form in file.read_bytes() for form in forms)]
 
 
+def broken(build: str) -> tuple[str, ...]:
+    """Return the program of a build of tests/faults/sabotage.py; empty for the real one."""
+    return ("tests.faults.broken_service", build) if build else ()
+
+
 @contextmanager
-def place(folder: Path, name: str, failpoint: str = "", build: str = "") -> Iterator[Place]:
-    """Make a site of 8 keys and start it; build: one of tests/faults/sabotage.py, empty for the real one."""
+def place(folder: Path, name: str, failpoint: str = "") -> Iterator[Place]:
+    """Make a site of 8 keys and start it."""
     home = folder / name
     home.mkdir()
     with made(home / "home", keys=8) as estate:
-        estate.program = ("tests.faults.broken_service", build) if build else ()
         estate.start(QEKM_FAILPOINT=failpoint)
         authority = make_authority(now_us())
         with estate.client() as client:

@@ -20,7 +20,7 @@ from qekm_gateway.simulator.errand import Refused
 from qekm_gateway.simulator.keys import InstalledKey
 from qekm_gateway.simulator.sense import CheckCondition
 from tests.qekm.interchange.organisation import root, rsa_key
-from tests.system.exchanging import JavaStore, Place, java_store, outcomes, place, two_places
+from tests.system.exchanging import JavaStore, Place, broken, java_store, outcomes, place, two_places
 
 CONTENT = os.urandom(300_000)
 CHEAP_AIM_S, DEAR_AIM_S, KEYS = 5.0, 300.0, 1_024
@@ -181,10 +181,14 @@ def test_an_import_that_a_crash_cut_off_is_done_by_doing_it_again(
         assert berne.holds(*list(old_store.keys.values())[:8]) == []
 
 
-def crashed_export(berne: Place, *words: str | Path) -> list[str]:
-    """Have the service die just before the key of a cartridge leaves; return whose leaving is on record."""
+def crashed_export(berne: Place, *words: str | Path, build: str = "") -> list[str]:
+    """Have the service die just before the key of a cartridge leaves; return whose leaving is on record.
+
+    build: of the service from then on; the key's use was noted by the real one.
+    """
     _, key = berne.write("E01001L4", CONTENT)
     berne.estate.stop()
+    berne.estate.program = broken(build)
     berne.estate.start(QEKM_FAILPOINT="export.before=exit")
     with pytest.raises(AssertionError, match="does not answer"):
         berne.export(key.alias, *words)
@@ -205,8 +209,8 @@ def test_a_crash_before_an_export_leaves_its_record_and_no_file(tmp_path: Path) 
 def test_a_service_that_takes_for_durable_what_is_not_is_caught(tmp_path: Path, old_store: JavaStore) -> None:
     """The control: what the two tests of crashes look for is missing."""
     clear = ("--format", "ltfs", "--in-clear", "--output", tmp_path / "list")
-    with place(tmp_path, "berne", build="early") as berne:
-        assert crashed_export(berne, *clear) == []
+    with place(tmp_path, "berne") as berne:
+        assert crashed_export(berne, *clear, build="early") == []
         berne.estate.stop()
         berne.estate.start(QEKM_FAILPOINT="import.before=exit@5")
         berne.qekm(*old_store.words, *berne.opening, code=10)
