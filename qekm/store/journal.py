@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, or_, select
 
 from qekm.errors import StoreDamaged
 from qekm.model import Entry, KeyState
@@ -48,6 +48,18 @@ def page(connection: Connection, after: int, limit: int) -> list[Line]:
     """Return at most `limit` lines beyond a place, in order; StoreDamaged for an entry without a row."""
     columns = tables.journal.c
     query = select(tables.journal).where(columns.sequence > after).order_by(columns.sequence).limit(limit)
+    return _lines(connection, query)
+
+
+def of_tables(connection: Connection, names: Iterable[str]) -> list[Line]:
+    """Return the lines of whole tables, in order; StoreDamaged for an entry without a row."""
+    columns = tables.journal.c
+    heads = [place_of(name, 0)[:-9] for name in names]
+    wanted = or_(*(func.substr(columns.place, 1, len(head)) == head for head in heads))
+    return _lines(connection, select(tables.journal).where(wanted).order_by(columns.sequence))
+
+
+def _lines(connection: Connection, query: Select[Any]) -> list[Line]:
     found = [(*row_at(row.place), row) for row in connection.execute(query)]
     wanted: dict[str, list[PrimaryKey]] = defaultdict(list)
     for table, key, row in found:

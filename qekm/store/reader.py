@@ -6,7 +6,7 @@ being moved into the file. From the event loop, call through asyncio.to_thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, Engine, func, select
 
@@ -53,6 +53,11 @@ class Reader:
         """Return at most `limit` lines of the journal beyond a place, in order, with their rows."""
         with translated(), self._engine.connect() as connection:
             return journal.page(connection, after, limit)
+
+    def journal_of(self, names: Iterable[str]) -> list[journal.Line]:
+        """Return the lines of whole tables, in order, with their rows."""
+        with translated(), self._engine.connect() as connection:
+            return journal.of_tables(connection, names)
 
     def unheld(self, acknowledged: int, origin: bytes) -> int:
         """Return the lowest created_seq of an instance's unused key that changed after a place, or 0."""
