@@ -13,3 +13,8 @@ def now_us() -> int:
 def steady_s() -> float:
     """Return seconds since some moment; the time in which the machine sleeps counts, a set clock does not."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def steady_us() -> int:
+    """Return the same in whole microseconds."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000

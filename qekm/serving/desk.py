@@ -47,14 +47,14 @@ class Creations:
     def __init__(self) -> None:
         self._times: dict[str, deque[int]] = {}
 
-    def take(self, serial: str, now_us: int, most: int) -> None:
+    def take(self, serial: str, elapsed_us: int, most: int) -> None:
         """Count one more; TooMany when the drive had as many as it may have."""
         times = self._times.setdefault(serial, deque())
-        while times and times[0] <= now_us - HOUR_US:
+        while times and times[0] <= elapsed_us - HOUR_US:
             times.popleft()
         if len(times) >= most:
             raise TooMany(f"the drive was given {len(times)} new keys within the hour", limit=str(most))
-        times.append(now_us)
+        times.append(elapsed_us)
 
 
 @dataclass(slots=True)
@@ -69,6 +69,7 @@ class Desk:
     policy: Policy
     random_bytes: Callable[[int], bytes]
     diagnosis: Diagnosis | None
+    elapsed_us: Callable[[], int]  # durations are taken on it: the date may be set while a drive thinks
     creations: Creations = field(default_factory=Creations)
     # Serial and DSK list -> the key that signed it, the session key in it: a drive may keep one for a day.
     proved: dict[tuple[str, bytes], tuple[bytes, SessionKey]] = field(default_factory=dict)

@@ -57,7 +57,7 @@ def _serve(
     check_allowed(drive, key.group)
     fresh = never_given(key)
     if fresh:
-        desk.creations.take(session.claim.serial, now_us, desk.policy.creations_per_hour)
+        desk.creations.take(session.claim.serial, desk.elapsed_us(), desk.policy.creations_per_hour)
     page = _wrap(desk, session, desk.keystore.open(key), dki, drive)
     flag = "the key is COMPROMISED" if key.state is KeyState.COMPROMISED else ""
     changes.append(audit.key_given(now_us, session.subject, key.alias, created=False, message=flag))
@@ -71,9 +71,10 @@ def _serve(
 def _put_aside(desk: Desk, session: Session, key: Key, now_us: int, changes: Changes) -> None:
     """Take a never-given key out of the pool that a drive read by its name: it can write with it from now on.
 
-    Names can be guessed; or a cartridge has it already, and this store is an old copy.
+    Names can be guessed; or a cartridge has it already, and this store is an old copy; or another server gave
+    it and has not told yet.
     """
-    if key.state is KeyState.GENERATED or desk.keystore.read_only:
+    if key.state is KeyState.GENERATED or desk.keystore.read_only or not desk.keystore.is_own(key):
         bound = key.state is KeyState.ASSIGNED  # kept for the drive whose entry names it
         changes.append(desk.keystore.mark(key, KeyState.SUSPECT if bound else KeyState.QUARANTINED))
     else:
@@ -92,7 +93,7 @@ def _create(desk: Desk, session: Session, drive: Drive | None, now_us: int, chan
         session.written = key.state is KeyState.ACTIVE
     else:
         key = _choose(desk, drive, now_us, changes)
-        desk.creations.take(session.claim.serial, now_us, desk.policy.creations_per_hour)
+        desk.creations.take(session.claim.serial, desk.elapsed_us(), desk.policy.creations_per_hour)
     page = _wrap(desk, session, _open_new(desk, session, key, now_us, changes), key.dki, drive)
     key = keystore.assign(key, now_us, session.mount)
     session.alias, session.created, session.version = key.alias, True, key.version

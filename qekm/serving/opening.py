@@ -16,7 +16,7 @@ _VENDOR, _PRODUCT, _FIRMWARE = int(Tag.VENDOR), int(Tag.PRODUCT), int(Tag.FIRMWA
 _VOLSER, _LIBRARY, _MOUNT = int(Tag.VOLSER), int(Tag.LIBRARY_SERIAL), int(Tag.MOUNT_ID)
 
 
-def open_session(desk: Desk, frame: Frame, gateway: str, host: str, now_us: int) -> Session | None:
+def open_session(desk: Desk, frame: Frame, gateway: str, host: str) -> Session | None:
     """Return the session that message 01 begins, None for a no operation; Fault EE02, EF01, EE25."""
     fields = dict(frame.tlvs)
     ask = ask_of(fields[_SENSE])
@@ -45,7 +45,7 @@ def open_session(desk: Desk, frame: Frame, gateway: str, host: str, now_us: int)
         int.from_bytes(drawn[:8]),
         gateway,
         host,
-        now_us + desk.policy.session_us,
+        desk.elapsed_us() + desk.policy.session_us,
         ask,
         serial,
         claim,

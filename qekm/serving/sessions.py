@@ -31,7 +31,7 @@ class Session:
     id: int
     gateway: str
     source: str  # host of the client
-    deadline_us: int
+    deadline_us: int  # on the clock that nobody sets
     ask: Ask
     serial: str  # as on the wire: what the certificate must name
     claim: Claim
@@ -89,10 +89,10 @@ class Sessions:
         """Return a session, whoever asks."""
         return self._open.get(session_id)
 
-    def find(self, session_id: int, gateway: str, now_us: int) -> Session | None:
+    def find(self, session_id: int, gateway: str, elapsed_us: int) -> Session | None:
         """Return a session that is still open and came through this gateway."""
         session = self._open.get(session_id)
-        if session is None or session.gateway != gateway or session.deadline_us <= now_us:
+        if session is None or session.gateway != gateway or session.deadline_us <= elapsed_us:
             return None
         return session
 
@@ -112,11 +112,11 @@ class Sessions:
                 del self._sources[source]
         return session
 
-    def expired(self, now_us: int) -> Iterator[Session]:
+    def expired(self, elapsed_us: int) -> Iterator[Session]:
         """Forget and return the sessions whose time is over."""
         while self._open:
             session = next(iter(self._open.values()))
-            if session.deadline_us > now_us:
+            if session.deadline_us > elapsed_us:
                 return
             self.remove(session.id)
             yield session

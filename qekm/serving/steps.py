@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from qekm import audit
 from qekm.allocator import Allocator
+from qekm.clock import steady_us
 from qekm.dkp.codes import Code, Fault
 from qekm.dkp.fields import MessageType, Tag
 from qekm.dkp.frame import Frame
@@ -60,6 +61,7 @@ class Serving:
         now_us: Callable[[], int],
         random_bytes: Callable[[int], bytes],
         diagnosis_authority: bytes | None = None,
+        elapsed_us: Callable[[], int] = steady_us,
     ) -> None:
         """Serve with these owners; `chain` are the certificates of the signer's key, leaf first, DER.
 
@@ -67,7 +69,9 @@ class Serving:
         """
         diagnosis = None if diagnosis_authority is None else Diagnosis(diagnosis_authority, random_bytes)
         policy = policy_of(settings)
-        self._desk = Desk(keystore, allocator, registry, signer, chain, policy, random_bytes, diagnosis)
+        self._desk = Desk(
+            keystore, allocator, registry, signer, chain, policy, random_bytes, diagnosis, elapsed_us
+        )
         self._now_us = now_us
         self._sessions = Sessions()
         self.newcomers: dict[str, str] = {}  # vendors of drives that proved themselves and have no entry yet
@@ -81,8 +85,8 @@ class Serving:
         session: Session | None = None
         try:
             if frame.type == MessageType.DRIVER_ERROR_NOTIFY:
-                return self._open(frame, source, gateway, now_us, changes)
-            session = self._sessions.find(frame.session_id, gateway, now_us)
+                return self._open(frame, source, gateway, changes)
+            session = self._sessions.find(frame.session_id, gateway, self._desk.elapsed_us())
             reply = self._go_on(session, frame, now_us, changes)
             return Decision(reply, tuple(changes), reply.session_id, reply.sequence)
         except Fault as refusal:
@@ -113,7 +117,7 @@ class Serving:
         """End the sessions whose time is over, tell what a minute of strangers left; call it every second."""
         now_us = self._now_us()
         changes: Changes = [*self.strangers.flush(now_us), *self.proved.flush(now_us)]
-        for session in self._sessions.expired(now_us):
+        for session in self._sessions.expired(self._desk.elapsed_us()):
             self._end(session, Code.EE0E.name, "the session took too long", now_us, changes)
         return tuple(changes)
 
@@ -127,7 +131,7 @@ class Serving:
         desk, keystore = self._desk, self._desk.keystore
         changes: Changes = []
         for key in keystore.in_state(KeyState.ASSIGNED):
-            if never_given(key):  # kept for the drive whose entry names it
+            if never_given(key) or not keystore.is_own(key):  # kept for a drive; or another server's to end
                 continue
             drive = desk.registry.find(key.drive_serial)
             subject = audit.Subject(key.drive_serial, drive.wwnn if drive else b"", key.volser)
@@ -154,13 +158,13 @@ class Serving:
         """Show drives these certificates of the signer's key from now on, leaf first, DER."""
         self._desk.chain = chain
 
-    def _open(self, frame: Frame, source: str, gateway: str, now_us: int, changes: Changes) -> Decision:
+    def _open(self, frame: Frame, source: str, gateway: str, changes: Changes) -> Decision:
         if frame.session_id or frame.sequence != 1:
             raise Fault(Code.EE2D, "a session begins with session id 0 and sequence 1")
         check_missing(frame)
         check_flags(frame)
         desk, host = self._desk, host_of(source)
-        session = open_session(desk, frame, gateway, host, now_us)
+        session = open_session(desk, frame, gateway, host)
         if session is None:
             return Decision(replies.NO_OPERATION, tuple(changes), 0, 2)
         self._sessions.add(session, desk.policy.sessions_per_source)

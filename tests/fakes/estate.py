@@ -91,6 +91,7 @@ class Estate:
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.now = START_US
+        self.set_by = 0  # microseconds by which the date was set
         self.settings = SETTINGS | (settings or {})
         self.authority = DriveAuthority()
         self.tests = DriveAuthority("Tests")
@@ -105,7 +106,7 @@ class Estate:
     def build(self) -> None:
         """Make owners and Serving from the disk."""
         ring = KeyRing(Secret(ROOT), ESTATE)
-        clock = lambda: self.now  # noqa: E731
+        clock = lambda: self.now + self.set_by  # noqa: E731
         self.keystore = Keystore(self.disk.keys.values(), ring, clock, os.urandom, "0A1B2C3D4E")
         self.allocator = Allocator(self.groups, self.keystore, clock)
         anchors = [Authority(b"f", self.authority.certificate, "", 0, 0)]
@@ -120,6 +121,7 @@ class Estate:
             clock,
             os.urandom,
             self.tests.certificate,
+            lambda: self.now,
         )
 
     def restart(self) -> None:

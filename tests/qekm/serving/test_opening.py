@@ -159,6 +159,16 @@ def test_one_source_has_so_many_sessions_at_once() -> None:
     assert estate.refused(estate.drive().session().notify()) == ""
 
 
+@pytest.mark.parametrize("set_by", [3_600_000_000, -3_600_000_000])
+def test_a_session_lasts_as_long_as_it_lasts_though_the_date_is_set_meanwhile(set_by: int) -> None:
+    estate = Estate(settings={"drive.creationsPerHour": 1})
+    session = estate.begin(estate.drive().session())
+    estate.set_by = set_by
+    estate.disk.commit(estate.serving.expire())
+    assert estate.ask(session.reply_dsk())
+    assert estate.refused(estate.begin(estate.drive().session()).reply_dsk()) == "EE34", "within the same hour"
+
+
 def test_all_of_an_ipv6_network_are_one_source() -> None:
     estate = Estate(settings={"dkp.connectionsPerAddress": 3})
     refused = [
