@@ -27,6 +27,16 @@ _CHECK = "see whether it runs with: qekm server status"
 _CAUSES = (
     ("Connection refused", "nothing listens there", _CHECK),
     (
+        "certificate has expired",
+        "its certificate has ended, by this machine's clock",
+        "compare the clocks; if it has ended, stop the service, run qekm-server renew and start it again",
+    ),
+    (
+        "certificate is not yet valid",
+        "its certificate is not valid yet, by this machine's clock",
+        "compare the clocks",
+    ),
+    (
         "CERTIFICATE_VERIFY_FAILED",
         "its certificate is from an authority that trust.pem does not have",
         "compare the address, or fetch the authorities in force with: qekm certificates trust",
@@ -40,7 +50,8 @@ _CAUSES = (
         "Socket closed",
         "it closed the connection, because it went down or refused our certificate",
         "see whether it runs with: qekm server status; a certificate is refused when its authority is not "
-        "trusted or when it has ended: then stop the service, run qekm-server renew and start it again",
+        "trusted or when it is not valid by the service's clock: compare the clocks; if it has ended, stop the "
+        "service, run qekm-server renew and start it again",
     ),
 )
 _LONGEST = 1_000  # characters of a message; the details travel in metadata, which is bounded

@@ -117,6 +117,8 @@ def test_an_unreachable_service_is_named_with_what_may_be_wrong() -> None:
         ("last error: Socket closed", "refused our certificate"),
         ("Connection refused", "nothing listens"),
         ("CERTIFICATE_VERIFY_FAILED: no issuer", "trust.pem"),
+        ("CERTIFICATE_VERIFY_FAILED: certificate has expired: OK", "has ended, by this machine's clock"),
+        ("CERTIFICATE_VERIFY_FAILED: certificate is not yet valid: OK", "is not valid yet"),
         ("Hostname Verification Check failed", "other hosts"),
         ("lookup failed", "lookup failed"),
     ):
