@@ -30,11 +30,15 @@ _SHAREABLE = frozenset({KeyState.READY, KeyState.ASSIGNED, KeyState.ACTIVE, KeyS
 
 
 class Allocator:
-    """The groups by name; exactly one is the default."""
+    """The groups by name; one is the default.
+
+    Servers that changed the mark apart may leave several with it, or none: then it is the first of those by
+    name, or the first of all. So do all servers agree, and no row need be written for that.
+    """
 
     def __init__(self, groups: Iterable[Group], keystore: Keystore, now_us: Callable[[], int]) -> None:
         self._groups = {group.name: group for group in groups}
-        self._default = next((name for name, group in self._groups.items() if group.is_default), "")
+        self._default = self._marked()
         self._keystore, self._now_us = keystore, now_us
         self._preferred: tuple[str, ...] = ()
 
@@ -91,7 +95,7 @@ class Allocator:
     def delete(self, name: str, in_use: bool = False) -> list[Change]:
         """Remove a group that is nobody's; GroupInUse. `in_use` tells that a drive's entry names it."""
         group = self.find(name)
-        if group.is_default:
+        if group.is_default or name == self._default:
             raise GroupInUse(f"group {name!r} is the default", group=name)
         if name in self._preferred:
             raise GroupInUse(f"group {name!r} is drive.default.alias1 or drive.default.alias2", group=name)
@@ -108,9 +112,12 @@ class Allocator:
         return [*self._keystore.move(aliases, name)]
 
     def counts(self, name: str) -> tuple[int, int]:
-        """Return how many keys a group holds and how many of them were never given out."""
-        counts = self._keystore.counts(name)
-        return sum(counts.values()), counts[KeyState.READY]
+        """Return how many keys a group holds and how many of them are left to give out here."""
+        return sum(self._keystore.counts(name).values()), self._keystore.own_counts(name)[KeyState.READY]
+
+    def is_others(self, name: str) -> bool:
+        """Tell whether there are keys of a group to write with, but none that this server ever made."""
+        return not any(self._keystore.own_counts(name).values()) and not self.is_archive(name)
 
     def is_archive(self, name: str) -> bool:
         """Tell whether nothing new is written with any key of a group, as with those from elsewhere."""
@@ -184,15 +191,16 @@ class Allocator:
     def needs_refill(self, name: str) -> int:
         """Return how many keys to make now: what a REFILL group lacks at its low-water mark, else 0.
 
-        Its pool is as many keys as it holds, at most POOL; a group that never held a key stays empty.
+        Its pool is as many keys as this server made for it, or else as it holds of other servers, at most
+        POOL; a group that never held a key stays empty.
         """
         if self.find(name).on_exhaustion is not OnExhaustion.REFILL:
             return 0
         if self._keystore.read_only:
             return 0
-        counts = self._keystore.counts(name)
-        coming = counts[KeyState.READY] + counts[KeyState.GENERATED]  # these wait for a backup
-        pool = min(sum(counts.values()), POOL)
+        own = self._keystore.own_counts(name)
+        coming = own[KeyState.READY] + own[KeyState.GENERATED]  # these wait for a backup
+        pool = min(sum(own.values()) or sum(self._keystore.counts(name).values()), POOL)
         return pool - coming if coming <= pool * LOW_WATER else 0
 
     def is_low(self, name: str, is_named: Callable[[str], bool] = lambda _name: True) -> bool:
@@ -200,11 +208,34 @@ class Allocator:
 
         An archive is not low: no drive is to be given its keys (is_named: a drive's entry names the group).
         """
-        group, (held, ready) = self.find(name), self.counts(name)
+        group, own = self.find(name), self._keystore.own_counts(name)
+        held, ready = sum(own.values()), own[KeyState.READY]
         if group.on_exhaustion is OnExhaustion.REUSE or not held or ready > min(held, POOL) * LOW_WATER:
             return False
         wanted = group.is_default or name in self._preferred or is_named(name)
         return wanted or not self.is_archive(name)
+
+    # What other servers have changed: nothing of it is refused.
+
+    def take(self, group: Group) -> None:
+        """Take a group as another server has it."""
+        self._groups[group.name] = group
+        self._default = self._marked()
+
+    def drop(self, name: str) -> Group | None:
+        """Forget a group that another server removed; return it, and keep it, where it holds keys here."""
+        if any(self._keystore.counts(name).values()):
+            return self._groups.get(name)
+        self._groups.pop(name, None)
+        self._default = self._marked()
+        return None
+
+    def expect(self, name: str) -> list[Group]:
+        """Return a group made for keys of another server that are here before their group is."""
+        if name in self._groups:
+            return []
+        self.take(Group(name, OnExhaustion.REFUSE, False, 0))
+        return [self._groups[name]]
 
     def _own_key(self, drive: Drive) -> Key:
         key = self.check_own(drive.alias, drive.serial)
@@ -212,15 +243,20 @@ class Allocator:
         return key
 
     def _take(self, group: Group) -> list[Change]:
-        """Store a group; a new default takes the mark from the old one."""
+        """Store a group; a new default takes the mark from all others."""
         changes: list[Change] = [group]
         self._groups[group.name] = group
         if group.is_default and self._default != group.name:
-            if self._default:
-                self._groups[self._default] = replace(self._groups[self._default], is_default=False)
-                changes.append(self._groups[self._default])
+            others = [each for each in self._groups.values() if each.is_default and each is not group]
+            for each in others:
+                self._groups[each.name] = replace(each, is_default=False)
+                changes.append(self._groups[each.name])
             self._default = group.name
         return changes
+
+    def _marked(self) -> str:
+        marked = (name for name, group in self._groups.items() if group.is_default)
+        return min(marked, default=min(self._groups, default=""))
 
 
 def _is_bound(key: Key, drive_serial: str) -> bool:

@@ -1,7 +1,8 @@
 """A new epoch of a store: nothing that may have been given out since is given again, and a new pool is made.
 
 After a restore, and when an old copy is adopted, nobody knows what became of the keys that were in the pool.
-They are put aside for good, readable for ever, and the aliases of new ones have another tag. Pure.
+They are put aside for good, readable for ever, and the aliases of new ones have another tag. What is in the
+pools of other servers is given out by those alone, now as before. Pure.
 """
 
 from __future__ import annotations
@@ -57,9 +58,10 @@ def turn(
     number: int, past: Past, first_state: KeyState, now_us: Callable[[], int], random_bytes: RandomBytes
 ) -> Epoch:
     """Return what a new epoch changes; first_state: of its new keys."""
-    found, tag = past.found, random_bytes(5).hex().upper()
-    keystore = Keystore(found.keys, past.ring, now_us, random_bytes, tag, number, first_state)
-    unused = [key for key in keystore if key.state in _UNUSED]
+    found, tag, instance = past.found, random_bytes(5).hex().upper(), random_bytes(8)
+    keystore = Keystore(found.keys, past.ring, now_us, random_bytes, tag, number, first_state, instance)
+    before = bytes.fromhex(found.settings.get(INSTANCE, ""))
+    unused = [key for key in keystore if key.state in _UNUSED and key.origin == before]
     aside = [keystore.mark(key, KeyState.QUARANTINED) for key in unused]
     suspect = [keystore.mark(key, KeyState.SUSPECT) for key in keystore.in_state(KeyState.ASSIGNED)]
     pending = keystore.in_state(KeyState.DESTROY_PENDING)
@@ -67,8 +69,12 @@ def turn(
     ending = [key for key in keystore if key.key_id in past.destroyed and key.sealed]
     erased = [keystore.erase(key, now_us()) for key in ending]
     made = _pools(found.groups, keystore, Counter(key.group for key in unused), now_us)
-    instance = Setting(INSTANCE, random_bytes(8).hex())
-    settings = [instance, Setting(TAG, tag), Setting(EPOCH, str(number)), Setting(BEHIND, "")]
+    settings = [
+        Setting(INSTANCE, instance.hex()),
+        Setting(TAG, tag),
+        Setting(EPOCH, str(number)),
+        Setting(BEHIND, ""),
+    ]
     void = [_void(each, now_us()) for each in found.approvals if each.state in _OPEN]
     if erased:
         settings.append(Setting(UNERASED, "yes"))  # a start writes the file anew, without them

@@ -111,7 +111,8 @@ def make(
             ring = KeyRing(root, estate_id, random_bytes=random_bytes)
         unprotected = wanted.properties.get("keystore.protect") == "none"
         first_state = KeyState.READY if unprotected else KeyState.GENERATED
-        keystore = Keystore((), ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
+        made = estate.tag, estate.epoch, first_state, estate.instance
+        keystore = Keystore((), ring, now_us, random_bytes, *made)
         pairs = Pairs.make(founding.issuer, now_us(), random_bytes)
         group = Group(wanted.group, OnExhaustion.REFILL, is_default=True, create_time_us=now_us())
         accounts = _accounts(wanted, ring, now_us())

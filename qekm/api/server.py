@@ -57,7 +57,7 @@ class ServerServicer(ServerServiceServicer):
             gateways=map(_to_proto, self._gateways),
             degraded=self._degraded(),
             drive_count=self._registry.total(DriveState.ACCEPTED),
-            ready_key_count=self._keystore.counts()[KeyState.READY],
+            ready_key_count=self._keystore.own_counts()[KeyState.READY],
             anchor=self._anchor,
             anchor_certificate=self._certificates.signer,
             tcp_ports=dict.fromkeys(port for link in self._gateways for port in _ports(link)),
@@ -104,6 +104,8 @@ class ServerServicer(ServerServiceServicer):
                 yield f"group {group.name}, the default, holds no key"
             elif self._allocator.is_low(group.name, self._registry.names_group):
                 yield f"group {group.name}: {ready} of {held} keys are left to give out"
+            elif self._allocator.is_others(group.name):
+                yield f"group {group.name}: all its keys are other servers' to give out, this one has none"
 
     def _ending(self) -> Iterator[str]:
         """Yield the identities whose newest certificate ends soon, or has ended and was not revoked."""

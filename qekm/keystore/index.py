@@ -21,20 +21,25 @@ Mount = tuple[str, bytes, str]  # drive serial, mount id, volser
 class _Shelf:
     """The keys of one group: how many in each state, which is next."""
 
-    __slots__ = ("counts", "ready", "used")
+    __slots__ = ("counts", "own", "ready", "used")
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(KeyState, 0)
-        # Heap of (created_seq, folded alias); may hold keys since gone.
+        self.own = dict.fromkeys(KeyState, 0)  # of those that this server made
+        # Heap of (created_seq, folded alias), own ones only; may hold keys since gone.
         self.ready: list[tuple[int, str]] = []
         self.used: OrderedDict[str, None] = OrderedDict()  # ACTIVE keys, the longest unused first
 
 
 class Index:
-    """All keys there are, as they are now."""
+    """All keys there are, as they are now: those that this server made, and those of its peers."""
 
-    def __init__(self, keys: Iterable[Key]) -> None:
-        """Take the stored keys; StoreDamaged for two of one alias, or a DKi that does not fit."""
+    def __init__(self, keys: Iterable[Key], instance: bytes = b"") -> None:
+        """Take the stored keys; StoreDamaged for two of one alias, or a DKi that does not fit.
+
+        instance: the origin of the keys that are to be given out here; no other server gives those.
+        """
+        self.instance = instance
         self._keys: dict[str, Key] = {}
         self._mounts: dict[Mount, str] = {}
         self._shelves: dict[str, _Shelf] = {}
@@ -76,12 +81,16 @@ class Index:
         folded = self._mounts.get(mount)
         return None if folded is None else self._keys[folded]
 
+    def is_own(self, key: Key) -> bool:
+        """Tell whether this server made a key, so that its pool is here and nowhere else."""
+        return key.origin == self.instance
+
     def has(self, alias: str) -> bool:
         """Tell whether there is a key of this alias in any case."""
         return fold(alias) in self._keys
 
     def few(self, state: KeyState, most: int | None = None) -> list[Key]:
-        """Return the keys, or the first of them, that are GENERATED or DESTROY_PENDING, as they became so."""
+        """Return the keys, or the first of them, that are DESTROY_PENDING, or own and GENERATED, in turn."""
         return [self._keys[folded] for folded in islice(self._few[state], most)]
 
     def versions(self) -> dict[int, int]:
@@ -89,7 +98,7 @@ class Index:
         return {version: count for version, count in self._versions.items() if count}
 
     def next_ready(self, group: str) -> Key | None:
-        """Return the oldest key of a group that was never given out, without taking it."""
+        """Return the oldest own key of a group that was never given out, without taking it."""
         shelf = self._shelves.get(group)
         while shelf is not None and shelf.ready:
             key = self._keys[shelf.ready[0][1]]
@@ -101,7 +110,8 @@ class Index:
     def next_used(self, group: str, is_named: Callable[[str], bool]) -> Key | None:
         """Return the ACTIVE key of a group that was given out longest ago, without taking it.
 
-        is_named tells of an alias that a drive's entry names it: that key is no other drive's.
+        It may be one that another server made. is_named tells of an alias that a drive's entry names it: that
+        key is no other drive's.
         """
         shelf = self._shelves.get(group)
         used = () if shelf is None else shelf.used
@@ -109,12 +119,14 @@ class Index:
 
     def counts(self, group: str | None = None) -> dict[KeyState, int]:
         """Return how many keys are in each state, of one group or of all."""
-        shelves = self._shelves.values() if group is None else filter(None, [self._shelves.get(group)])
-        total = dict.fromkeys(KeyState, 0)
-        for shelf in shelves:
-            for state, count in shelf.counts.items():
-                total[state] += count
-        return total
+        return _total(shelf.counts for shelf in self._of(group))
+
+    def own_counts(self, group: str | None = None) -> dict[KeyState, int]:
+        """Return the same of the keys that this server made: what is READY is its pool."""
+        return _total(shelf.own for shelf in self._of(group))
+
+    def _of(self, group: str | None) -> Iterable[_Shelf]:
+        return self._shelves.values() if group is None else filter(None, [self._shelves.get(group)])
 
     def page(
         self, after_alias: str = "", limit: int = 100, group: str = "", state: KeyState | None = None
@@ -164,17 +176,19 @@ class Index:
         self._versions[version] = self._versions.get(version, 0) + 1
 
     def _shelve(self, folded: str, key: Key) -> None:
-        state = key.state
+        state, own = key.state, key.origin == self.instance
         shelf = self._shelves.get(key.group)
         if shelf is None:
             shelf = self._shelves[key.group] = _Shelf()
         shelf.counts[state] += 1
+        shelf.own[state] += own
         self._count(key)
         if state is KeyState.READY:
-            heapq.heappush(shelf.ready, (key.created_seq, folded))
+            if own:
+                heapq.heappush(shelf.ready, (key.created_seq, folded))
         elif state is KeyState.ACTIVE:
             shelf.used[folded] = None
-        elif state in self._few:
+        elif state in self._few and (own or state is not KeyState.GENERATED):
             self._few[state][folded] = None
         if key.mount_id and state in OF_A_MOUNT:
             self._mounts[key.drive_serial, key.mount_id, key.volser] = folded
@@ -182,6 +196,7 @@ class Index:
     def _unshelve(self, folded: str, key: Key) -> None:
         shelf = self._shelves[key.group]
         shelf.counts[key.state] -= 1
+        shelf.own[key.state] -= key.origin == self.instance
         self._versions[version_of(key.sealed)] -= 1
         shelf.used.pop(folded, None)
         if key.state in self._few:
@@ -190,6 +205,14 @@ class Index:
             mount = key.drive_serial, key.mount_id, key.volser
             if self._mounts.get(mount) == folded:
                 del self._mounts[mount]
+
+
+def _total(counts: Iterable[dict[KeyState, int]]) -> dict[KeyState, int]:
+    total = dict.fromkeys(KeyState, 0)
+    for each in counts:
+        for state, count in each.items():
+            total[state] += count
+    return total
 
 
 def never_given(key: Key) -> bool:

@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from qekm.dkp.names import MAX_COUNTER, alias_to_dki, fold, generated_alias, is_alias
-from qekm.errors import BadArgument, KeyExists, KeyInUse, ReadOnly, UnknownKey
+from qekm.dkp.names import fold
+from qekm.errors import KeyInUse, UnknownKey
+from qekm.keystore import versions
 from qekm.keystore.index import Mount, never_given
-from qekm.keystore.resealing import Resealing
+from qekm.keystore.making import Making
 from qekm.keystore.states import NEVER_USED, NEXT, after_keeping
 from qekm.model import Key, KeyState
-from qekm.sealing import KeyRing
 from qekm.secret import Secret
 
-KEY_LENGTH = 32  # bytes, AES-256
 _ALL = 2**63  # beyond every sequence number
 _NOBODY: Mount = ("", b"", "")
 
 
-class Keystore(Resealing):
-    """All keys of the estate; a new one is in `first_state`, READY where one disk is all that protects it."""
+class Keystore(Making):
+    """All keys of the estate; of them this server gives out those that it made."""
 
-    def __init__(
-        self,
-        keys: Iterable[Key],
-        ring: KeyRing,
-        now_us: Callable[[], int],
-        random_bytes: Callable[[int], bytes],
-        tag: str,
-        epoch: int = 1,
-        first_state: KeyState = KeyState.READY,
-    ) -> None:
-        """Index the stored keys. tag: the 10 hex digits of this server and epoch in the aliases it makes."""
-        self._now_us, self._random_bytes = now_us, random_bytes
-        self._tag, self._epoch, self._first_state = tag.upper(), epoch, first_state
-        # Keys are never removed, so the highest alias there is tells where the counter stands.
-        self._counter = 0
-        self._protected_seq = _ALL
-        self.read_only = ""
-        super().__init__(keys, ring)
-
-    def freeze(self, reason: str) -> None:
-        """Give no new keys from now on: the store may be an old copy. Keys are read as before."""
-        self.read_only = reason
-
-    @property
-    def must_wait(self) -> bool:
-        """Tell whether a new key waits until it is in a second durable place."""
-        return self._first_state is KeyState.GENERATED
+    _protected_seq = _ALL
 
     def in_state(self, state: KeyState) -> list[Key]:
         """Return all keys in a state. A pass over all keys: for the start, not for serving."""
@@ -69,15 +41,17 @@ class Keystore(Resealing):
             raise KeyInUse(f"the key is to be destroyed on {when:%Y-%m-%d}", hint=hint, alias=key.alias)
         return self._ring.open_key(key)
 
-    # New keys.
+    def take(self, key: Key) -> Key:
+        """Take a key from another server, new or joined with what it was here (qekm/replication/keys.py).
 
-    def generate(self, count: int, group: str) -> list[Key]:
-        """Make keys of a group in order of their aliases; they are to be committed. ReadOnly."""
-        self.check_writable()
-        keys = [self._make(group) for _ in range(count)]
-        for key in keys:
-            self.enter(key)
-        return keys
+        StoreDamaged for a new one whose names do not fit.
+        """
+        if self.has(key.alias):
+            return self.put(key)
+        self.enter(key)
+        return key
+
+    # Keys that are given out.
 
     def bound(self, created_seq: int) -> None:
         """Give out no key beyond this one before `protect` says so: it was READY when one disk was enough."""
@@ -99,41 +73,17 @@ class Keystore(Resealing):
         due = [key for key in self.few(KeyState.GENERATED, most) if key.created_seq <= created_seq]
         return [self._change(key, KeyState.READY) for key in due]
 
-    def take_in(self, alias: str, material: Secret, group: str) -> Key:
-        """Take a key from elsewhere, PROCESS_ONLY: we did not make it, so nothing new is written with it.
+    def assign(self, key: Key, time_us: int, mount: Mount) -> Key:
+        """Give a key to a mount; a key that is ACTIVE already stays so. KeyInUse, ReadOnly.
 
-        KeyExists if its alias or DKi is taken, BadArgument for no alias or no AES-256 key, ReadOnly.
+        Its time is later than that of the mount before, whatever the clock says: so does everybody know which
+        of the two was last.
         """
         self.check_writable()
-        self.check_new(alias, material)
-        key = self._sealed(alias, material, group, KeyState.PROCESS_ONLY)
-        self.enter(key)
-        return key
-
-    def check_new(self, alias: str, material: Secret) -> None:
-        """Raise what take_in would raise, and KeyExists with same="yes" if the very same key is there."""
-        if not is_alias(alias):
-            raise BadArgument("this is no alias of a key", field="alias")
-        if len(material.reveal()) != KEY_LENGTH:
-            raise BadArgument("this is no AES-256 key", field="material")
-        there = self.by_alias(alias) if self.has(alias) else self.by_dki(alias_to_dki(alias))
-        if there is None:
-            return
-        same = bool(there.sealed) and hmac.compare_digest(self._ring.check_value(material), there.check_value)
-        if same:
-            with self._ring.open_key(there) as own:
-                same = hmac.compare_digest(own.reveal(), material.reveal())
-        what = "this key is here already" if same else f"another key has the alias {there.alias}"
-        raise KeyExists(what, alias=there.alias, same="yes" if same else "no")
-
-    # Keys that are given out.
-
-    def assign(self, key: Key, time_us: int, mount: Mount) -> Key:
-        """Give a key to a mount; a key that is ACTIVE already stays so. KeyInUse, ReadOnly."""
-        self.check_writable()
         old = self.by_alias(key.alias)
+        self._check_own(old)
         state = KeyState.ACTIVE if old.state is KeyState.ACTIVE else KeyState.ASSIGNED
-        return self._change(old, state, time_us, mount)
+        return self._change(old, state, max(time_us, old.assign_time_us + 1), mount)
 
     def bind(self, key: Key, drive_serial: str) -> Key:
         """Take a key that no mount was given yet out of the pool, for one drive; KeyInUse for any other key.
@@ -144,7 +94,8 @@ class Keystore(Resealing):
         old = self.by_alias(key.alias)
         if not never_given(old):
             raise KeyInUse(f"key {old.alias} was given out", alias=old.alias)
-        return self._change(old, KeyState.ASSIGNED, 0, (drive_serial, b"", ""))
+        self._check_own(old)
+        return self._change(old, KeyState.ASSIGNED, 0, (drive_serial, b"", ""), step=versions.moved)
 
     def mark(self, key: Key, state: KeyState) -> Key:
         """Move a key to another state; KeyInUse if that may not follow its present one."""
@@ -156,7 +107,8 @@ class Keystore(Resealing):
         for key in keys:
             if key.state not in NEVER_USED:
                 raise KeyInUse(f"key {key.alias} was used: it stays in its group", alias=key.alias)
-        return [self._change(key, key.state, 0, _NOBODY, group=group) for key in keys]
+        step = versions.moved
+        return [self._change(key, key.state, 0, _NOBODY, group=group, step=step) for key in keys]
 
     # The end of a key.
 
@@ -186,7 +138,7 @@ class Keystore(Resealing):
                 replace(
                     key,
                     state=after_keeping(KeyState(key.former)),
-                    version=key.version + 1,
+                    version=versions.kept(key.version),
                     destroy_time_us=0,
                     former=0,
                 )
@@ -212,32 +164,11 @@ class Keystore(Resealing):
         tombstone = replace(key, sealed=b"", check_value=b"", destroy_time_us=now_us, former=0)
         return self.put(replace(tombstone, state=KeyState.DESTROYED, version=key.version + 1))
 
-    def enter(self, key: Key) -> None:
-        """Take a key that is new to memory; StoreDamaged."""
-        super().enter(key)
-        if fold(key.alias).startswith(f"qkm00{self._tag.lower()}"):
-            self._counter = max(self._counter, int(key.alias[-6:], 16) + 1)
-
-    def _make(self, group: str) -> Key:
-        if self._counter > MAX_COUNTER:
-            self._tag, self._counter = self._random_bytes(5).hex().upper(), 0
-        alias = generated_alias(self._tag, self._counter)
-        self._counter += 1
-        with Secret(self._random_bytes(KEY_LENGTH)) as material:
-            return self._sealed(alias, material, group, self._first_state)
-
-    def _sealed(self, alias: str, material: Secret, group: str, state: KeyState) -> Key:
-        self.created_seq += 1
-        key_id = self._random_bytes(16)
-        sealed = self._ring.seal_key(material, key_id, alias, self.created_seq, self._epoch)
-        check_value = self._ring.check_value(material)
-        made = self.created_seq, self._now_us(), self._epoch
-        return Key(key_id, alias, alias_to_dki(alias), *made, sealed, check_value, group, state)
-
-    def check_writable(self) -> None:
-        """Raise ReadOnly while no new keys are given."""
-        if self.read_only:
-            raise ReadOnly(f"no new keys are given: {self.read_only}", reason=self.read_only)
+    def _check_own(self, key: Key) -> None:
+        """Raise KeyInUse for a key of the pool of another server: it may be giving it out at this moment."""
+        if key.state in NEVER_USED and not self.is_own(key):
+            hint = "name a key of this server's own pool, or do it at the server that made this one"
+            raise KeyInUse(f"key {key.alias} is in another server's pool", hint=hint, alias=key.alias)
 
     def _named(self, aliases: Iterable[str]) -> list[Key]:
         return list({fold(alias): self.by_alias(alias) for alias in aliases}.values())
@@ -254,6 +185,7 @@ class Keystore(Resealing):
         *,
         group: str = "",
         due_us: int = 0,
+        step: Callable[[int], int] = versions.changed,
     ) -> Key:
         """Put a key into another state; what is not named stays. Built plainly: drives wait for this."""
         if state is not old.state:
@@ -271,20 +203,22 @@ class Keystore(Resealing):
                 old.check_value,
                 group or old.group,
                 state,
-                old.version + 1,
+                step(old.version),
                 old.assign_time_us if time_us is None else time_us,
                 drive,
                 volser,
                 mount_id,
                 due_us,
                 int(old.state) if state is KeyState.DESTROY_PENDING else 0,
+                old.origin,
             )
         )
 
 
 def _check_next(key: Key, state: KeyState) -> None:
-    # A key that is kept for a drive and was never given may end as one of the pool may.
-    kept = key.state is KeyState.ASSIGNED and never_given(key)
+    # A key that is kept for a drive and was never given may end as one of the pool may; but that it is kept
+    # for one is known for ever.
+    kept = key.state is KeyState.ASSIGNED and never_given(key) and state is not KeyState.QUARANTINED
     if state not in NEXT[key.state] and not (kept and state in NEXT[KeyState.READY]):
         what = f"key {key.alias} is {key.state.name}, it cannot become {state.name}"
         raise KeyInUse(what, alias=key.alias)

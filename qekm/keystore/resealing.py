@@ -17,11 +17,11 @@ _LOOKS = 4_096  # keys looked at in one step: a millisecond
 class Resealing(Index):
     """Keys that know which version of the record key each is sealed under."""
 
-    def __init__(self, keys: Iterable[Key], ring: KeyRing) -> None:
+    def __init__(self, keys: Iterable[Key], ring: KeyRing, instance: bytes = b"") -> None:
         """Take the stored keys; StoreDamaged."""
         self._ring = ring
         self._walk: Iterator[str] = iter(())  # over all keys, while some are stale
-        super().__init__(keys)
+        super().__init__(keys, instance)
 
     @property
     def record_version(self) -> int:

@@ -5,6 +5,7 @@ root ─ HKDF-SHA256, salt estate id ─┬ record key vN ─ HKDF-Expand per ke
                                     ├ check key ─ HMAC-SHA256 over a data key, 4 bytes
                                     ├ backup key ─ AES-256-GCM over the key of one backup
                                     ├ pepper ─ Argon2id's secret value for command passwords (verifier.py)
+                                    ├ peer key ─ what servers of the estate prove to each other, and hand over
                                     └ seals: row, element and store root keys (seals.py)
 
 Each box names the version of its record key. Rotation adds a version for new boxes; old ones are sealed anew,
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from qekm.errors import StoreDamaged
 from qekm.model import Key, Vault
-from qekm.sealing.seals import Seals
+from qekm.sealing.seals import Seals, Value, encoded
 from qekm.secret import Secret
 
 _BOX = Struct(">BH12s")  # format, version of the key, nonce
@@ -34,8 +35,9 @@ VERSION_PLACE = 2, 2  # where the version is: from the second byte (counted from
 _FORMAT = 1
 _ONLY = 1  # version of the vault and backup keys, which are not rotated
 # Of keys without versions.
-_PURPOSES = (b"VAULT", b"CHECK", b"BACKUP", b"PASSWORD", b"ROW", b"ELEMENT", b"STORE ROOT")
+_PURPOSES = (b"VAULT", b"CHECK", b"BACKUP", b"PASSWORD", b"PEER", b"ROW", b"ELEMENT", b"STORE ROOT")
 _RECORD = Struct(">H32s")  # version of a record key, and it
+_RECORD_INFO = b"QEKM RECORD %d"  # begins as no encoded values do: the peer key also makes MACs over those
 
 
 class KeyRing:
@@ -137,6 +139,11 @@ class KeyRing:
         """Return 4 bytes that tell two data keys apart and reveal neither (HMAC under a key of its own)."""
         return self._tell(material.reveal())
 
+    def key_id(self, alias: str, material: Secret) -> bytes:
+        """Return the id, 16 bytes, of a key from elsewhere: the same at every server of the estate."""
+        told = _prefixed(b"QEKM KEY ID 1", alias.encode(), material.reveal())
+        return hmac.digest(self._keys[b"CHECK"], told, "sha256")[:16]
+
     def seal_vault(self, name: str, value: bytes) -> bytes:
         """Return a secret of the service sealed under its name."""
         return self._seal(self._keys[b"VAULT"], _ONLY, name.encode(), value, self._vault_aad(name))
@@ -157,6 +164,23 @@ class KeyRing:
         """Return the key of a backup of this estate; None if it is another's, or was altered."""
         key = self._open({_ONLY: self._keys[b"BACKUP"]}, about[:32], wrapped, self._backup_aad(about))
         return None if key is None else Secret(key)
+
+    def peer_mac(self, *values: Value) -> bytes:
+        """Return a MAC, 32 bytes, that only a server of this estate can make."""
+        return hmac.digest(self._keys[b"PEER"], encoded(values), "sha256")
+
+    def wrap_record(self, version: int) -> bytes:
+        """Return a version of the record key, sealed for the other servers of the estate."""
+        info, aad = _RECORD_INFO % version, self._record_aad(version)
+        return self._seal(self._keys[b"PEER"], _ONLY, info, self._records[version], aad)
+
+    def adopt_record(self, version: int, sealed: bytes) -> None:
+        """Open boxes of this version too, and seal new ones under it if it is the latest; StoreDamaged."""
+        aad = self._record_aad(version)
+        key = self._open({_ONLY: self._keys[b"PEER"]}, _RECORD_INFO % version, sealed, aad)
+        if key is None or len(key) != 32:
+            raise StoreDamaged(f"version {version} of the record key does not verify", version=str(version))
+        self._records[version] = key
 
     def _derive(self, root: Secret, purpose: bytes, version: int = 1) -> bytes:
         info = b"QEKM %s KEY %d" % (purpose, version)
@@ -187,6 +211,9 @@ class KeyRing:
 
     def _vault_aad(self, name: str) -> bytes:
         return _prefixed(self._estate_id, b"QEKM VAULT 1", name.encode())
+
+    def _record_aad(self, version: int) -> bytes:
+        return _prefixed(self._estate_id, b"QEKM RECORD 1", version.to_bytes(4, "big"))
 
     def _backup_aad(self, about: bytes) -> bytes:
         return _prefixed(self._estate_id, b"QEKM BACKUP 1", about)

@@ -22,7 +22,7 @@ REFILL = Group("default", OnExhaustion.REFILL, True, 1)
 
 def found(keys: Sequence[Key], *groups: Group) -> Snapshot:
     """Return a store that holds these."""
-    return Snapshot(list(keys), list(groups or [REFILL]), [], [], [], [], {}, {}, [], [], [], [], [])
+    return Snapshot(list(keys), list(groups or [REFILL]), [], [], [], [], {}, {}, *([] for _ in range(9)))
 
 
 def keys(count: int, group: str = "default", state: KeyState = KeyState.READY) -> list[Key]:
@@ -106,6 +106,6 @@ def test_each_pool_is_as_large_as_it_was_or_as_it_may_be() -> None:
 
 def test_the_tag_the_epoch_and_that_nothing_is_behind_are_written() -> None:
     settings = {change.name: change.value for change in turned(Past(found([]), RING), 5)[1]}
-    assert settings.keys() == {"keystore.tag", "keystore.epoch", "store.behind"}
+    assert settings.keys() == {"keystore.tag", "keystore.epoch", "store.behind", "server.instance"}
     assert (settings["keystore.epoch"], settings["store.behind"]) == ("5", "")
     assert len(settings["keystore.tag"]) == 10
