@@ -105,7 +105,7 @@ class Draft:
     """One transaction's rows over a ledger that it does not touch."""
 
     __slots__ = (
-        *("_last_use", "_ledger", "_rows", "_seals", "_shared", "_sum"),
+        *("_known_use", "_last_use", "_ledger", "_rows", "_seals", "_shared", "_sum"),
         *("changed", "instance", "journal", "root", "uses"),
     )
 
@@ -115,7 +115,8 @@ class Draft:
         self.root, self.instance = ledger.root, ledger.instance
         self._rows, self._sum, self.journal = self.root.rows, self.root.sum, self.root.journal
         self._shared: dict[str, Sum] = {}
-        self._last_use = 0  # number of the use that was counted last; 0 if it was there already
+        self._last_use = 0  # number of the use that was counted last
+        self._known_use = 0  # of the one that was there already
         self.uses: dict[int, int] = {}
 
     def write(self, table: str, row: tuple[Value, ...], version: int = 0) -> bytes | None:
@@ -137,7 +138,7 @@ class Draft:
             number = next_number({**ledger.uses, **self.uses}, self.instance, use.write_time_us)
         node = node_of(number)
         if number <= max(ledger.uses.get(node, 0), self.uses.get(node, 0)):
-            self._last_use = 0
+            self._known_use = number
             return None
         self.uses[node] = self._last_use = number
         row = (number, *values)
@@ -148,9 +149,9 @@ class Draft:
     def note(self, entry: Entry) -> tuple[Value, ...] | None:
         """Return the journal's row of an entry; None for the entry of a use that was there already."""
         key = entry.key
-        if entry.table == _USES and not key:
-            key = self._last_use
-            if not key:
+        if entry.table == _USES:
+            key = key or self._last_use
+            if key == self._known_use:
                 return None
         self.journal += 1
         row: tuple[Value, ...] = (

@@ -78,7 +78,7 @@ NEXT = '''
 import os
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision = "9999", "0003"
+revision, down_revision = "9999", "0004"
 def upgrade():
     op.add_column("keys", sa.Column("colour", sa.Text, nullable=False, server_default="blue"))
     {ending}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qekm.model import Cartridge, Entry
 from qekm.store import Head
 from qekm.store.ledger import Draft, Ledger, Root
 from tests.qekm.store.material import ESTATE, RING
@@ -52,9 +53,11 @@ def test_a_draft_that_is_not_taken_leaves_no_trace() -> None:
     draft = Draft(ledger)
     draft.write("t", (1, "b"))
     draft.remove("t", 2)
-    draft.append("u", ("x",))
+    draft.count(Cartridge("V", "A", "D", b"", 1), ("V", "A", "D", b"", 1))
+    draft.note(Entry("drives", "D", 1, b"o"))
     draft.close(Head(), anchored=True)
     assert (ledger.root, ledger.rows["t"]) == before
+    assert (ledger.uses, list(ledger.rows)) == ({}, ["t"])
 
 
 def test_a_late_version_is_left_out_within_a_transaction_and_after_it() -> None:
@@ -64,7 +67,8 @@ def test_a_late_version_is_left_out_within_a_transaction_and_after_it() -> None:
     assert draft.write("t", (1, 1, "old"), version=1) is None
     draft.close(Head(), anchored=False)
     ledger.take(draft)
-    assert Draft(ledger).write("t", (1, 2, "same"), version=2) is None
+    assert Draft(ledger).write("t", (1, 1, "old"), version=1) is None
+    assert Draft(ledger).write("t", (1, 2, "joined with another's"), version=2)
     assert Draft(ledger).write("t", (1, 3, "newer"), version=3)
 
 

@@ -30,7 +30,7 @@ def test_rows_of_a_kind_go_together_and_parents_first() -> None:
     unit: list[Change] = [make_record("r"), USE, DRIVE, make_key(1), DEFAULT]
     assert _tables(unit, unit) == [
         "INSERT INTO groups 2",
-        "INSERT INTO keys 1",  # the second is no newer version
+        "INSERT INTO keys 2",
         "INSERT INTO drives 2",
         "INSERT INTO cartridges 2",
         "INSERT INTO audit 2",

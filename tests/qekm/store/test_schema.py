@@ -53,12 +53,15 @@ def test_the_revisions_are_those_on_disk() -> None:
         (model.BlockedKey, tables.blocked_keys, []),
         (model.Vault, tables.vaults, []),
         (model.Setting, tables.settings, []),
-        (model.Cartridge, tables.cartridges, ["id"]),
         (model.Slot, tables.slots, []),
         (model.Approval, tables.approvals, []),
         (model.Backup, tables.backups, []),
         (model.Partner, tables.partners, []),
         (model.Account, tables.accounts, []),
+        (model.Peer, tables.peers, []),
+        (model.Cursor, tables.cursors, []),
+        (model.Checkpoint, tables.checkpoints, []),
+        (model.SharedProperty, tables.shared_properties, []),
         (model.AuditRecord, tables.audit, ["sequence", "hash", "signature"]),
     ],
 )
@@ -81,7 +84,7 @@ def test_an_older_store_is_migrated_on_a_copy_and_kept(tmp_path: Path) -> None:
     store = Store.open(path, unlock, present=next_schema(tmp_path / "next"))
     assert verify(list(store.iterate_audit())) == 1
     store.close()
-    kept = path.with_name("qekm.db.0003")
+    kept = path.with_name(f"qekm.db.{schema.PRESENT.revisions[-1]}")
     assert kept.read_bytes() == old
     assert path.read_bytes() != old
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
@@ -107,7 +110,7 @@ def test_a_process_that_dies_in_a_migration_leaves_the_store_as_it_was(path: Pat
         "import sys, pathlib\nfrom qekm.store import Store, schema\n"
         "from tests.qekm.store.material import unlock\n"
         "names = list(map(pathlib.Path, sys.argv[1:]))\n"
-        "known = schema.Schema(('0001', '0002', '0003', '9999'), tuple(names[1:]))\n"
+        "known = schema.Schema((*schema.PRESENT.revisions, '9999'), tuple(names[1:]))\n"
         "Store.open(names[0], unlock, present=known)"
     )
     arguments = [str(path), *map(str, fatal.directories)]
@@ -117,6 +120,11 @@ def test_a_process_that_dies_in_a_migration_leaves_the_store_as_it_was(path: Pat
     Store.open(path, unlock).close()
     Store.open(path, unlock, present=next_schema(tmp_path / "next")).close()
     assert list(path.parent.glob("*.new*")) == []
+
+
+def test_a_use_has_its_number_first() -> None:
+    columns = [column.name for column in tables.cartridges.columns if column.name != "mac"]
+    assert columns == ["id", *(field.name for field in dataclasses.fields(model.Cartridge))][:-1]
 
 
 async def test_a_page_torn_while_the_log_was_moved_is_mended_from_the_log(
