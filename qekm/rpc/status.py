@@ -50,8 +50,8 @@ _CAUSES = (
         "Socket closed",
         "it closed the connection, because it went down or refused our certificate",
         "see whether it runs with: qekm server status; a certificate is refused when its authority is not "
-        "trusted or when it is not valid by the service's clock: compare the clocks; if it has ended, stop the "
-        "service, run qekm-server renew and start it again",
+        "trusted or when it is not valid by the service's clock: compare the clocks; if it has ended, stop "
+        "the service, run qekm-server renew and start it again",
     ),
 )
 _LONGEST = 1_000  # characters of a message; the details travel in metadata, which is bounded
