@@ -48,7 +48,12 @@ class Duties:
         target = Target.of(settings, home.path)
         sealing = Sealing(store.ring, owners.estate.audit_key, now_us, random_bytes)
         keeper = Keeper(
-            Workshop(home, store, sealing, target), owners.backups, owners.keystore, store, now_us
+            Workshop(home, store, sealing, target),
+            owners.backups,
+            owners.keystore,
+            owners.protection,
+            store,
+            now_us,
         )
         rotating = Rotating(
             store,
@@ -63,7 +68,7 @@ class Duties:
         graves = [place / TOMBSTONES for place in places]
         return cls(
             keeper,
-            Routine(keeper, owners.keystore, now_us),
+            Routine(keeper, owners.keystore, owners.protection, now_us),
             rotating,
             Scrubber(store, owners, settings, now_us),
             Destroyer(store, owners.keystore, owners.settings, graves, now_us),

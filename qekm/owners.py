@@ -19,6 +19,8 @@ from qekm.model import KeyState
 from qekm.opened import Opened
 from qekm.partners import Partners
 from qekm.pki import RandomBytes, der
+from qekm.protection import NAME as PROTECTED
+from qekm.protection import Protection
 from qekm.serving import Serving
 from qekm.sessions import Sessions
 from qekm.sharing import Exporting, Importing, Pairs
@@ -39,6 +41,7 @@ class Owners:
     certificates: Certificates
     approvals: Approvals
     backups: Backups
+    protection: Protection
     slots: Slots
     opened: Opened  # who proved a slot
     partners: Partners
@@ -70,8 +73,13 @@ class Owners:
         first_state = KeyState.READY if settings["keystore.protect"] == "none" else KeyState.GENERATED
         keystore = Keystore(found.keys, ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
         backups = Backups(found.backups, found.settings, now_us)
-        if keystore.must_wait:
-            keystore.bound(backups.protected(settings["backup.sameDisk"]))
+        protection = Protection(
+            keystore,
+            settings["keystore.protect"],
+            backups.protected(settings["backup.sameDisk"]),
+            instance=estate.instance,
+            remembered=found.settings.get(PROTECTED, ""),
+        )
         allocator = Allocator(found.groups, keystore, now_us)
         registry = Registry(found.drives, found.authorities, found.blocked, now_us)
         certificates = Certificates(
@@ -104,6 +112,7 @@ class Owners:
             certificates,
             approvals,
             backups,
+            protection,
             Slots(found.slots, now_us),
             Opened(steady_s),
             partners,

@@ -25,13 +25,16 @@ class Condition:
     failure: str  # why the last try failed; empty if it did not
     created_seq: int  # of the newest key
     now_us: int
+    by_peer: bool = False  # new keys wait for a peer instead
 
     def lines(self, backups: Backups) -> Iterator[str]:
         """Yield what is not as it should be."""
         if not self.protected:
             yield UNPROTECTED
         if not self.has_target:
-            if self.protected:
+            if self.by_peer:
+                yield "there is nowhere to put a backup (backup.target): nothing but peers has the keys, too"
+            elif self.protected:
                 yield "there is nowhere to put a backup (backup.target): new keys are not given out"
             return
         yield from self._keys(backups)

@@ -34,6 +34,7 @@ from qekm.errors import (
 from qekm.failpoints import failpoint
 from qekm.keystore import Keystore
 from qekm.model import Backup, BackupState, Change, KeyState, Outcome
+from qekm.protection import Protection
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +62,13 @@ class Keeper:
         workshop: Workshop,
         backups: Backups,
         keystore: Keystore,
+        protection: Protection,
         store: Commits,
         now_us: Callable[[], int],
     ) -> None:
         """Take the owners; `start` is to be called before anything is asked for."""
-        self._workshop, self._keystore, self._store, self._now_us = workshop, keystore, store, now_us
+        self._workshop, self._keystore, self._protection = workshop, keystore, protection
+        self._store, self._now_us = store, now_us
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.backups, self.closed = backups, False
@@ -84,7 +87,7 @@ class Keeper:
         if changes:
             await self._store.commit(changes)
         if not self._keystore.must_wait:
-            await self._release(self._keystore.created_seq)
+            await self._release()
         if self._workshop.target is not None:
             self._begin(self._look())
 
@@ -184,15 +187,15 @@ class Keeper:
         record = occurred(self._now_us(), event, actor, message=what)
         target = self._workshop.target
         counts = row.independent or bool(target and target.same_disk)
-        ready = self._keystore.protect(row.created_seq, BATCH) if counts else []
+        ready = self._protection.backed_up(row.created_seq, BATCH) if counts else []
         await self._store.commit([self.backups.put(row), *ready, record])
-        if len(ready) == BATCH:
-            await self._release(row.created_seq)
+        if len(ready) >= BATCH:
+            await self._release()
         return row
 
-    async def _release(self, created_seq: int) -> None:
-        """Make all keys up to this one READY, in commits between which drives are served."""
-        while ready := self._keystore.protect(created_seq, BATCH):
+    async def _release(self) -> None:
+        """Make all keys READY that may be, in commits between which drives are served."""
+        while ready := self._protection.due(BATCH):
             await self._store.commit(ready)
 
     async def _failed(self, actor: str, error: QekmError | OSError, made: Sequence[Backup]) -> QekmError:

@@ -12,6 +12,7 @@ from qekm.backup.due import Growth, retry_us
 from qekm.backup.keeping import Keeper, mute
 from qekm.errors import QekmError, StoreFailed
 from qekm.keystore import Keystore
+from qekm.protection import PEER, Protection
 
 _log = logging.getLogger(__name__)
 
@@ -19,8 +20,10 @@ _log = logging.getLogger(__name__)
 class Routine:
     """Looks every second whether a backup is due, and has it made beside everything else."""
 
-    def __init__(self, keeper: Keeper, keystore: Keystore, now_us: Callable[[], int]) -> None:
-        self._keeper, self._keystore, self._now_us = keeper, keystore, now_us
+    def __init__(
+        self, keeper: Keeper, keystore: Keystore, protection: Protection, now_us: Callable[[], int]
+    ) -> None:
+        self._keeper, self._keystore, self._protection, self._now_us = keeper, keystore, protection, now_us
         self._growth = Growth()
         self._making: asyncio.Task[None] | None = None
 
@@ -53,5 +56,6 @@ class Routine:
             failure=keeper.failure,
             created_seq=self._keystore.created_seq,
             now_us=self._now_us(),
+            by_peer=self._protection.place == PEER,
         )
-        return list(condition.lines(keeper.backups))
+        return [*self._protection.lines(), *condition.lines(keeper.backups)]

@@ -87,9 +87,9 @@ async def kept(path: Path, keys: int = 8, **properties: str) -> AsyncIterator[Ke
         found = Target.of(settings, home.path)
         sealing = Sealing(store.ring, owners.estate.audit_key, clock)
         workshop = Workshop(home, store, sealing, found)
-        keeper = Keeper(workshop, owners.backups, owners.keystore, store, clock)
+        keeper = Keeper(workshop, owners.backups, owners.keystore, owners.protection, store, clock)
         await keeper.start()
-        routine = Routine(keeper, owners.keystore, clock)
+        routine = Routine(keeper, owners.keystore, owners.protection, clock)
         yield Kept(home, found or Target(target), store, owners, keeper, routine, clock, [])
         await keeper.close()
     finally:
