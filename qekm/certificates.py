@@ -94,6 +94,11 @@ class Certificates:
         return self.chain(self._server)
 
     @property
+    def server_name(self) -> str:
+        """Return the name in the service's own certificate: what the estate's other servers call it."""
+        return subject_of(self._server).name
+
+    @property
     def signer(self) -> bytes:
         """Return the certificate of the key that signs answers to drives (eAK), DER."""
         return self._signer.certificate
@@ -200,13 +205,15 @@ class Certificates:
         return [*gone, self._signer, *(self._revoke(each) for each in left)]
 
     def refresh_server(self) -> list[Change]:
-        """Issue the service's own certificate anew if it ends within 30 days or is not of this authority.
+        """Issue the service's own certificate anew unless it is this authority's and holds for 30 days more.
 
-        To be called at start and daily. It also mends a crash between a roll-over's commit and its files.
+        To be called at start and daily. It also mends a crash between a roll-over's commit and its files, and
+        a renewal by a date that was wrong: what begins in years to come is of no use.
         """
         record = self._records.get(pki.serial_of(self._server))
         current = record is not None and record.authority == pki.fingerprint(self._issuer.certificate)
-        lasts = pki.end_us(self._server) > self._now_us() + _RENEW_SERVER_US
+        now_us = self._now_us()
+        lasts = pki.start_us(self._server) <= now_us < pki.end_us(self._server) - _RENEW_SERVER_US
         return [] if current and lasts else self._issue_server()
 
     # Parts of the above.

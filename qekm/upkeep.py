@@ -58,7 +58,7 @@ class Upkeep:
         for group in self._allocator.page(limit=_GROUPS):
             await _tried(self._refill(group.name))
         await _tried(self._watch())
-        if self._now_us() - self._renewed_us >= _DAY_US:
+        if abs(self._now_us() - self._renewed_us) >= _DAY_US:  # the date may be set back, too
             await _tried(self.renew())
         for duty in self.duties:
             await _tried(duty())

@@ -371,6 +371,16 @@ def test_the_service_renews_its_own_certificate_in_time(desk: Desk) -> None:
     assert desk.owner.refresh_server() == []
 
 
+def test_a_certificate_that_was_renewed_by_a_wrong_date_is_renewed_by_the_right_one(desk: Desk) -> None:
+    desk.clock.now += 4 * 366 * DAY_US
+    assert desk.owner.refresh_server()
+    desk.clock.now -= 4 * 366 * DAY_US
+    new, old = desk.owner.refresh_server()
+    assert isinstance(new, Certificate) and isinstance(old, Certificate)
+    assert new.start_time_us <= desk.clock.now < old.start_time_us
+    assert desk.owner.refresh_server() == []
+
+
 def test_a_deny_list_tells_all_who_watch() -> None:
     one: list[str] = []
     two: list[str] = []

@@ -63,6 +63,18 @@ async def test_a_group_that_cannot_be_refilled_stops_neither_the_others_nor_the_
     assert estate.keystore.counts("b")[KeyState.READY] == 2
 
 
+@pytest.mark.parametrize("days", [2, -2])
+async def test_the_renewal_is_looked_at_when_the_date_was_set(days: int) -> None:
+    calls: list[str] = []
+    made, estate = upkeep(Picky([], Incident), calls)
+    await made.tick()
+    await made.tick()
+    assert calls == ["renewed", "published"]
+    estate.now += days * DAY_US
+    await made.tick()
+    assert calls == ["renewed", "published"] * 2
+
+
 async def test_expiring_sessions_that_fail_do_not_stop_the_pools() -> None:
     calls: list[str] = []
     store = Picky([], Incident)
