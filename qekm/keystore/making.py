@@ -44,6 +44,11 @@ class Making(Resealing):
         """Give no new keys from now on: the store may be an old copy. Keys are read as before."""
         self.read_only = reason
 
+    def thaw(self, reason: str) -> None:
+        """Give new keys again if this was the reason why none were given; another one holds on."""
+        if self.read_only == reason:
+            self.read_only = ""
+
     @property
     def must_wait(self) -> bool:
         """Tell whether a new key waits until it is in a second durable place."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,9 @@ def _lines(connection: Connection, query: Select[Any]) -> list[Line]:
         if not row.removed:
             wanted[table].append(key)
     rows = {
-        (name, values[0]): values for name, keys in wanted.items() for values in _rows(connection, name, keys)
+        (name, values[0]): values
+        for name, keys in wanted.items()
+        for values in values_of(connection, name, keys)
     }
     lines = []
     for table, key, row in found:
@@ -144,7 +146,8 @@ def row_macs(connection: Connection, table: str, bucket: int) -> dict[PrimaryKey
     return {key: mac for key, mac in macs(connection, table) if bucket_of(table, key) == bucket}
 
 
-def _rows(connection: Connection, name: str, keys: list[PrimaryKey]) -> Iterator[tuple[Any, ...]]:
+def values_of(connection: Connection, name: str, keys: Sequence[PrimaryKey]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of these primary keys, those that are there, in any order."""
     shared: Shared = SHARED[name]
     columns = [shared.table.c[column] for column in shared.columns]
     for start in range(0, len(keys), _CHUNK):

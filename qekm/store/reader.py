@@ -6,7 +6,8 @@ being moved into the file. From the event loop, call through asyncio.to_thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
@@ -68,6 +69,11 @@ class Reader:
         """Return primary keys and MACs of the shared rows of one part of a table."""
         with translated(), self._engine.connect() as connection:
             return journal.row_macs(connection, table, bucket)
+
+    def shared_rows(self, table: str, keys: Sequence[PrimaryKey]) -> list[tuple[Any, ...]]:
+        """Return the rows of a shared table that have these primary keys, those that are there."""
+        with translated(), self._engine.connect() as connection:
+            return list(journal.values_of(connection, table, keys))
 
     def record_versions(self) -> set[int]:
         """Return the versions of the record key under which keys are sealed; reads every key's row."""
