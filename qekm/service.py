@@ -39,7 +39,7 @@ from qekm.logs.process import ProcessLog
 from qekm.model import Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
-from qekm.properties.listeners import SSL_HOST, SSL_PORT
+from qekm.properties.listeners import SSL_GATEWAYS, SSL_HOST, SSL_PORT
 from qekm.rpc.handlers import Handlers
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
@@ -120,7 +120,8 @@ class Service:
 
     def _listen(self, settings: Settings, servicers: Servicers) -> None:
         """Make the listeners; none listens yet. The deny list is complete here."""
-        entry = Entry(self.owners.accounts, self.owners.sessions)
+        gateways = settings[SSL_GATEWAYS] == "on"
+        entry = Entry(self.owners.accounts, self.owners.sessions, gateways)
         denied = self.owners.certificates.denied
         near, far = (
             interceptors(denied, self._store.estate_id, self._now_us, self._refuse, entry, remote=remote)

@@ -1,25 +1,18 @@
-"""The way to the service: one long stream of batches, opened again by itself whenever it ends.
+"""What goes over the stream to a service: steps out, replies in, and reports; who waits for what.
 
-While there is none every step is refused at once: a library then goes to its next key manager.
+While there is no stream every step is refused at once: a library then goes to its next key manager.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-
-import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
-
-# isort: split
-from grpc import aio
 
 from qekm.dkp.codes import Code
 from qekm.dkp.frame import Frame
-from qekm.errors import QekmError, ServiceAway
+from qekm.errors import ServiceAway
 from qekm.v1.serving_pb2 import (
     ConfigureCommand,
     ConfigureReport,
@@ -30,49 +23,39 @@ from qekm.v1.serving_pb2 import (
     ServeRequest,
     ServeResponse,
 )
-from qekm.v1.serving_pb2_grpc import ServingServiceStub
 from qekm_gateway.batches import Batches, Late
+from qekm_gateway.connecting import Connecting
 from qekm_gateway.faults import LATE, Ending, Incidents
 from qekm_gateway.reports import Reports
+from qekm_gateway.services import Service, Turn
 from qekm_gateway.translate import Waiter
 
-_log = logging.getLogger(__name__)
-
-CONNECT = 3.0  # seconds for a new stream
-FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts
 LINES_WAIT = 0.1  # seconds in which debug lines gather
 
-Stream = aio.StreamStreamCall[ServeRequest, ServeResponse]
 Configure = Callable[[ConfigureCommand, Callable[[ConfigureReport], None]], None]
 
 
 class Link:
-    """Steps out, replies in; connects again by itself from `start` to `close`."""
+    """Holds a stream to one of the services from `start` to `close`; the first of them is preferred."""
 
     def __init__(
         self,
-        dial: Callable[[], aio.Channel],
+        services: Sequence[Service],
         hello: Callable[[], GatewayHello],
         incidents: Incidents,
         diagnose: Callable[[DiagnoseCommand], None],
         configure: Configure,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._dial = dial
-        self._hello = hello
         self._incidents = incidents
         self._diagnose, self._configure = diagnose, configure
-        self._jitter = jitter
         self._loop = asyncio.get_running_loop()
         self._reports = Reports()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._stream: Stream | None = None  # only while steps are taken
-        self.streams = 0  # opened so far
+        self._among = len(services)
+        self._turn = Turn(self._among, jitter)
+        self._connecting = Connecting(services, self._turn, hello, incidents, self)
+        self._wake = self._connecting.wake
         self.successor: Link | None = None  # takes what begins from now on
-        self._heard = False  # something over the present stream
-        self._opened = math.inf
-        self._closing = False
         self._batches = Batches()
         self._timer: asyncio.TimerHandle | None = None
         self._release: asyncio.TimerHandle | None = None
@@ -83,33 +66,53 @@ class Link:
     @property
     def up(self) -> bool:
         """Tell whether steps are taken."""
-        return self._stream is not None
+        return self._connecting.up
+
+    @property
+    def heard(self) -> bool:
+        """Tell whether something came over the present stream."""
+        return self._connecting.heard
+
+    @property
+    def streams(self) -> int:
+        """Return how many streams were opened so far."""
+        return self._connecting.streams
+
+    @property
+    def service(self) -> Service:
+        """Return the service that is used now, or tried."""
+        return self._connecting.service
+
+    @property
+    def place(self) -> int:
+        """Return how many services are preferred to that one."""
+        return self._turn.place
 
     @property
     def newest(self) -> Link:
         """Return the link over which new sessions go: this one, or what took its place."""
         return self if self.successor is None else self.successor.newest
 
-    def start(self) -> None:
-        """Begin to connect."""
-        self._task = self._loop.create_task(self._run())
+    def start(self, among: int | None = None) -> None:
+        """Begin to connect to one of the services; of the first `among` only, until `widen` is called."""
+        self._turn.count = among or self._among
+        self._connecting.start()
+
+    def widen(self) -> None:
+        """Go round among all services from now on."""
+        self._turn.count = self._among
 
     async def close(self, patience: float = 0.5) -> None:
         """Send what is still to be reported, for at most `patience` seconds, and end."""
-        self._closing = True
         self._release_refusals()
-        if self._task is not None:
-            if self.up:
-                await asyncio.wait({self._task}, timeout=patience)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._connecting.close(patience)
         for timer in (self._timer, self._release, self._release_of_lines):
             if timer is not None:
                 timer.cancel()
 
     def submit(self, frame: Frame, source: str, waiter: Waiter) -> int:
         """Queue a frame as a step and return its id; ServiceAway without a stream; Fault EE2C."""
-        if self._stream is None:
+        if not self.up:
             raise ServiceAway("no stream to the service")
         now = self._loop.time()
         step_id = self._batches.submit(frame, source, waiter, now)
@@ -145,104 +148,39 @@ class Link:
         if self._release_of_lines is None:
             self._release_of_lines = self._loop.call_later(LINES_WAIT, self._release_lines)
 
-    # Connecting.
+    # What goes over the stream (qekm_gateway.connecting.Work).
 
-    async def _run(self) -> None:
-        wait, told = FIRST_WAIT, ""
-        while not self._closing:
-            self._heard, self._opened = False, math.inf
-            try:
-                await self._converse()
-                reason = "it ended the stream"
-            except aio.AioRpcError as error:
-                reason = f"{error.code().name}: {error.details()}"
-            except QekmError as error:
-                reason = error.message
-            except TimeoutError:
-                reason = "it does not answer"
-            except asyncio.CancelledError:
-                if self._task is None or self._task.cancelling():
-                    raise
-                reason = "it was silent for too long"
-            except Exception as error:
-                reason = f"internal error, incident {self._incidents.record(error)}"
-            if self._heard or self._opened + LONGEST_WAIT < self._loop.time():
-                wait, told = FIRST_WAIT, ""
-            if reason != told and not self._closing:
-                _log.warning("no stream to the service: %s", reason)
-                told = reason
-            await asyncio.sleep(wait * (0.5 + self._jitter() / 2))
-            wait = min(wait * 2, LONGEST_WAIT)
-
-    async def _converse(self) -> None:
-        """Open one stream and carry steps until it ends."""
-        async with self._dial() as channel:
-            stream = ServingServiceStub(channel).Serve()
-            try:
-                async with asyncio.timeout(CONNECT):
-                    await stream.write(ServeRequest(hello=self._hello()))
-                self._stream, self._opened = stream, self._loop.time()
-                self.streams += 1
-                self._loop.call_later(1.0, self._tell, stream)
-                writer = self._loop.create_task(self._write(stream))
-                try:
-                    await self._read(stream)
-                finally:
-                    writer.cancel()
-                    await asyncio.gather(writer, return_exceptions=True)
-            finally:
-                self._fail_all()
-                stream.cancel()
-
-    def _tell(self, stream: Stream) -> None:
-        """Log a stream that lasts: one that is refused looks like any other at first."""
-        if self._stream is stream:
-            _log.info("connected to the service")
-
-    async def _read(self, stream: Stream) -> None:
-        async for response in stream:
-            self._heard = True
-            for reply in response.replies:
-                self._replied(reply)
-            if self._batches.ready:
-                self._wake.set()
-            if response.HasField("diagnose"):
-                self._diagnose(response.diagnose)
-            if response.HasField("configure"):
-                self._configure(response.configure, partial(self._configured, self.streams))
-
-    def _configured(self, stream: int, report: ConfigureReport) -> None:
-        """Send what came of a configure command; nobody waits for it on a later stream."""
-        if self.up and stream == self.streams:
-            self._reports.configured(report)
-            self._wake.set()
-
-    async def _write(self, stream: Stream) -> None:
-        try:
-            self._wake.set()
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while (request := self._next_request()) is not None:
-                    await stream.write(request)
-                if self._closing:
-                    await stream.done_writing()
-                    return
-        except aio.AioRpcError:
-            return  # the reader is told the same
-        except Exception as error:
-            self._incidents.record(error)
-            stream.cancel()
-
-    # Steps and replies.
-
-    def _next_request(self) -> ServeRequest | None:
+    def next_request(self) -> ServeRequest | None:
+        """Return the next batch of steps and what is to be reported; None if there is nothing to send."""
         steps = self._batches.next_steps(self._loop.time())
         if not steps and not self._reports.waiting:
             return None
         request = ServeRequest(steps=steps)
         self._reports.move_to(request)
         return request
+
+    def take(self, response: ServeResponse) -> None:
+        """Hand replies and commands to whom they are for."""
+        for reply in response.replies:
+            self._replied(reply)
+        if self._batches.ready:
+            self._wake.set()
+        if response.HasField("diagnose"):
+            self._diagnose(response.diagnose)
+        if response.HasField("configure"):
+            self._configure(response.configure, partial(self._configured, self.streams))
+
+    def lost(self) -> None:
+        """Refuse whatever waits: the stream has ended."""
+        self._reports.stream_ended()
+        for waiter in self._batches.clear():
+            self._answer(waiter, None)
+
+    def _configured(self, stream: int, report: ConfigureReport) -> None:
+        """Send what came of a configure command; nobody waits for it on a later stream."""
+        if self.up and stream == self.streams:
+            self._reports.configured(report)
+            self._wake.set()
 
     def _replied(self, reply: Reply) -> None:
         found = self._batches.replied(reply)
@@ -263,20 +201,14 @@ class Link:
         self._timer = None
         for waiter in self._batches.expire(now):
             self._answer(waiter, None)
-        if self._stream is not None and self._batches.stalled(now):
-            self._stream.cancel()
+        if self._batches.stalled(now):
+            self._connecting.give_up("it was silent for too long")
         self._schedule(now)
 
     def _schedule(self, now: float) -> None:
         when = self._batches.next_look(now)
         if when is not None and self._timer is None:
             self._timer = self._loop.call_at(when, self._look)
-
-    def _fail_all(self) -> None:
-        self._stream = None
-        self._reports.stream_ended()
-        for waiter in self._batches.clear():
-            self._answer(waiter, None)
 
     def _release_refusals(self) -> None:
         self._release = None

@@ -15,11 +15,8 @@ from grpc import aio
 from qekm import __version__
 from qekm.clock import now_us
 from qekm.configuration.settings import Settings
-from qekm.errors import ServiceAway
 from qekm.home import Announce, Home
-from qekm.properties.listeners import GRPC_PORT
-from qekm.rpc.channel import open_async_channel
-from qekm.rpc.tls import Files, client_credentials
+from qekm.rpc.tls import Files
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport, GatewayHello
 from qekm_gateway.admission import Admission, connection_limit
 from qekm_gateway.configuring import Configuring, apply_rules
@@ -32,7 +29,7 @@ from qekm_gateway.link import Link
 from qekm_gateway.listeners import Place
 from qekm_gateway.ports import Ports
 from qekm_gateway.renewing import Renewal
-from qekm_gateway.simulator.link import Server
+from qekm_gateway.services import Service, services_of
 from qekm_gateway.tls import Certificate
 
 
@@ -49,11 +46,11 @@ class Parts:
         """Take the settings and the sockets to begin with."""
         incidents = Incidents()
         files = Files(home.certificate("gateway"), home.key("gateway"), home.trust)
-        dial = _dialer(home, settings, files)
+        self._services = services_of(home, settings, files)
         self.announce: Announce = lambda _ports: None
-        self._dial, self._incidents = dial, incidents
+        self._incidents = incidents
         self._diagnosing = Diagnosing(lambda: self.ports.reachable(self.gateway.tls_required), incidents)
-        self.lines = Lines(self._link, lambda: self.gateway.limits.session)
+        self.lines = Lines(self._link, lambda: self.gateway.limits.session, self._changed)
         self.gateway = Gateway(
             loop,
             self.lines.present,
@@ -66,20 +63,32 @@ class Parts:
         self.gateway.debug.tell = self._note
         self.ports = Ports(self.gateway, opened)
         self.configuring = Configuring(settings, self.ports, self.gateway, self._announce)
-        self.renewal = Renewal(files, dial, self._reconnect, incidents, now_us)
+        self.renewal = Renewal(files, self._dial, self.lines.replace, incidents, now_us)
 
     def _link(self) -> Link:
         link = Link(
-            self._dial,
+            self._services,
             self._hello,
             self._incidents,
             lambda command: self._diagnosing.start(command, link.diagnosed),
-            self._configure,
+            lambda command, report: self._configure(link.service, command, report),
         )
         return link
 
-    def _configure(self, command: ConfigureCommand, report: Callable[[ConfigureReport], None]) -> None:
-        self.configuring.start(command, report)  # a link is made before it
+    def _dial(self) -> aio.Channel:
+        return self.lines.present.service.dial()
+
+    def _changed(self, link: Link) -> None:
+        self.gateway.link = link
+
+    def _configure(
+        self, service: Service, command: ConfigureCommand, report: Callable[[ConfigureReport], None]
+    ) -> None:
+        """Do as the own service says; another machine's knows nothing of the ports of this one."""
+        if service.own:
+            self.configuring.start(command, report)  # a link is made before it
+        else:
+            report(ConfigureReport(command_id=command.command_id, addresses=self.ports.addresses))
 
     def _note(self, source: str, text: str) -> None:
         self.lines.present.noted(source, text)  # over the newest link
@@ -92,24 +101,5 @@ class Parts:
             diagnosis_spki=self._diagnosing.spki,
         )
 
-    async def _reconnect(self) -> None:
-        self.gateway.link = await self.lines.replace()
-
     def _announce(self) -> None:
         self.announce({"tcp": self.ports.port})
-
-
-def _dialer(home: Home, settings: Settings, files: Files) -> Callable[[], aio.Channel]:
-    """Return what opens a channel to the service, with certificate and port as they are at that time."""
-    host = settings["grpc.host"]
-    if host in ("::", "0.0.0.0"):  # noqa: S104  compared, not bound
-        host = "localhost"
-
-    def dial() -> aio.Channel:
-        running = home.running("server")
-        port = running.ports["grpc"] if running is not None else settings[GRPC_PORT]
-        if not port:
-            raise ServiceAway("the service is not running")
-        return open_async_channel(str(Server(host, port)), client_credentials(files))
-
-    return dial

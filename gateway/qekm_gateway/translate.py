@@ -27,9 +27,11 @@ class Waiter(Protocol):
 
 
 class Link(Protocol):
-    """The way to the service; `streams` counts those opened so far."""
+    """The way to the service."""
 
-    streams: int
+    @property
+    def streams(self) -> int:
+        """Return how many streams were opened so far."""
 
     @property
     def newest(self) -> Link:

@@ -120,7 +120,8 @@ MACHINES_FROM_AFAR = frozenset(
     }
 )
 """What of it a caller who is no person may do over the SSL port, beside asking for the version: get another
-certificate in time, and what servers are to each other. A gateway works over the loopback port."""
+certificate in time, and what servers are to each other. A gateway works over the loopback port, and over this
+one where a property says so (qekm/api/entry.py)."""
 
 _NOBODY: frozenset[Role] = frozenset()
 

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from qekm.accounts import PEOPLE, Accounts
 from qekm.api.authority import MACHINES_FROM_AFAR
 from qekm.errors import NotAllowed, PasswordNeeded
+from qekm.properties.listeners import SSL_GATEWAYS
 from qekm.rpc.identity import Identity
 from qekm.sessions import Place, Sessions
 
+SERVE = "/qekm.v1.ServingService/Serve"  # a gateway's, and nobody else's
 VERSION = "/qekm.v1.ServerService/GetVersion"  # nobody's secret
 PROOFS = frozenset({"/qekm.v1.AccountsService/Login", "/qekm.v1.AccountsService/UpdateOwnPassword"})
 """What proves by the password that it carries."""
@@ -22,8 +24,9 @@ PROOFS = frozenset({"/qekm.v1.AccountsService/Login", "/qekm.v1.AccountsService/
 class Entry:
     """Lets callers in whom the guard knows by their certificate."""
 
-    def __init__(self, accounts: Accounts, sessions: Sessions) -> None:
-        self._accounts, self._sessions = accounts, sessions
+    def __init__(self, accounts: Accounts, sessions: Sessions, gateways: bool = False) -> None:
+        """Take who has a password, who proved it, and whether gateways may bring drives from afar."""
+        self._accounts, self._sessions, self._gateways = accounts, sessions, gateways
 
     def check(self, identity: Identity, method: str, session: bytes, *, remote: bool) -> Place | None:
         """Return the place of the session that a call needs, None if it needs none.
@@ -35,9 +38,7 @@ class Entry:
             return None
         if identity.role not in PEOPLE:
             if remote and method not in MACHINES_FROM_AFAR:
-                role = identity.role.name.lower()
-                told = f"the role {role} may not call {method} over the SSL port"
-                raise NotAllowed(told, role=role, method=method)
+                self._check_machine(identity, method)
             return None
         actor = identity.actor
         if actor in self._accounts:
@@ -47,6 +48,14 @@ class Entry:
             hint = "set one on the service's own machine: qekm accounts passwd"
             raise PasswordNeeded(what, hint=hint, account=actor)
         return None
+
+    def _check_machine(self, identity: Identity, method: str) -> None:
+        if method == SERVE and self._gateways:
+            return
+        role = identity.role.name.lower()
+        told = f"the role {role} may not call {method} over the SSL port"
+        hint = f"a gateway of another machine may, after a restart with {SSL_GATEWAYS}=on"
+        raise NotAllowed(told, hint=hint if method == SERVE else None, role=role, method=method)
 
     def left_s(self, session: Place) -> float:
         """Return the seconds that are left of a session."""

@@ -113,7 +113,7 @@ class ServingServicer(ServingServiceServicer):
         others = len(batch.session_ends) + len(batch.refusals) + len(batch.debug_lines)
         if len(batch.steps) > MOST_STEPS or others > MOST_OTHERS:
             raise BadArgument(f"a batch has at most {MOST_STEPS} steps", field="steps")
-        response = ServeResponse()
+        response = ServeResponse(alive=batch.alive)
         units: list[Unit] = []
         owners: list[int] = []
         for step in batch.steps:
@@ -134,10 +134,13 @@ class ServingServicer(ServingServiceServicer):
         commit = self._store.submit(units) if units else None
         if response.replies:
             link.outbox.put_nowait(Answer(response, commit, owners, held=True))
+            return
+        if commit is not None:
+            commit.add_done_callback(_report)
+        if batch.alive:  # behind what came before: a service whose disk hangs gives no sign of life
+            link.outbox.put_nowait(Answer(response, held=True))
         else:
             link.window.release()
-            if commit is not None:
-                commit.add_done_callback(_report)
 
     def _decide(self, link: Link, step: Step, response: ServeResponse) -> Sequence[Change]:
         """Add the reply to one step and return what it changed."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from qekm.properties.property import Property
-from qekm.properties.readers import choice, flag, host, hosts, whole
+from qekm.properties.readers import LOCAL, choice, flag, host, hosts, services, whole
 
 TCP_PORT, TCP_HOST = "TransportListener.tcp.port", "TransportListener.tcp.host"
 TCP_DRAIN = "TransportListener.tcp.drainMinutes"
 SSL_PORT, SSL_HOST = "TransportListener.ssl.port", "TransportListener.ssl.host"
+SSL_GATEWAYS, GATEWAY_SERVICES = "TransportListener.ssl.gateways", "gateway.services"
 GRPC_PORT, HEALTH_PORT, METRICS_PORT = "grpc.port", "health.port", "metrics.port"
 PORTS = (
     TCP_PORT,
@@ -56,6 +57,14 @@ LISTENERS = (
     ),
     Property(SSL_HOST, host, "::", "ours", "Address of that port.", dynamic=True),
     Property(
+        SSL_GATEWAYS,
+        choice("on", "off"),
+        "off",
+        "ours",
+        "Whether gateways of other machines may bring drives over that port.",
+        local=True,
+    ),
+    Property(
         "admin.sessionMinutes",
         whole(1, 1_440),
         "15",
@@ -64,6 +73,14 @@ LISTENERS = (
         "min",
         dynamic=True,
         shared=True,
+    ),
+    Property(
+        GATEWAY_SERVICES,
+        services,
+        LOCAL,
+        "ours",
+        "Services of the gateway, the preferred one first: local, or HOST:PORT (an SSL port), with commas.",
+        local=True,
     ),
     Property(
         "dkp.tls",

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from urllib.parse import unquote
 
+LOCAL = "local"  # the service of the same home
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -80,6 +81,19 @@ def host(text: str) -> str:
     return text
 
 
+def services(text: str) -> tuple[str, ...]:
+    """Read where services are, in order of preference: local, or HOST:PORT; with commas between them."""
+    found = tuple(item.strip() for item in text.split(","))
+    if len(set(found)) < len(found) or not all(each == LOCAL or _is_address(each) for each in found):
+        raise ValueError(f"{LOCAL} or HOST:PORT, each once, with commas between them")
+    return found
+
+
+def _is_address(text: str) -> bool:
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]]+):([0-9]{1,5})", text, re.ASCII)
+    return found is not None and _is_host(found[1].strip("[]")) and 1 <= int(found[2]) <= 65_535
+
+
 def _is_host(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -124,8 +138,7 @@ def file_or_none(text: str) -> str:
 
 def syslog(text: str) -> str:
     """Read where syslog messages go, or nothing."""
-    found = re.fullmatch(r"(udp|tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^:/\[\]]+):([0-9]{1,5})", text)
-    good = found and _is_host(found[2].strip("[]")) and 1 <= int(found[3]) <= 65_535
-    if text and not good:
+    scheme, separator, address = text.partition("://")
+    if text and not (scheme in ("udp", "tcp", "tls") and separator and _is_address(address)):
         raise ValueError("udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, or nothing")
     return text

@@ -36,8 +36,9 @@ def answer(step: Step) -> Reply | None:
 class ServingService(ServingServiceServicer):
     """Answers every request with one response, in order."""
 
-    def __init__(self, answer: Callable[[Step], Reply | None] = answer) -> None:
-        self.answer = answer
+    def __init__(self, answer: Callable[[Step], Reply | None] = answer, alive: bool = True) -> None:
+        """Take how steps are answered, and whether signs of life are given, which older releases do not."""
+        self.answer, self.alive = answer, alive
         self.requests: list[ServeRequest] = []
         self.going = asyncio.Event()
         self.going.set()
@@ -74,12 +75,14 @@ class ServingService(ServingServiceServicer):
 
     async def _read(self, requests: AsyncIterator[ServeRequest], tell: asyncio.Queue[ServeResponse]) -> None:
         async for request in requests:
-            self.requests.append(request)
+            asked, request.alive = request.alive, False
+            if request.ByteSize():  # else only a sign of life was asked for
+                self.requests.append(request)
             if request.steps:
                 await self.going.wait()
             replies = [reply for step in request.steps if (reply := self.answer(step)) is not None]
-            if replies:
-                tell.put_nowait(ServeResponse(replies=replies))
+            if replies or (asked and self.alive):
+                tell.put_nowait(ServeResponse(replies=replies, alive=asked and self.alive))
 
 
 class Running:

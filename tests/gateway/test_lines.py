@@ -12,6 +12,7 @@ from qekm_gateway import lines as lines_module
 from qekm_gateway.faults import Incidents
 from qekm_gateway.lines import Lines
 from qekm_gateway.link import Link
+from qekm_gateway.services import Service
 from qekm_gateway.translate import Translator
 from tests.fakes.serving_service import Running
 from tests.gateway.test_connection import NOTIFY, PING, REPLY, STATUS
@@ -24,13 +25,14 @@ def lines_to(port: list[int], session: float = 60.0) -> Lines:
     """Return lines to whatever port is the last in the list."""
     return Lines(
         lambda: Link(
-            lambda: dial(port[-1]),
+            [Service("local", lambda: dial(port[-1]))],
             GatewayHello,
             Incidents(),
             lambda _command: None,
             lambda _command, _report: None,
         ),
         lambda: session,
+        lambda _link: None,
     )
 
 
@@ -51,7 +53,8 @@ async def test_sessions_end_where_they_began_and_new_ones_go_over_the_new_link(r
     await until(lambda: old.up)
     begun, idle = (Translator(old, Incidents(), "a", "a:1") for _ in range(2))
     kinds = [await ask(begun, NOTIFY)]
-    new = await lines.replace()
+    await lines.replace()
+    new = lines.present
     assert old.up and new.up and running.service.streams == 2 and old.newest is new is lines.present
     kinds += [await ask(begun, frame) for frame in (REPLY, STATUS)]
     assert kinds == [await ask(idle, frame) for frame in (NOTIFY, REPLY, STATUS)]
@@ -71,7 +74,8 @@ async def test_the_old_link_is_closed_when_its_sessions_must_be_over(
     lines.start()
     old = lines.present
     await until(lambda: old.up)
-    new = await lines.replace()
+    await lines.replace()
+    new = lines.present
     await until(lambda: not old.up)
     await asyncio.sleep(0.2)
     assert new.up and not old.up

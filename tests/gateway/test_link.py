@@ -29,6 +29,7 @@ from qekm.v1.serving_pb2 import (
 )
 from qekm_gateway.faults import LOST, Incidents
 from qekm_gateway.link import Configure, Link
+from qekm_gateway.services import Service
 from tests.dkp.material import raw, required
 from tests.fakes.serving_service import Running, ServingService
 
@@ -70,7 +71,8 @@ async def linked(
     incidents = Incidents()
     hello = GatewayHello(version="1.2.3", addresses=["127.0.0.1:3801"], pid=7)
     told = commands if commands is not None else []
-    link = Link(lambda: dial(port()), lambda: hello, incidents, told.append, configure or _nothing)
+    services = [Service("local", lambda: dial(port()))]
+    link = Link(services, lambda: hello, incidents, told.append, configure or _nothing)
     link.start()
     try:
         yield link

@@ -16,7 +16,7 @@ from grpc import aio
 
 from qekm.accounts import Accounts
 from qekm.api.authority import RULES
-from qekm.api.entry import PROOFS, VERSION, Entry
+from qekm.api.entry import PROOFS, SERVE, VERSION, Entry
 from qekm.errors import NotAllowed, PasswordNeeded, QekmError, RevokedIdentity
 from qekm.model import Account, Role
 from qekm.rpc.identity import Identity
@@ -34,11 +34,11 @@ PERSONS = ("administrator/alice", "operator/alice", "auditor/alice", "custodian/
 class Door:
     """An entry, and who has an account."""
 
-    def __init__(self, estate: bytes, *actors: str) -> None:
+    def __init__(self, estate: bytes, *actors: str, gateways: bool = False) -> None:
         self.steady = 0.0
         self.accounts = Accounts([Account(actor, b"v", 1, 1) for actor in actors], now_us, lambda: 0.0)
         self.sessions = Sessions(estate, lambda: 15, lambda: self.steady, os.urandom)
-        self.entry = Entry(self.accounts, self.sessions)
+        self.entry = Entry(self.accounts, self.sessions, gateways)
 
     def lets_in(self, actor: str, method: str, session: bytes = b"", *, remote: bool = False) -> bool:
         """Tell whether a call may be made."""
@@ -88,14 +88,29 @@ def test_without_a_password_a_certificate_is_enough_here_and_from_afar_for_nothi
 
 
 @pytest.mark.parametrize("actor", ["gateway/gateway", "server/server"])
-def test_machines_need_none_and_from_afar_only_get_another_certificate(actor: str) -> None:
+def test_machines_need_none_and_from_afar_get_a_certificate_or_are_peers(actor: str) -> None:
     door = Door(bytes(16), *PERSONS)
     assert all(door.lets_in(actor, method) for method in RULES)
     assert {method for method in RULES if door.lets_in(actor, method, remote=True)} == {
         VERSION,
         "/qekm.v1.CertificatesService/GetTrust",
         "/qekm.v1.CertificatesService/RenewCertificate",
+        "/qekm.v1.PeersService/JoinEstate",
+        "/qekm.v1.PeersService/Replicate",
     }
+
+
+def test_a_gateway_serves_drives_from_afar_only_where_a_property_says_so() -> None:
+    closed, opened = Door(bytes(16)), Door(bytes(16), gateways=True)
+    assert not closed.lets_in("gateway/gateway", SERVE, remote=True)
+    assert opened.lets_in("gateway/gateway", SERVE, remote=True)
+    more = {method for method in RULES if opened.lets_in("gateway/gateway", method, remote=True)}
+    assert more - {method for method in RULES if closed.lets_in("gateway/gateway", method, remote=True)} == {
+        SERVE
+    }
+    with pytest.raises(NotAllowed) as caught:
+        closed.entry.check(Identity(Role.GATEWAY, "a", "aa"), SERVE, b"", remote=True)
+    assert "TransportListener.ssl.gateways=on" in caught.value.advice
 
 
 def test_a_session_of_one_role_is_none_for_another_role_of_the_same_name() -> None:
