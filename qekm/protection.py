@@ -33,7 +33,7 @@ class Protection:
         there is a peer. remembered: the text of the setting NAME.
         """
         self._keystore, self._asked, self._is_joined = keystore, asked, is_joined
-        self._instance = instance
+        self.instance = instance
         self._in_backups, self._at_peer = in_backups, 0
         self._is_substituted = False
         if self.place != NONE:
@@ -66,10 +66,9 @@ class Protection:
         self._in_backups = max(self._in_backups, created_seq)
         return self.due(most)
 
-    def held(self, created_seq: int, most: int | None = None) -> list[Change]:
-        """Note that a peer has all keys up to this one on its disk; return those that are READY by that."""
+    def held(self, created_seq: int) -> None:
+        """Note that a peer has all keys up to this one on its disk; `due` makes them READY."""
         self._at_peer = max(self._at_peer, created_seq)
-        return self.due(most)
 
     def due(self, most: int | None = None) -> list[Change]:
         """Make keys READY that may be used; they are to be committed. Empty if there are none.
@@ -80,7 +79,7 @@ class Protection:
         ready = self._keystore.protect(limit, most)
         if not ready or not self.waits_for_peer:  # of backups the store knows what is in them
             return [*ready]
-        return [*ready, Setting(NAME, f"{self._instance.hex()} {limit}")]
+        return [*ready, Setting(NAME, f"{self.instance.hex()} {limit}")]
 
     def substitute(self, is_away: bool, is_low: bool) -> bool:
         """Have backups count where peers should; tell whether that is new, or over.
