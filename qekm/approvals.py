@@ -133,22 +133,50 @@ class Approvals:
         request: whoever needs a second person could make one. UnknownApproval unless it waits.
         """
         pending = self._undecided(approval_id, ApprovalState.PENDING)
-        if person(decider) == person(pending.requester):
-            raise SameSubject(
-                f"{pending.requester} asked for this and cannot approve it", approval=pending.approval_id
-            )
-        if issued_us > pending.create_time_us:
-            raise SameSubject(
-                f"the certificate of {decider} was made after request {pending.approval_id}",
-                hint="let it be refused and asked for again",
-                approval=pending.approval_id,
-            )
+        _check_other(pending, decider, issued_us)
         return self._decide(pending, ApprovalState.APPROVED, decider)
 
     def refuse(self, approval_id: str, decider: str) -> Approval:
         """Refuse a request that was not used yet, or take one's own back; UnknownApproval."""
         undecided = self._undecided(approval_id, ApprovalState.PENDING, ApprovalState.APPROVED)
         return self._decide(undecided, ApprovalState.REFUSED, decider)
+
+    # Who does what another asked for: letting a server in that another one invited.
+
+    def check_second(self, act: Act, who: str, issued_us: int) -> Approval:
+        """Return the request of an act that somebody may do who did not ask for it; SameSubject as `grant`.
+
+        The one who asked may do it, too, once another has approved. UnknownApproval if nobody asked.
+        """
+        asked = self._of(act)
+        if not asked:
+            hint = "ask for it again; a request that was refused or is a day old counts no more"
+            raise UnknownApproval(f"nobody has asked for this: {act.summary}", hint=hint, approval="")
+        if asked[0].state is ApprovalState.PENDING:
+            _check_other(asked[0], who, issued_us)
+        return asked[0]
+
+    def second(self, act: Act, who: str, issued_us: int) -> Approval:
+        """Use a request up, by doing what it asks for; errors as `check_second`."""
+        asked = self.check_second(act, who, issued_us)
+        if asked.state is ApprovalState.PENDING:
+            asked = self._decide(asked, ApprovalState.APPROVED, who)
+        return self._put(replace(asked, state=ApprovalState.USED))
+
+    def withdraw(self, act: Act, who: str) -> list[Approval]:
+        """Refuse all requests of an act that nobody wants any more."""
+        return [self._decide(each, ApprovalState.REFUSED, who) for each in self._of(act)]
+
+    def _of(self, act: Act) -> list[Approval]:
+        """Return the requests of exactly this act that can be used, whoever asked; approved ones first."""
+        states = (ApprovalState.APPROVED, ApprovalState.PENDING)
+        found = [
+            each
+            for each in self._known.values()
+            if each.action == act.action and each.state in states and not self._is_over(each)
+            if hmac.compare_digest(each.digest, act.digest)
+        ]
+        return sorted(found, key=lambda each: states.index(each.state))
 
     def _decide(self, approval: Approval, state: ApprovalState, decider: str) -> Approval:
         return self._put(replace(approval, state=state, decider=decider, decide_time_us=self._now_us()))
@@ -189,3 +217,17 @@ class Approvals:
         over = [each.approval_id for each in self._known.values() if self._is_over(each)]
         for approval_id in over[:-KEPT]:
             del self._known[approval_id]
+
+
+def _check_other(pending: Approval, decider: str, issued_us: int) -> None:
+    """Raise SameSubject for who asked, and for a certificate that is younger than the request."""
+    if person(decider) == person(pending.requester):
+        raise SameSubject(
+            f"{pending.requester} asked for this and cannot approve it", approval=pending.approval_id
+        )
+    if issued_us > pending.create_time_us:
+        raise SameSubject(
+            f"the certificate of {decider} was made after request {pending.approval_id}",
+            hint="let it be refused and asked for again",
+            approval=pending.approval_id,
+        )

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from qekm.v1.drives_pb2_grpc import DrivesServiceAsyncStub, DrivesServiceStub
     from qekm.v1.groups_pb2_grpc import GroupsServiceAsyncStub, GroupsServiceStub
     from qekm.v1.keystore_pb2_grpc import KeystoreServiceAsyncStub, KeystoreServiceStub
+    from qekm.v1.peers_pb2_grpc import PeersServiceAsyncStub, PeersServiceStub
     from qekm.v1.server_pb2_grpc import ServerServiceAsyncStub, ServerServiceStub
     from qekm.v1.sharing_pb2_grpc import SharingServiceAsyncStub, SharingServiceStub
     from qekm.v1.slots_pb2_grpc import SlotsServiceAsyncStub, SlotsServiceStub
@@ -61,6 +62,7 @@ _SERVICES = (
     "drives",
     "groups",
     "keystore",
+    "peers",
     "server",
     "sharing",
     "slots",
@@ -96,6 +98,7 @@ class Client(_Stubs):
         drives: DrivesServiceStub
         groups: GroupsServiceStub
         keystore: KeystoreServiceStub
+        peers: PeersServiceStub
         server: ServerServiceStub
         sharing: SharingServiceStub
         slots: SlotsServiceStub
@@ -115,6 +118,7 @@ class AsyncClient(_Stubs):
         drives: DrivesServiceAsyncStub
         groups: GroupsServiceAsyncStub
         keystore: KeystoreServiceAsyncStub
+        peers: PeersServiceAsyncStub
         server: ServerServiceAsyncStub
         sharing: SharingServiceAsyncStub
         slots: SlotsServiceAsyncStub

@@ -68,6 +68,26 @@ class Estate:
         except (KeyError, ValueError, TypeError) as error:
             raise StoreDamaged("the secrets of the service cannot be read") from error
 
+    @classmethod
+    def newcomer(
+        cls, vaults: Mapping[str, Vault], instance: bytes, ring: KeyRing, random_bytes: RandomBytes
+    ) -> tuple[Estate, Vault]:
+        """Draw what a further server of an estate has of its own; returns the vault of that, too.
+
+        vaults: the estate's, sealed under the same root key. StoreDamaged as `load`.
+        """
+        own = Vault(AUDIT, ring.seal_vault(AUDIT, _dump(Ed25519PrivateKey.generate())), b"")
+        settings = {INSTANCE: instance.hex(), TAG: random_bytes(5).hex().upper(), EPOCH: "1"}
+        return cls.load({**vaults, AUDIT: own}, settings, ring), own
+
+    def settings(self) -> list[Change]:
+        """Return who it is that makes keys, as a store holds it."""
+        return [
+            Setting(INSTANCE, self.instance.hex()),
+            Setting(TAG, self.tag),
+            Setting(EPOCH, str(self.epoch)),
+        ]
+
     def dump(self, ring: KeyRing, founding: Founding) -> list[Change]:
         """Return what a new store holds of the estate: its vaults, settings and first certificates."""
         with founding.issuer.dump_key() as authority, self.diagnosis.dump_key() as diagnosis:
@@ -84,9 +104,7 @@ class Estate:
                     ring.seal_vault(DIAGNOSIS, diagnosis.reveal()),
                     pki.der(self.diagnosis.certificate),
                 ),
-                Setting(INSTANCE, self.instance.hex()),
-                Setting(TAG, self.tag),
-                Setting(EPOCH, str(self.epoch)),
+                *self.settings(),
                 *founding.records,
             ]
 

@@ -14,6 +14,7 @@ from qekm.model import Certificate, Role
 from qekm.pki import Issuer, RandomBytes
 from qekm.subject import Subject
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 FIRST = (Role.SERVER, Role.GATEWAY, Role.ADMINISTRATOR)  # whose certificates a home begins with
 
 
@@ -46,10 +47,26 @@ def found(
 
 
 def first_leaf(
-    issuer: Issuer, estate: bytes, role: Role, hosts: Sequence[str], now_us: int, random_bytes: RandomBytes
+    issuer: Issuer,
+    estate: bytes,
+    role: Role,
+    hosts: Sequence[str],
+    now_us: int,
+    random_bytes: RandomBytes,
+    name: str = "",
 ) -> tuple[x509.Certificate, bytes]:
-    """Return a home's certificate of a role, named after it, and its new private key, PEM; BadArgument."""
-    everywhere = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *hosts)))
-    subject = Subject(estate, role, role.name.lower(), () if role is Role.ADMINISTRATOR else everywhere)
+    """Return a home's certificate of a role and its new private key, PEM; BadArgument.
+
+    name: that of the role, if nothing else is said.
+    """
+    everywhere = everywhere_of(hosts)
+    subject = Subject(
+        estate, role, name or role.name.lower(), () if role is Role.ADMINISTRATOR else everywhere
+    )
     key = make_key()
     return issuer.issue(subject, key.public_key(), now_us, pki.LEAF_DAYS, random_bytes), dump_key(key)
+
+
+def everywhere_of(hosts: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a server or a gateway: those of the loopback, and its own."""
+    return tuple(dict.fromkeys((*LOOPBACK, *hosts)))

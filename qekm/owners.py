@@ -18,6 +18,7 @@ from qekm.keystore import Keystore
 from qekm.model import KeyState
 from qekm.opened import Opened
 from qekm.partners import Partners
+from qekm.peers import Peers
 from qekm.pki import RandomBytes, der
 from qekm.protection import NAME as PROTECTED
 from qekm.protection import Protection
@@ -52,6 +53,7 @@ class Owners:
     settings: dict[str, str]  # of the store: small durable facts
     accounts: Accounts
     sessions: Sessions  # who proved a command password
+    peers: Peers  # the servers of the estate, this one among them
 
     def vendor_of(self, serial: str) -> str:
         """Return the vendor of a drive, as its entry or else the drive itself says; from any thread."""
@@ -71,7 +73,8 @@ class Owners:
         found, ring = store.load(), store.ring
         estate = Estate.load(found.vaults, found.settings, ring)
         first_state = KeyState.READY if settings["keystore.protect"] == "none" else KeyState.GENERATED
-        keystore = Keystore(found.keys, ring, now_us, random_bytes, estate.tag, estate.epoch, first_state)
+        made = estate.tag, estate.epoch, first_state, estate.instance
+        keystore = Keystore(found.keys, ring, now_us, random_bytes, *made)
         backups = Backups(found.backups, found.settings, now_us)
         protection = Protection(
             keystore,
@@ -123,4 +126,5 @@ class Owners:
             found.settings,
             Accounts(found.accounts, now_us, steady_s),
             sessions,
+            Peers(found.peers, certificates.server_name, estate.instance),
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from qekm import __version__
-from qekm.commands import configuring, initialising, recovery
+from qekm.commands import configuring, initialising, joining, recovery
 from qekm.errors import EXIT_VERDICT, QekmError, exit_code
 from qekm.hardening import harden
 from qekm.home import Home
@@ -188,6 +188,7 @@ def _parser() -> Parser:
     serving.add_argument("--log-level", choices=levels, help="instead of log.level in the settings")
     serving.set_defaults(act=run_service)
     initialising.add_to(acts, common)
+    joining.add_to(acts, common)
     looking = acts.add_parser("check", parents=[common, means], help="check the store of a stopped service")
     looking.set_defaults(act=check_store)
     renewing = acts.add_parser(

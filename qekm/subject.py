@@ -57,7 +57,7 @@ def check_name(name: str) -> str:
 
 def check_hosts(role: Role, hosts: Sequence[str]) -> tuple[str, ...]:
     """Return host names and addresses as they are written, each once; BadArgument for one that cannot be."""
-    if hosts and role not in (Role.SERVER, Role.GATEWAY):
+    if hosts and role not in (Role.SERVER, Role.GATEWAY, Role.CANDIDATE):  # those it has once it is a server
         raise BadArgument(f"only servers and gateways have hosts, not {role.name.lower()}", field="hosts")
     if len(hosts) > _HOSTS:
         raise BadArgument(f"{len(hosts)} hosts; the most is {_HOSTS}", field="hosts")

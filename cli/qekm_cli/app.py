@@ -38,6 +38,7 @@ NOUNS = {
     "cartridges": ("cartridges", "Which cartridge was written with which key."),
     "keystore": ("keystore", "What opens the keystore: slots, passwords, rotation."),
     "backup": ("backup", "Backups: made, proved, drilled, restored."),
+    "peers": ("peers", "The estate's servers: invited, joined, compared, removed."),
     "approvals": ("approvals", "What one person asked for and another decides."),
     "groups": ("groups", "Key groups, from which keys are given out."),
     "drives": ("drives", "Tape drives and the authorities that name them."),

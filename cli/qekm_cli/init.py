@@ -21,7 +21,8 @@ app = Noun()
 MOST_KEYS = 1_000_000
 
 
-def _assignment(text: str) -> str:
+def assignment(text: str) -> str:
+    """Return a setting that is NAME=VALUE, or raise BadParameter."""
     name, _, value = text.partition("=")
     if not name or not value:
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE, for example TransportListener.tcp.port=3801")
@@ -44,7 +45,7 @@ def init(
             "--property",
             help="Setting to begin with; repeat for more.",
             metavar="NAME=VALUE",
-            parser=_assignment,
+            parser=assignment,
         ),
     ] = None,
 ) -> None:

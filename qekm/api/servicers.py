@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from grpc import aio
 
 from qekm.api.accounts import AccountsServicer
+from qekm.api.admitting import Admitting
 from qekm.api.approvals import ApprovalsServicer
 from qekm.api.audit import AuditServicer
 from qekm.api.backups import BackupsServicer
@@ -20,8 +21,10 @@ from qekm.api.gateways import Gateways
 from qekm.api.groups import GroupsServicer
 from qekm.api.journal import Journal
 from qekm.api.keystore import KeystoreServicer
+from qekm.api.linked import Links
 from qekm.api.logins import Logins
 from qekm.api.pairs import OwnPairs
+from qekm.api.peers import PeersServicer
 from qekm.api.proofs import Proofs
 from qekm.api.server import ServerServicer
 from qekm.api.serving import ServingServicer
@@ -61,6 +64,8 @@ from qekm.v1 import (
     groups_pb2_grpc,
     keystore_pb2,
     keystore_pb2_grpc,
+    peers_pb2,
+    peers_pb2_grpc,
     server_pb2,
     server_pb2_grpc,
     serving_pb2,
@@ -82,6 +87,7 @@ _FILES = (
     drives_pb2,
     groups_pb2,
     keystore_pb2,
+    peers_pb2,
     server_pb2,
     serving_pb2,
     sharing_pb2,
@@ -113,6 +119,7 @@ class Servicers:
     configuration: Configuration
     keyset: KeySet
     ssl_port: Callable[[], int]  # of peers and remote administration; 0: nothing listens
+    links: Links | None = None  # to the other servers of the estate
 
     def add_to(self, server: aio.Server) -> None:
         """Put every service of the contract on a server; on several through Handlers, which count as one."""
@@ -163,6 +170,9 @@ class Servicers:
         slots_pb2_grpc.add_SlotsServiceServicer_to_server(slots, server)
         backups = BackupsServicer(self.keeper, proofs, consents, journal)
         backups_pb2_grpc.add_BackupsServiceServicer_to_server(backups, server)
+        admitting = Admitting(owners, store, settings, self.ssl_port, now_us, self.random_bytes)
+        peers = PeersServicer(admitting, journal, proofs, self.links)
+        peers_pb2_grpc.add_PeersServiceServicer_to_server(peers, server)
 
     def _add_sharing(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
         """Put what gives keys to other sites, and takes keys from them, on a server."""

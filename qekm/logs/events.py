@@ -80,6 +80,12 @@ _TABLE = (
         "backup.create backup.verify backup.keep backup.remove backup.drill rpc.CreateBackup "
         "rpc.VerifyBackup rpc.DrillBackup",
     ),
+    (
+        "resource_management",
+        "peer",
+        "peer.join peer.accept rpc.InvitePeer rpc.AcceptPeer rpc.RemovePeer",
+    ),
+    ("data_synchronization", "peer", "rpc.SyncPeers"),
     ("resource_management", "approval", "rpc.GrantApproval rpc.RefuseApproval"),
     (
         "configuration_management",
