@@ -22,6 +22,8 @@ NAMES = (
     "anchor.after",
     "checkpoint.before",
     "checkpoint.after",
+    "peer.before",
+    "peer.after",
     "answer.before",
     "backup.before",
     "backup.written",

@@ -34,12 +34,14 @@ class Answer:
 
     owners: for each of its first units, the index of the reply that it belongs to; no reply waits for the
     others (the end of a session, a report of refusals). held: whether it has a place in the link's window.
+    new: which of those units give a key to write with, where a peer is to know of it first.
     """
 
     response: ServeResponse
     commit: Commit | None = None
     owners: Sequence[int] = ()
     held: bool = False
+    new: Sequence[int] = ()
 
 
 class Link:

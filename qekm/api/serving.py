@@ -14,19 +14,22 @@ from typing import Any, Protocol
 
 from qekm.api.gateways import Answer, Commit, Gateways, Link, Unit
 from qekm.api.guard import caller
+from qekm.awaiting import Awaiting, gives_new
 from qekm.dkp.codes import Code, Fault
-from qekm.errors import BadArgument, QekmError, StoreFailed
+from qekm.errors import BadArgument, PeerAway, QekmError, StoreFailed
 from qekm.failpoints import failpoint
 from qekm.logs.debugging import Tap
 from qekm.model import Change
 from qekm.rpc.frames import frame_of_step, to_reply
 from qekm.serving import Decision, Serving
+from qekm.serving.faults import fault_of
 from qekm.source import network_of
 from qekm.v1.serving_pb2 import (
     ConfigureReport,
     DebugLine,
     GatewayHello,
     RefusalReport,
+    Reply,
     ServeRequest,
     ServeResponse,
     SessionEnd,
@@ -60,11 +63,14 @@ class ServingServicer(ServingServiceServicer):
         gateways: Gateways,
         now_us: Callable[[], int],
         tap: Tap | None = None,
+        awaiting: Awaiting | None = None,
     ) -> None:
+        """awaiting: what a new key's answer waits for, None where there are no peers."""
         self._serving, self._tap = serving, tap or Tap(serving)
         self._store = store
         self._gateways = gateways
         self._now_us = now_us
+        self._awaiting = awaiting
 
     async def Serve(  # type: ignore[override]  # the types know only generators; writing saves a task switch
         self, request_iterator: AsyncIterator[ServeRequest], context: Any
@@ -83,6 +89,8 @@ class ServingServicer(ServingServiceServicer):
                 if answer.commit is not None:
                     # Shielded: when the call is cancelled the commit goes on, and so do others' in it.
                     self._settle(link, answer, await asyncio.shield(answer.commit))
+                    if answer.new:
+                        await self._await(link, answer)
                 failpoint("answer.before")
                 await context.write(answer.response)
                 if answer.held:
@@ -121,6 +129,8 @@ class ServingServicer(ServingServiceServicer):
             if changes:
                 units.append(changes)
                 owners.append(len(response.replies) - 1)
+        is_awaited = self._awaiting is not None and self._awaiting.on
+        new = [place for place, unit in enumerate(units) if gives_new(unit)] if is_awaited else ()
         units += self._note(link, batch.session_ends, batch.refusals)
         if batch.HasField("diagnose_report"):
             self._gateways.report(link, batch.diagnose_report)
@@ -133,7 +143,7 @@ class ServingServicer(ServingServiceServicer):
             self._gateways.noted(link, lines)
         commit = self._store.submit(units) if units else None
         if response.replies:
-            link.outbox.put_nowait(Answer(response, commit, owners, held=True))
+            link.outbox.put_nowait(Answer(response, commit, owners, held=True, new=new))
             return
         if commit is not None:
             commit.add_done_callback(_report)
@@ -185,8 +195,21 @@ class ServingServicer(ServingServiceServicer):
             if place >= len(answer.owners):
                 continue  # no reply waits for it, and the store has logged it
             reply = answer.response.replies[answer.owners[place]]
-            self._submit([self._end(link, reply.session_id)])
-            reply.CopyFrom(to_reply(Fault(Code.EE0F), reply.step_id, reply.session_id, reply.sequence))
+            self._refuse(link, reply, Fault(Code.EE0F))
+
+    async def _await(self, link: Link, answer: Answer) -> None:
+        """Let new keys leave once a peer knows of them; if it must and does not, refuse them."""
+        assert self._awaiting is not None
+        if not await self._awaiting.may_leave():
+            fault = fault_of(PeerAway("no other server has this key's record: peers.strict=on"))
+            for place in answer.new:
+                self._refuse(link, answer.response.replies[answer.owners[place]], fault)
+
+    def _refuse(self, link: Link, reply: Reply, fault: Fault) -> None:
+        """Put an error in the place of a reply, and end its session."""
+        message = fault.text or "internal error"
+        self._submit([self._end(link, reply.session_id, int(fault.code), message)])
+        reply.CopyFrom(to_reply(fault, reply.step_id, reply.session_id, reply.sequence))
 
     def _end(
         self, link: Link, session_id: int, code: int = Code.EE0F, message: str = "internal error"
