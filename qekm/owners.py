@@ -76,17 +76,19 @@ class Owners:
         made = estate.tag, estate.epoch, first_state, estate.instance
         keystore = Keystore(found.keys, ring, now_us, random_bytes, *made)
         backups = Backups(found.backups, found.settings, now_us)
-        protection = Protection(
-            keystore,
-            settings["keystore.protect"],
-            backups.protected(settings["backup.sameDisk"]),
-            instance=estate.instance,
-            remembered=found.settings.get(PROTECTED, ""),
-        )
         allocator = Allocator(found.groups, keystore, now_us)
         registry = Registry(found.drives, found.authorities, found.blocked, now_us)
         certificates = Certificates(
             store.estate_id, found.vaults, found.certificates, server_pem, ring, now_us, random_bytes
+        )
+        peers = Peers(found.peers, certificates.server_name, estate.instance)
+        protection = Protection(
+            keystore,
+            settings["keystore.protect"],
+            backups.protected(settings["backup.sameDisk"]),
+            lambda: bool(peers.others),
+            estate.instance,
+            found.settings.get(PROTECTED, ""),
         )
         approvals = Approvals(found.approvals, now_us, random_bytes, settings["twoPerson"] == "on")
         partners = Partners(found.partners, now_us)
@@ -126,5 +128,5 @@ class Owners:
             found.settings,
             Accounts(found.accounts, now_us, steady_s),
             sessions,
-            Peers(found.peers, certificates.server_name, estate.instance),
+            peers,
         )
