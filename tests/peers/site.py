@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,8 @@ class Site:
         finally:
             for hand in hands:
                 hand.stop()
-        assert [hand.trouble for hand in hands] == [[] for _ in hands]
+        troubles = [trouble for hand in hands for trouble in hand.trouble]
+        assert not troubles, troubles
 
 
 def work(hands: Sequence[Hand], more: int = 2, patience_s: float = PATIENCE_S) -> None:
@@ -87,7 +88,8 @@ def work(hands: Sequence[Hand], more: int = 2, patience_s: float = PATIENCE_S) -
     wanted = [hand.exchanges + more for hand in hands]
     deadline = time.monotonic() + patience_s
     while any(hand.exchanges < number for hand, number in zip(hands, wanted, strict=True)):
-        assert [hand.trouble for hand in hands] == [[] for _ in hands]
+        troubles = [trouble for hand in hands for trouble in hand.trouble]
+        assert not troubles, troubles
         tickets = [str(hand.tickets[-1]) for hand in hands if hand.tickets]
         assert time.monotonic() < deadline, f"a drive gets no key; the last tickets: {tickets}"
         time.sleep(0.01)
@@ -111,19 +113,21 @@ def strangers(network: Network, folder: Path, keys: int = 256) -> Iterator[Site]
         yield sited(network, folder, authority, servers)
 
 
-def sited(network: Network, folder: Path, authority: Authority, servers: tuple[Server, ...]) -> Site:
-    """Return a site with two new drives of an authority."""
-    drives = tuple(make_drive(authority, serial, now_us()) for serial in SERIALS)
+def sited(
+    network: Network, folder: Path, authority: Authority, servers: tuple[Server, ...], since_us: int = 0
+) -> Site:
+    """Return a site with two new drives of an authority; since_us: from when their certificates are valid."""
+    drives = tuple(make_drive(authority, serial, since_us or now_us()) for serial in SERIALS)
     anchors = load_anchors([], [server.home.trust for server in servers])
     return Site(servers, network["library"], folder, drives, anchors)
 
 
 @contextmanager
-def running(*servers: Server) -> Iterator[None]:
+def running(*servers: Server, environ: Mapping[str, str] | None = None) -> Iterator[None]:
     """Run servers for a block; what they said is shown when something in it fails, and none is left."""
     try:
         for server in servers:
-            server.start()
+            server.start(environ)
         yield
     except BaseException:
         for server in servers:

@@ -1,0 +1,113 @@
+"""A server's date is set years off, and back, while drives work.
+
+Keys, ids, the trail's order and what is connected stay unharmed; who connects anew outside the validity of
+the certificates is refused by a message that names the clock, and comes in when the date is right again.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from qekm.clock import now_us
+from qekm.store import Store
+from qekm_gateway.simulator.authority import make_authority
+from tests.faults.verdict import judge
+from tests.peers.harm import Clock
+from tests.peers.namespaces import Network, UnavailableError
+from tests.peers.server import Server, until
+from tests.peers.site import Site, running, sited, trust, work
+
+# Years. Certificates of servers and persons are valid for one from now; those of the drives, of whom each
+# session is new to a server, for ten from five years ago.
+STEPS = (4.0, -4.0, 1 / 365, -1 / 365, 0.0)
+_DRIVES_SINCE_US = 5 * 31_557_600 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A site of one server whose clock can be set."""
+
+    site: Site
+    clock: Clock
+
+    @property
+    def server(self) -> Server:
+        """The server."""
+        return self.site.servers[0]
+
+    def status(self, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Ask the server how it is, on a new connection, by a program whose clock is right unless told."""
+        return self.server.operate("status", "--json", **environ)
+
+
+@pytest.fixture
+def dated(network: Network, tmp_path: Path) -> Iterator[Dated]:
+    """Return a server that runs with a clock of its own; skips where there can be none."""
+    try:
+        clock = Clock(tmp_path / "clock")
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    authority = make_authority(now_us() - _DRIVES_SINCE_US)
+    server = Server.make(network["alpha"], tmp_path / "alpha", 256)
+    with running(server, environ=clock.environ):
+        trust(server, authority)
+        yield Dated(sited(network, tmp_path, authority, (server,), now_us() - _DRIVES_SINCE_US), clock)
+
+
+def test_years_change_nothing_for_who_is_connected(dated: Dated) -> None:
+    server = dated.server
+    pids = [server.process(name).pid for name in ("server", "gateway")]
+    with dated.site.at_work() as hands:
+        for years in STEPS:
+            work(hands)
+            dated.clock.step(years)
+            work(hands, 4)
+    assert [hand.repeated for hand in hands] == [0, 0], [hand.tickets for hand in hands]
+    assert [server.process(name).pid for name in ("server", "gateway")] == pids
+    server.estate.close()
+    verdict = judge(server.home, dated.site.books)
+    met = [str(trouble) for hand in hands for _, trouble in hand.tickets]
+    print(
+        f"{len(STEPS)} steps of the date under {sum(hand.exchanges for hand in hands)} exchanges:",
+        verdict,
+        met,
+    )
+    assert verdict.flaws == []
+    assert ordered(server) > sum(hand.exchanges for hand in hands)
+
+
+def ordered(server: Server) -> int:
+    """Return how many audit records there are; AssertionError unless each number follows on the one before."""
+    with Store.looked_at(server.home.store) as store:
+        numbers = [item.sequence for item in store.iterate_audit()]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return len(numbers)
+
+
+@pytest.mark.parametrize("years", [4.0, -4.0])
+def test_who_connects_outside_the_validity_is_told_of_the_clock(dated: Dated, years: float) -> None:
+    assert dated.status().returncode in (0, 5)
+    dated.clock.step(years)
+    refused = dated.status()
+    print(refused.stderr)
+    assert refused.returncode not in (0, 5)
+    assert "clock" in refused.stderr
+    dated.clock.step(0)
+    until(lambda: dated.status().returncode in (0, 5), "the right date does not help")
+
+
+def test_a_client_with_a_wrong_clock_is_told_of_it(dated: Dated, tmp_path: Path) -> None:
+    own = Clock(tmp_path / "own")
+    for years in (4.0, -4.0):
+        own.step(years)
+        refused = dated.status(**own.environ)
+        print(refused.stderr)
+        assert refused.returncode not in (0, 5)
+        assert "clock" in refused.stderr
+    own.step(0)
+    assert dated.status(**own.environ).returncode in (0, 5)
