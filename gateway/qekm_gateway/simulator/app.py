@@ -189,6 +189,8 @@ def _facts(options: argparse.Namespace, library: Library, outcome: Outcome) -> d
     facts: dict[str, object] = {"drive": options.drive, "confirmed": outcome.confirmed}
     if key is not None:
         facts |= {"alias": key.alias, "dki": key.dki.hex()}
+    if outcome.server:
+        facts["server"] = outcome.server
     return facts | {"in_clear": outcome.in_clear} | ({"note": outcome.note} if outcome.note else {})
 
 
@@ -240,7 +242,9 @@ def _drive_command(
     command = commands.add_parser(name, help=text)
     command.add_argument("--library", type=Path, required=True, help="folder that init made")
     command.add_argument("--drive", required=True, help="serial of the drive")
-    command.add_argument("--server", action="append", default=[], help="key manager, HOST:PORT")
+    command.add_argument(
+        "--server", action="append", default=[], help="key manager, HOST:PORT; preferred first"
+    )
     command.add_argument("--tls", action="store_true", help="speak TLS with the key managers")
     command.add_argument("--anchor", action="append", default=[], help="SHA-256 of a server's key, hex")
     command.add_argument("--anchor-ca", action="append", default=[], help="CA certificates of servers, PEM")

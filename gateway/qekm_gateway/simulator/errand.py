@@ -55,6 +55,7 @@ class Outcome:
 
     key is None after a no operation, NO_KEY (then in_clear) or a key that could not be installed (status is
     sense data). confirmed is false if no COMPLETE came that could be believed: the key is kept all the same.
+    server is the address of the one that served, where it was chosen among several.
     """
 
     key: InstalledKey | None = None
@@ -62,6 +63,7 @@ class Outcome:
     status: bytes = b""
     confirmed: bool = False
     note: str = ""
+    server: str = ""
 
 
 class Refused(CheckCondition):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,7 +14,8 @@ from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.cartridge import Cartridge
 from qekm_gateway.simulator.drive import Drive
 from qekm_gateway.simulator.errand import Errand, Outcome
-from qekm_gateway.simulator.link import Server, ask_servers
+from qekm_gateway.simulator.link import USUAL, NoAnswer, Patience, Server, ask_servers
+from qekm_gateway.simulator.order import Order
 from qekm_gateway.simulator.sense import (
     ILLEGAL_REQUEST,
     NOT_LOADED,
@@ -44,7 +46,9 @@ class Library:
         anchors: Anchors,
         random_bytes: Callable[[int], bytes],
         now_us: Callable[[], int],
+        patience: Patience = USUAL,
     ) -> None:
+        """Take the servers in the order in which they are preferred."""
         self.serial = serial
         self.drives = {drive.serial: drive for drive in drives}
         self.servers = tuple(servers)
@@ -55,6 +59,8 @@ class Library:
         self.tickets: list[tuple[Server, CheckCondition]] = []
         self._random_bytes = random_bytes
         self._now_us = now_us
+        self._patience = patience
+        self._order = Order(patience.away, time.monotonic)
 
     def insert(self, cartridge: Cartridge) -> None:
         """Put a cartridge into a free slot; ValueError if the volser is here already."""
@@ -86,10 +92,11 @@ class Library:
         """Have a drive ask the key managers; CheckCondition if none serves it."""
         drive = self.drives[serial]
         return ask_servers(
-            self.servers,
+            lambda: self._order.of(self.servers),
             lambda: Session(drive, errand, self.anchors, self._random_bytes, self._now_us),
             authorities=self.anchors.authorities,
-            on_trouble=lambda server, trouble: self.tickets.append((server, trouble)),
+            on_trouble=self._on_trouble,
+            patience=self._patience,
         )
 
     def write(self, serial: str, source: BinaryIO, ask: Ask | None = Ask.CREATE) -> Outcome:
@@ -113,6 +120,11 @@ class Library:
         for block in mount.cartridge.read(drive.key):
             sink(block)
         return outcome
+
+    def _on_trouble(self, server: Server, trouble: CheckCondition) -> None:
+        self.tickets.append((server, trouble))
+        if isinstance(trouble, NoAnswer):
+            self._order.away(server)
 
     def _mounted(self, serial: str) -> Mount:
         if serial not in self.mounts:

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,9 +18,6 @@ from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.errand import Outcome, Refused, refusal_of
 from qekm_gateway.simulator.sense import DATA_PROTECT, KEY_MANAGER_AWAY, CheckCondition
 
-CONNECT_SECONDS, ANSWER_SECONDS = 1.0, 2.0
-# Three retries at each server; drives allow 300 s, and a restarted service needs about one.
-PAUSES_SECONDS = (0.5, 1.0, 2.0)
 # Twins after which another server may do better; any other is final.
 _NEXT_SERVER = frozenset({0x7462, 0x7463})
 _NOT_THERE = 0x7463
@@ -31,6 +28,20 @@ class NoAnswer(CheckCondition):
 
     def __init__(self, reason: str) -> None:
         super().__init__(DATA_PROTECT, KEY_MANAGER_AWAY, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits for a server, in seconds; what is here is what docs/protocol.md says."""
+
+    connect: float = 1.0  # and as long again for TLS
+    answer: float = 2.0
+    # Three retries at each server; drives allow 300 s, and a restarted service needs about one.
+    pauses: tuple[float, ...] = (0.5, 1.0, 2.0)
+    away: float = 30.0  # who gave no answer is asked last
+
+
+USUAL = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +68,13 @@ def parse_server(text: str, tls: bool = False) -> Server:
 class Connection:
     """One connection to one server, a context manager; NoAnswer for everything that the network does."""
 
-    def __init__(self, server: Server, authorities: Sequence[x509.Certificate] = ()) -> None:
+    def __init__(
+        self, server: Server, authorities: Sequence[x509.Certificate] = (), patience: Patience = USUAL
+    ) -> None:
         self._reader = Reader()
+        self._patience = patience.answer
         try:
-            self._socket = socket.create_connection((server.host, server.port), CONNECT_SECONDS)
+            self._socket = socket.create_connection((server.host, server.port), patience.connect)
         except OSError as error:
             raise NoAnswer(f"no connection to {server}: {error}") from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -82,10 +96,10 @@ class Connection:
         self._socket.close()
 
     def ask(self, frame: bytes) -> bytes:
-        """Send a frame and return the answer, which must be whole within 2 s; Untrusted if it is no frame."""
-        deadline = time.monotonic() + ANSWER_SECONDS
+        """Send a frame and return the answer, which must be whole in time; Untrusted if it is no frame."""
+        deadline = time.monotonic() + self._patience
         try:
-            self._socket.settimeout(ANSWER_SECONDS)
+            self._socket.settimeout(self._patience)
             self._socket.sendall(frame)
             while (answer := self._reader.next_frame()) is None:
                 self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -94,7 +108,7 @@ class Connection:
                     raise NoAnswer("the key manager closed the connection")
                 self._reader.feed(received)
         except TimeoutError:
-            raise NoAnswer(f"no answer in {ANSWER_SECONDS:g} s") from None
+            raise NoAnswer(f"no answer in {self._patience:g} s") from None
         except OSError as error:
             raise NoAnswer(f"the connection broke: {error}") from None
         except Fault as fault:
@@ -119,36 +133,39 @@ def converse(connection: Connection, session: Session) -> Outcome:
 
 
 def ask_servers(
-    servers: Sequence[Server],
+    order: Callable[[], Sequence[Server]],
     begin: Callable[[], Session],
     *,
     authorities: Sequence[x509.Certificate] = (),
     on_trouble: Callable[[Server, CheckCondition], None] = lambda _server, _trouble: None,
     sleep: Callable[[float], None] = time.sleep,
+    patience: Patience = USUAL,
 ) -> Outcome:
     """Ask one server after the other until one serves; begin() makes a fresh session with the same errand.
 
     A server is asked at most four times: once, and three retries. Twins 64 and 6F of an ERROR, and a server
     that is not believed, are final. Raises what was met last: NoAnswer, Refused or Untrusted.
     """
-    left = list(servers)
+    gone: set[Server] = set()  # those that have no such key
     trouble: CheckCondition = NoAnswer("no key manager is configured")
-    for pause in (0.0, *PAUSES_SECONDS):
+    for pause in (0.0, *patience.pauses):
+        left = [server for server in order() if server not in gone]
         if not left:
             break
         if pause:
             sleep(pause)
-        for server in tuple(left):
+        for server in left:
             try:
-                with Connection(server, authorities) as connection:
-                    return converse(connection, begin())
+                with Connection(server, authorities, patience) as connection:
+                    outcome = converse(connection, begin())
+                return replace(outcome, server=str(server))
             except (NoAnswer, Refused) as problem:
                 trouble = problem
                 on_trouble(server, problem)
                 if isinstance(problem, Refused) and problem.code not in _NEXT_SERVER:
                     raise
                 if problem.code == _NOT_THERE:
-                    left.remove(server)
+                    gone.add(server)
     raise trouble
 
 

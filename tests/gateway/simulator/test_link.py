@@ -53,7 +53,9 @@ class Asked:
 
     def run(self) -> Outcome:
         """Ask."""
-        return ask_servers(self.servers, self._begin, on_trouble=self._on_trouble, sleep=self.pauses.append)
+        return ask_servers(
+            lambda: self.servers, self._begin, on_trouble=self._on_trouble, sleep=self.pauses.append
+        )
 
     def _begin(self) -> Session:
         return session(KeyManager(), self.drive, CREATE, self.anchors)
@@ -153,7 +155,7 @@ def test_a_server_that_comes_back_serves_a_retry() -> None:
         def heal(_pause: float) -> None:
             manager.refuse = None
 
-        outcome = ask_servers(asked.servers, asked._begin, sleep=heal)
+        outcome = ask_servers(lambda: asked.servers, asked._begin, sleep=heal)
     assert outcome.confirmed
 
 
@@ -214,7 +216,7 @@ def test_a_drive_speaks_tls_when_told(tmp_path: Path, known: bool) -> None:
     anchors = Anchors([manager.pin], [manager.ca] if known else [])
     with tls_front(manager, tmp_path) as port:
         outcome = ask_servers(
-            [Server("127.0.0.1", port, tls=True)],
+            lambda: [Server("127.0.0.1", port, tls=True)],
             lambda: session(manager, drive, anchors=anchors),
             authorities=anchors.authorities,
         )
@@ -253,4 +255,4 @@ def test_an_asked_errand_is_never_a_clear_write() -> None:
 
     errand = replace(CREATE, ask=Ask.OPTIONAL)
     with manager.listening() as port, pytest.raises(Refused):
-        ask_servers([Server("127.0.0.1", port)], lambda: session(manager, drive, errand))
+        ask_servers(lambda: [Server("127.0.0.1", port)], lambda: session(manager, drive, errand))
