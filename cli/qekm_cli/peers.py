@@ -12,7 +12,7 @@ import typer
 from qekm.errors import EXIT_VERDICT, NotWaiting, PeerRefused
 from qekm.text import printable
 from qekm_cli import joining
-from qekm_cli.commands import Guarded, Noun
+from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of, parse_target
 from qekm_cli.prompts import ask
 from qekm_cli.proofs import Proving, read_proof
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qekm.client import Client
 
 app = Noun()
-app.command("join", kind=Guarded)(joining.join_estate)
+app.command("join")(joining.join_estate)
 
 WAIT_SECONDS = 86_400  # as long as an invitation lives
 SYNC_SECONDS = 3_600

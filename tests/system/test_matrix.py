@@ -27,6 +27,7 @@ LETTERS = {
     "C": Role.CUSTODIAN,
     "G": Role.GATEWAY,
     "S": Role.SERVER,
+    "N": Role.CANDIDATE,
 }
 
 MAY = {
@@ -93,6 +94,13 @@ MAY = {
     "KeystoreService/LockKeystore": "A C",
     "KeystoreService/RotateKeystore": "A C",
     "KeystoreService/UnlockKeystore": "A C",
+    "PeersService/AcceptPeer": "A",
+    "PeersService/InvitePeer": "A",
+    "PeersService/JoinEstate": "N",
+    "PeersService/ListPeers": "A O U",
+    "PeersService/RemovePeer": "A",
+    "PeersService/Replicate": "S",
+    "PeersService/SyncPeers": "A O",
     "ServerService/GetStatus": "A O U",
     "ServerService/GetVersion": "A O U C G",
     "ServerService/StopServer": "A",
@@ -117,8 +125,6 @@ async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     pki = Pki(Path(tmp_path_factory.mktemp("matrix") / "home"))
     for role in Role:
         pki.issue(role, role.name)
-    # A proper server certificate is not even let in (serverAuth only); this one is, and may do nothing.
-    pki.forge("SERVER", uris=[pki.uri("server", "server")])
     pki.forge("NONE", common_name="administrator")
     async with Edge(pki).serving() as each:
         yield each

@@ -1,4 +1,4 @@
-"""A second server joins: two real processes, the commands as an operator types them, and whoever should not."""
+"""A second server joins: real processes, the commands as an operator types them, and who should not."""
 
 from __future__ import annotations
 

@@ -22,14 +22,23 @@ def test_what_has_no_rule_is_for_nobody() -> None:
         assert not any(is_allowed(role, method) for role in Role)
 
 
-def test_only_a_gateway_gets_keys_and_an_administrator_may_do_the_rest() -> None:
-    serve = "/qekm.v1.ServingService/Serve"
-    assert RULES[serve] == {Role.GATEWAY}
-    assert all(Role.ADMINISTRATOR in roles for method, roles in RULES.items() if method != serve)
+MACHINES = {
+    "/qekm.v1.ServingService/Serve": {Role.GATEWAY},
+    "/qekm.v1.PeersService/Replicate": {Role.SERVER},
+    "/qekm.v1.PeersService/JoinEstate": {Role.CANDIDATE},
+}
 
 
-def test_the_service_itself_may_call_nothing() -> None:
-    assert not any(Role.SERVER in roles for roles in RULES.values())
+def test_only_machines_get_keys_and_an_administrator_may_do_the_rest() -> None:
+    assert {method: RULES[method] for method in MACHINES} == MACHINES
+    assert all(Role.ADMINISTRATOR in roles for method, roles in RULES.items() if method not in MACHINES)
+
+
+def test_servers_and_those_to_be_do_nothing_but_what_they_are_for() -> None:
+    for role in (Role.SERVER, Role.CANDIDATE):
+        assert [method for method, roles in RULES.items() if role in roles] == [
+            method for method, roles in MACHINES.items() if roles == {role}
+        ]
 
 
 def test_an_auditor_changes_nothing() -> None:

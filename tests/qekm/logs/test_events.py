@@ -17,14 +17,17 @@ from qekm.properties.logs import EVENT_TYPES
 CODE = Path(__file__).parents[3] / "qekm"
 NOUNS = (
     "account|audit|backup|certificate|configuration|diagnosis|drive|drivetable|group|key|keystore|server|"
-    "session|slot|store|partner|property|properties|config|login|password|takeover"
+    "session|slot|store|partner|peer|property|properties|config|login|password|takeover"
 )
 EVENT = re.compile(rf"({NOUNS})\.[a-z]+")
 # What looks like an event and is a file, or a setting of the store's own.
-OTHERS = frozenset({"keystore.tag", "keystore.epoch", "store.unanchored", "store.unerased"})
+OTHERS = frozenset(
+    {"keystore.tag", "keystore.epoch", "keystore.protected", "server.instance"}
+    | {"store.unanchored", "store.unerased"}
+)
 FILE = re.compile(r".*\.(pem|txt|key|json|db|csv)")
-# Calls that change nothing and are never recorded; the trail has the others as rpc.<Method>.
-READING = re.compile("(Get|List|Verify(?!Backup))|Serve$|ServerReflectionInfo$")
+# Calls that change nothing, or whose record has a name of its own; the trail has the others as rpc.<Method>.
+READING = re.compile("(Get|List|Verify(?!Backup))|Serve$|ServerReflectionInfo$|JoinEstate$|Replicate$")
 
 
 def written() -> set[str]:
