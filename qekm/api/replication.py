@@ -1,0 +1,51 @@
+"""PeersService/Replicate: the end of a stream that was called. Who is refused is told why, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from grpc_status import rpc_status
+
+from qekm.api.guard import caller
+from qekm.errors import QekmError
+from qekm.replication.messages import Message, Pipe
+from qekm.rpc.peer import of_proto, to_proto
+from qekm.rpc.status import to_status
+from qekm.v1 import peers_pb2 as pb
+
+
+class Called(Protocol):
+    """The links to all other servers (qekm.replication.links)."""
+
+    async def called(self, name: str, pipe: Pipe) -> None:
+        """Serve a server that has called until the stream ends."""
+
+
+class _Answering:
+    """The called server's end of a stream."""
+
+    def __init__(self, requests: AsyncIterator[pb.ReplicateRequest], context: Any) -> None:
+        self._requests, self._context = requests, context
+
+    async def send(self, message: Message) -> None:
+        """Return when there is room for more."""
+        await self._context.write(pb.ReplicateResponse(message=to_proto(message)))
+
+    async def receive(self) -> Message | None:
+        """Return the next message, None at the end."""
+        while (request := await anext(self._requests, None)) is not None:
+            if (message := of_proto(request.message)) is not None:
+                return message
+        return None
+
+
+async def replicate(links: Called, requests: AsyncIterator[pb.ReplicateRequest], context: Any) -> None:
+    """Serve the stream of another server, which the guard has let in, until either side ends it.
+
+    What ends it is recorded by the links as peer.refuse, and not once more as a call that was refused.
+    """
+    try:
+        await links.called(caller().name, _Answering(requests, context))
+    except QekmError as error:
+        await context.abort_with_status(rpc_status.to_status(to_status(error)))

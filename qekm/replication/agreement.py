@@ -1,0 +1,73 @@
+"""What follows from a comparison: two servers that differ give no new keys until they are the same again.
+
+Keys are read all the while. Which rows differ is remembered over a start, and told to whoever looks.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+
+from qekm.audit import SERVICE, occurred
+from qekm.model import AuditRecord, Change, Outcome, Setting
+from qekm.replication.comparing import in_short
+from qekm.replication.ground import Ground
+from qekm.replication.link import Link
+
+_log = logging.getLogger(__name__)
+
+DIVERGED = "peers.diverged"  # a setting: rows that differ, by peer, as JSON
+_KEPT = 20  # rows that it names
+
+
+class Agreement:
+    """Freezes and thaws the pool of keys by what all links say."""
+
+    def __init__(self, ground: Ground, links: Mapping[str, Link]) -> None:
+        self._ground, self._links = ground, links
+        self._reason = ""  # for which no keys are given
+
+    def recall(self, link: Callable[[str], Link]) -> None:
+        """Take from the settings what a former process found to be different; `link` makes a peer's."""
+        for name, found in json.loads(self._ground.settings.get(DIVERGED, "") or "{}").items():
+            link(name).differences = tuple(found)
+        self._freeze()
+
+    async def judge(self, link: Link, differences: tuple[str, ...]) -> None:
+        """Take what a comparison found: stop giving keys, or go on; what is new is recorded. StoreFailed."""
+        before = link.differences
+        link.compared(differences)
+        changes: list[Change] = [] if differences else [link.cursor]
+        if bool(before) != bool(differences):
+            changes += [*self.weigh(), self._told(link)]
+        if changes:
+            await self._ground.store.commit(changes)
+
+    def _told(self, link: Link) -> AuditRecord:
+        both = f"the stores of this server and {link.name}"
+        if link.differences:
+            event, outcome, what = "peer.diverge", Outcome.FAILURE, f"differ: {in_short(link.differences)}"
+        else:
+            event, outcome, what = "peer.agree", Outcome.SUCCESS, "are the same again"
+        _log.log(logging.ERROR if link.differences else logging.INFO, "%s %s", both, what)
+        return occurred(self._ground.now_us(), event, SERVICE, outcome, message=f"{both} {what}")
+
+    def weigh(self) -> list[Change]:
+        """Give no new keys while any link has differences; return what remembers that over a start."""
+        found = {name: each.differences[:_KEPT] for name, each in self._links.items() if each.differences}
+        text = json.dumps(found) if found else ""
+        self._ground.settings[DIVERGED] = text
+        self._freeze()
+        return [Setting(DIVERGED, text)]
+
+    def _freeze(self) -> None:
+        pool = self._ground.pool
+        differing = [link for link in self._links.values() if link.differences]
+        if not differing:
+            pool.thaw(self._reason)
+            self._reason = ""
+        elif not pool.read_only:
+            what = "; ".join(f"{link.name}: {in_short(link.differences)}" for link in differing)
+            self._reason = f"rows differ from those of {what}"
+            pool.freeze(self._reason)
