@@ -20,8 +20,9 @@ from tests.system.processes import Estate, Process, environment
 TCP, SSL = 3801, 443
 PATIENCE_S = 60.0
 # At the rate of a test a drive asks for more new keys than any drive does in an hour.
-_PROPERTIES = {
+PROPERTIES = {
     "keystore.protect": "none",
+    "twoPerson": "off",
     "health.port": "0",
     "metrics.port": "0",
     "TransportListener.tcp.port": str(TCP),
@@ -41,7 +42,7 @@ class Server:
     @classmethod
     def make(cls, host: Host, home: Path, keys: int = 256, **properties: str) -> Server:
         """Make the first server of an estate; a property's dots are written as two underscores."""
-        wanted = _PROPERTIES | {name.replace("__", "."): value for name, value in properties.items()}
+        wanted = PROPERTIES | {name.replace("__", "."): value for name, value in properties.items()}
         make(Home(home), Wanted((host.name, host.address), keys=keys, properties=wanted), now_us)
         return cls(host, home)
 

@@ -15,22 +15,37 @@ from qekm.clock import now_us
 from qekm_gateway.simulator.anchors import Anchors, load_anchors
 from qekm_gateway.simulator.authority import Authority, make_authority, make_drive
 from qekm_gateway.simulator.drive import Drive
-from qekm_gateway.simulator.errand import Errand
+from qekm_gateway.simulator.errand import Errand, Outcome
 from qekm_gateway.simulator.keys import InstalledKey
 from qekm_gateway.simulator.library import Library
+from qekm_gateway.simulator.link import Patience
 from tests.faults.worker import Worker
 from tests.peers.namespaces import Host, Network
 from tests.peers.server import PATIENCE_S, Server
 
 SERIALS = ("001300000392", "001310000363")
+HASTY = Patience(away=2.0)  # as the protocol has it, but sooner back: a test need not wait for that
+
+
+class Partition(Library):
+    """A library's partition that knows whether its first server gave the last key, at once."""
+
+    by_the_first = False
+
+    def request(self, serial: str, errand: Errand) -> Outcome:
+        """Have a drive ask the key managers."""
+        met, asked = len(self.tickets), self._order.of(self.servers)[0]
+        outcome = super().request(serial, errand)
+        self.by_the_first = asked == self.servers[0] and len(self.tickets) == met
+        return outcome
 
 
 class Hand(Worker):
     """A drive at work on a host of the network; when it installed keys is in `installed` (monotonic, s)."""
 
-    def __init__(self, host: Host, drive: Drive, library: Library, book: Path, prefix: str) -> None:
+    def __init__(self, host: Host, drive: Drive, library: Partition, book: Path, prefix: str) -> None:
         super().__init__(drive, library, book, prefix)
-        self.installed = list[float]()
+        self.installed, self.library = list[float](), library
         self._host, note = host, self._record
 
         def record(key: InstalledKey, errand: Errand) -> None:
@@ -60,10 +75,10 @@ class Site:
         """The drives' books."""
         return [self.folder / f"book-{drive.serial}" for drive in self.drives]
 
-    def library(self, drive: Drive, *servers: Server) -> Library:
+    def library(self, drive: Drive, *servers: Server) -> Partition:
         """Return a partition of one drive that is told of these servers, or of all."""
         told = [server.address for server in servers or self.servers]
-        return Library("LIB1", [drive], told, self.anchors, os.urandom, now_us)
+        return Partition("LIB1", [drive], told, self.anchors, os.urandom, now_us, HASTY)
 
     @contextmanager
     def at_work(self, prefix: str = "", order: Sequence[Sequence[Server]] = ((), ())) -> Iterator[list[Hand]]:

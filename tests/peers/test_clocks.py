@@ -82,7 +82,7 @@ def test_years_change_nothing_for_who_is_connected(dated: Dated) -> None:
 
 
 def ordered(server: Server) -> int:
-    """Return how many audit records there are; AssertionError unless each number follows on the one before."""
+    """Return how many audit records there are; AssertionError unless each number follows on the last."""
     with Store.looked_at(server.home.store) as store:
         numbers = [item.sequence for item in store.iterate_audit()]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))

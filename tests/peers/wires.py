@@ -14,7 +14,7 @@ from types import TracebackType
 from tests.peers.namespaces import Host, UnavailableError
 
 _DROP = "drop"
-_RESET = "tcp flags & rst == 0 reject with tcp reset"  # the other end's reset itself must arrive
+RESET = "tcp flags & rst == 0 reject with tcp reset"  # the other end's reset itself must arrive
 _numbers = count(1)
 
 
@@ -57,7 +57,7 @@ def drop(sender: Host, receiver: Host) -> Fault:
 
 def reset(one: Host, other: Host) -> Fault:
     """Answer each TCP segment with a reset, of connections that are there and of new ones."""
-    return Fault((one, other), (other, one), verdict=_RESET)
+    return Fault((one, other), (other, one), verdict=RESET)
 
 
 @contextmanager

@@ -1,0 +1,101 @@
+"""Servers of one estate, joined as their operators join them: invited, asked, compared, let in."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qekm.clock import now_us
+from qekm_gateway.simulator.authority import make_authority
+from tests.peers.namespaces import Host, Network
+from tests.peers.server import PROPERTIES, SSL, Server, until
+from tests.peers.site import Site, running, sited, trust
+from tests.system.command import QEKM
+from tests.system.processes import environment
+
+_KEY = re.compile(r"this one has the key\n\s+([0-9a-f ]+)\n")
+_PATIENCE_S = 120.0
+
+
+def join(first: Server, host: Host, home: Path, **properties: str) -> Server:
+    """Have a server of the estate invite one to a host, and let it in; it is not started."""
+    name, file = host.name, home.with_suffix(".invitation")
+    file.unlink(missing_ok=True)
+    own = f"{first.host.address}:{SSL}"
+    words = ("--host", host.address, "--own-address", own, "--output", str(file))
+    invited = first.ask("peers", "invite", name, *words)
+    asking = _asking(host, home, file, invited["fingerprint"], properties)
+    output = home.with_suffix(".joining")
+    try:
+        until(lambda: asking.poll() is not None or "\nwaiting;" in output.read_text(), "it does not wait")
+        found = _KEY.search(output.read_text())
+        assert found is not None, output.read_text()
+        key = ("--fingerprint", found[1].replace(" ", ""), "--key-file", str(first.home.root_key))
+        first.ask("peers", "accept", name, *key)
+        assert asking.wait(_PATIENCE_S) == 0, output.read_text()
+    finally:
+        asking.kill()
+        asking.wait(_PATIENCE_S)
+    return Server(host, home)
+
+
+def _asking(
+    host: Host, home: Path, file: Path, fingerprint: str, properties: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start `qekm peers join` on a host."""
+    wanted = PROPERTIES | {name.replace("__", "."): value for name, value in properties.items()}
+    words = [word for name, value in wanted.items() for word in ("--property", f"{name}={value}")]
+    command = [*host.inside, *QEKM, "--home", str(home), "peers", "join", str(file)]
+    with home.with_suffix(".joining").open("wb") as output:
+        return subprocess.Popen(
+            [*command, "--yes-fingerprint", fingerprint, *words],
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+        )
+
+
+def peers(server: Server) -> list[dict[str, Any]]:
+    """Return what a server tells of the others."""
+    done = server.operate("peers", "status", "--json")
+    assert done.stdout, done.stderr
+    return [row for row in json.loads(done.stdout)["peers"] if not row["self"] and row["state"] == "joined"]
+
+
+def caught_up(*servers: Server) -> bool:
+    """Tell whether the servers are linked and each has all that the others have."""
+    rows = [row for server in servers for row in peers(server)]
+    return bool(rows) and all(
+        row["connected"] and not row["lag_records"] and not row["behind_records"] for row in rows
+    )
+
+
+def differences(server: Server) -> list[str]:
+    """Have a server compare its store with the others' now; return the rows that differ."""
+    found = server.ask("peers", "sync")["peers"]
+    return [each for row in found for each in row["differences"]]
+
+
+@contextmanager
+def paired(network: Network, folder: Path, keys: int = 512, **properties: str) -> Iterator[Site]:
+    """Have alpha and beta serve drives together for a block, each with all that the other has."""
+    alpha = Server.make(network["alpha"], folder / "alpha", keys, keystore__protect="peer", **properties)
+    authority = make_authority(now_us())
+    with running(alpha):
+        trust(alpha, authority)
+        beta = join(alpha, network["beta"], folder / "beta", **properties)
+        with running(beta):
+            until(lambda: caught_up(alpha, beta), "the servers do not have the same")
+            until(lambda: ready(alpha) > 0 and ready(beta) > 0, "a server has no keys to give")
+            yield sited(network, folder, authority, (alpha, beta))
+
+
+def ready(server: Server) -> int:
+    """Return how many keys a server has to give."""
+    return int(server.ask("status")["ready_key_count"])
