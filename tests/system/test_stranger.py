@@ -24,7 +24,7 @@ from qekm_gateway.simulator.drive import Drive
 from tests.system.command import ask_qekm
 from tests.system.processes import Estate, environment, made
 
-STRANGER = Path(__file__).with_name("stranger.py")
+STRANGER = Path(__file__).with_name("stranger")
 SERIAL = "QEKMSTRANGER"
 # Isolated and without site-packages: `folder` alone is added to the standard library's path.
 RUN = """
@@ -52,8 +52,7 @@ class Abroad:
 
     def ask(self, *more: str, anchor: str = "") -> subprocess.CompletedProcess[str]:
         """Run the stranger."""
-        port = str(self.estate.ports["tcp"])
-        words = ["127.0.0.1", port, "--serial", SERIAL, "--wwnn", self.drive.wwnn.hex()]
+        words = [f"127.0.0.1:{self.estate.ports['tcp']}", "--serial", SERIAL, "--wwnn", self.drive.wwnn.hex()]
         words += ["--key", str(self.folder / "drive.key"), "--cert", str(self.folder / "drive.pem")]
         return self.run(RUN, str(STRANGER), *words, "--anchor", anchor or self.anchor, *more)
 
@@ -111,7 +110,7 @@ def test_nothing_of_ours_can_be_imported_where_the_stranger_runs(abroad: Abroad)
 def test_a_stranger_creates_a_key_and_gets_the_same_one_again(abroad: Abroad, more: list[str]) -> None:
     done = abroad.ask(*more)
     assert (done.returncode, done.stderr) == (0, "")
-    created, read = map(json.loads, done.stdout.splitlines())
+    created, read = ({**json.loads(line), "seconds": 0} for line in done.stdout.splitlines())
     assert (created.pop("ask"), read.pop("ask")) == ("creation", "translation")
     assert created == read
     assert created["end"] == "86"

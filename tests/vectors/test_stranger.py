@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -26,23 +27,27 @@ from tests.vectors.actors import Actor, PrivateKey, make_authority
 from tests.vectors.oaep import oaep_encrypt
 from tests.vectors.test_sessions import verify
 
-STRANGER = Path(__file__).resolve().parents[1] / "system" / "stranger.py"
+STRANGER = Path(__file__).resolve().parents[1] / "system" / "stranger"
 SERIAL, WWNN, ALIAS = "QEKMSTRANGER", bytes.fromhex("500308c09e4a1001"), "QKM00ABCDEF0123000001"
 KEY = bytes(range(32))
 
 
 @dataclass
 class Server:
-    """A server of one key; `spoil` alters its SET_KEY page, `refuse` answers message 02."""
+    """A server of one key; `spoil` alters its SET_KEY page, `refuse` answers message 02, `mute` nothing."""
 
     actor: Actor
     folder: Path
     spoil: bytes = b""
     refuse: Fault | None = None
+    mute: bool = False
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     finished: list[Ask] = field(default_factory=list)
     problems: list[Exception] = field(default_factory=list)
     tries: int = 0
+
+    def __post_init__(self) -> None:
+        self.address = "{}:{}".format(*self.listener.getsockname())
 
     def serve(self) -> None:
         """Serve connections until the listener is closed."""
@@ -64,6 +69,9 @@ class Server:
     def play(self, link: socket.socket) -> None:
         """Play one session."""
         first = self.receive(link)
+        if self.mute:
+            link.recv(1)  # until the client gives up
+            return
         ask, dki = ask_of(first.get(Tag.SENSE) or b""), named_dki(first)
         query = build(0x82, 7, 2, [(Tag.CHALLENGE, bytes(32)), (Tag.CERTIFICATE, self.actor.chain[0])])
         earlier = serialize(first) + self.send(link, query)
@@ -139,27 +147,36 @@ class Server:
 
 
 def ask_server(
-    server: Server, drive: Actor, *more: str, anchor: bytes = b""
+    server: Server, drive: Actor, *more: str, anchor: bytes = b"", second: Server | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the stranger against a server."""
-    folder = server.folder
+    """Run the stranger against a server, or two."""
+    folder, servers = server.folder, [server, second] if second else [server]
     pem = drive.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (folder / "drive.key").write_bytes(pem)
     chain = (x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in drive.chain)
     (folder / "drive.pem").write_bytes(b"".join(chain))
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    port = server.listener.getsockname()[1]
-    command = [sys.executable, str(STRANGER), "127.0.0.1", str(port), "--key", str(folder / "drive.key")]
+    threads = [threading.Thread(target=each.serve) for each in servers]
+    for thread in threads:
+        thread.start()
+    command = [sys.executable, str(STRANGER), *(each.address for each in servers)]
+    command += ["--key", str(folder / "drive.key")]
     command += ["--cert", str(folder / "drive.pem"), "--serial", SERIAL, "--wwnn", WWNN.hex()]
     command += ["--anchor", (anchor or server.actor.spki_sha256).hex(), *more]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     finally:
-        server.listener.shutdown(socket.SHUT_RDWR)
-        server.listener.close()
-        thread.join(10)
-        assert server.problems == []
+        for each, thread in zip(servers, threads, strict=True):
+            each.listener.shutdown(socket.SHUT_RDWR)
+            each.listener.close()
+            thread.join(10)
+            assert each.problems == []
+
+
+def told(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """Return what a stranger told, but for the seconds, which must be few."""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(line.pop("seconds") < 15 for line in lines)  # the page says 5
+    return lines
 
 
 @pytest.fixture
@@ -184,8 +201,9 @@ KEYS: dict[str, Callable[[], PrivateKey]] = {
 def test_a_stranger_creates_a_key_and_gets_it_again(server: Server, kind: str, more: list[str]) -> None:
     done = ask_server(server, drive_with(KEYS[kind]()), *more)
     assert done.returncode == 0, done.stderr
-    created, read = map(json.loads, done.stdout.splitlines())
+    created, read = told(done)
     facts = {"alias": ALIAS, "dki": names.alias_to_dki(ALIAS).hex(), "key_sha256": sha256(KEY).hexdigest()}
+    facts["server"] = server.address
     assert created == {"ask": "creation", **facts, "end": "86"}
     assert read == {"ask": "translation", **facts, "end": "86"}
     assert server.finished == [Ask.CREATE, Ask.TRANSLATE]
@@ -213,5 +231,33 @@ def test_a_stranger_tries_again_where_that_can_help(server: Server, code: Code, 
     assert spoilt.tries == tries
 
 
+FAILING: dict[str, tuple[dict[str, Any], int]] = {  # a first server, and how often it is asked for two keys
+    "says nothing": ({"mute": True}, 1),
+    "cannot now": ({"refuse": Fault(Code.EE0F)}, 2),
+    "has no such key": ({"refuse": Fault(Code.EE31)}, 2),
+    "has no key left": ({"refuse": Fault(Code.EE34)}, 2),
+}
+
+
+@pytest.mark.parametrize("how", FAILING)
+def test_a_stranger_goes_on_with_the_second_server_when_the_first(server: Server, how: str) -> None:
+    fields, tries = FAILING[how]
+    first = replace(server, listener=socket.create_server(("127.0.0.1", 0)), **fields)
+    done = ask_server(first, drive_with(KEYS["p256"]()), second=server)
+    assert done.returncode == 0, done.stderr
+    assert [line["server"] for line in told(done)] == [server.address] * 2
+    assert (first.tries, server.finished) == (tries, [Ask.CREATE, Ask.TRANSLATE])
+
+
+@pytest.mark.parametrize("code", [Code.EF01, Code.EE25, Code.EE2B])
+def test_a_stranger_asks_no_other_server_when_the_refusal_is_final(server: Server, code: Code) -> None:
+    first = replace(server, listener=socket.create_server(("127.0.0.1", 0)), refuse=Fault(code))
+    done = ask_server(first, drive_with(KEYS["p256"]()), second=server)
+    assert done.returncode == 1
+    assert (first.tries, server.tries) == (1, 0)
+
+
 def test_a_stranger_imports_nothing_of_ours() -> None:
-    assert "qekm" not in STRANGER.read_text().replace("QEKM", "")
+    files = list(STRANGER.glob("*.py"))
+    assert len(files) == 3
+    assert not any("qekm" in file.read_text().replace("QEKM", "") for file in files)

@@ -1,24 +1,16 @@
-"""A drive client written from docs/protocol.md alone: it imports nothing of this project.
-
-`stranger.py HOST PORT --key drive.key --cert drive.pem --anchor HEX --serial S --wwnn HEX` creates a key and
-then asks for it again by its DKi, as a drive that reads the tape would. It prints one line of JSON for each:
-ask, alias, dki, key_sha256, and end ("86" if COMPLETE came); or ends with 1 and a line on stderr.
-"""
+"""One session, with every check of section 11 of docs/protocol.md."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
 import hmac
-import json
 import secrets
 import socket
 import struct
-import sys
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -27,82 +19,33 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from frames import (
+    ANSWER,
+    COMPLETE,
+    ERROR,
+    QUERY_DKI,
+    QUERY_DSK,
+    SET_KEY,
+    Received,
+    Tlv,
+    UnbelievedError,
+    believe,
+    build,
+    parse,
+    receive,
+)
 
 CREATE, TRANSLATE = b"\xef\x11", b"\xef\x13"
-TRY_AGAIN = b"\x74\x62"  # the twin of an error that may pass (section 6)
-# Section 5: what each message of the server must have, and what it may have besides.
-QUERY_DSK, QUERY_DKI, SET_KEY, COMPLETE, ERROR = 0x82, 0x83, 0x84, 0x86, 0xFF
-MESSAGES: dict[int, tuple[set[int], set[int]]] = {
-    QUERY_DSK: ({0x0120, 0x0121}, set()),
-    QUERY_DKI: (set(), set()),
-    SET_KEY: ({0x0109, 0x2010, 0x0190}, set()),
-    COMPLETE: ({0x0190}, set()),
-    ERROR: ({0x0170, 0x0171}, {0x0180, 0x0181}),
-}
-LENGTHS = {0x0109: (1, 64), 0x0120: (32, 32), 0x0170: (18, 252), 0x0171: (18, 252), 0x0190: (4, 516)}
-LAST = {0x0191: 0x10000, 0x0190: 0x10001}  # TLVs ascend but for these (section 3)
+# Twins of errors after which another server may do better; after the second, this one may not (section 6).
+TRY_AGAIN, NOT_HERE = b"\x74\x62", b"\x74\x63"
 SHA256 = hashes.SHA256()
 MGF1 = padding.MGF1(SHA256)
 ECDSA = {3: (ec.ECDSA(hashes.SHA384()),), 4: (ec.ECDSA(SHA256),)}
 SUITES: dict[int, tuple[Any, ...]] = {2: (padding.PSS(MGF1, 32), SHA256), **ECDSA}
-Tlv = tuple[int, bytes]
 
 
-class UnbelievedError(Exception):
-    """What came fails a check of section 11, or is an ERROR that is final."""
-
-
-def believe(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise UnbelievedError(otherwise)
-
-
-def flags_of(tlvs: list[Tlv]) -> int:
-    tags = {tag for tag, _ in tlvs}  # our 2021 always has an A-KAD
-    return (0x2010 in tags) | 4 * bool(tags & {0x0130, 0x2010, 0x2021}) | 8 * (0x0190 in tags)
-
-
-def build(kind: int, session: int, sequence: int, tlvs: list[Tlv]) -> bytes:
-    ordered = sorted(tlvs, key=lambda tlv: LAST.get(tlv[0], tlv[0]))
-    body = b"".join(struct.pack(">HH", tag, len(value)) + value for tag, value in ordered)
-    return b"QEKM" + struct.pack(">BBHQII", 1, kind, flags_of(tlvs), session, sequence, len(body)) + body
-
-
-class Received(NamedTuple):
-    """A well-formed frame of the server's."""
-
-    raw: bytes
-    kind: int
-    session: int
-    sequence: int
-    tlvs: list[Tlv]
-
-    def get(self, tag: int) -> bytes:
-        return next((value for kind, value in self.tlvs if kind == tag), b"")
-
-
-def parse(raw: bytes) -> Received:
-    """Take a frame of the server's apart, if it is as sections 3 to 5 say."""
-    kind, flags, session, sequence = struct.unpack(">BHQI", raw[5:20])
-    believe(kind in MESSAGES, f"message {kind:02X}")
-    must, may = MESSAGES[kind]
-    tlvs: list[Tlv] = []
-    at = 24
-    while at < len(raw):
-        believe(len(raw) - at >= 4, "a TLV is cut off")
-        tag, length = struct.unpack_from(">HH", raw, at)
-        low, high = LENGTHS.get(tag, (0, 16384))
-        believe(at + 4 + length <= len(raw) and low <= length <= high, f"TLV {tag:04X} has {length} bytes")
-        believe(tag in must | may or tag >= 0x8000, f"TLV {tag:04X} in message {kind:02X}")
-        tlvs.append((tag, raw[at + 4 : at + 4 + length]))
-        at += 4 + length
-    tags = [tag for tag, _ in tlvs]
-    places = [LAST.get(tag, tag) for tag in tags]
-    believe(places == sorted(places) and len(places) <= 64, "TLVs out of order")
-    repeated = [tag for tag in tags if tags.count(tag) > (4 if tag == 0x0121 else 1)]
-    believe(must <= set(tags) and not repeated, "a TLV is missing or repeated")
-    believe(flags == flags_of(tlvs), "flags and TLVs disagree")
-    return Received(raw, kind, session, sequence, tlvs)
+class RefusedError(OSError):
+    """An ERROR after which another server is asked: its text and its twin."""
 
 
 def type_of(key: Any) -> int:
@@ -167,11 +110,14 @@ class Session:
     def exchange(self, raw: bytes, due: int) -> Received:
         """Send a frame and take the answer to it, which must be of the type that is due."""
         self.earlier += raw
+        self.link.settimeout(ANSWER)
         self.link.sendall(raw)
         answer = parse(receive(self.link))
         if answer.kind == ERROR:
             text = f"refused: {answer.get(0x0170)[12:14].hex()} {answer.get(0x0180).decode()}"
-            raise (OSError if answer.get(0x0171)[12:14] == TRY_AGAIN else UnbelievedError)(text)
+            twin = answer.get(0x0171)[12:14]
+            believe(twin in (TRY_AGAIN, NOT_HERE), text)
+            raise RefusedError(text, twin)
         believe((answer.kind, answer.sequence) == (due, self.sequence + 1), "another message than is due")
         believe(answer.session == (self.session or answer.session) != 0, "a wrong session id")
         value = answer.get(0x0190)
@@ -243,58 +189,3 @@ class Session:
         extracted = hmac.digest(self.session.to_bytes(8, "big"), key, "sha256")
         derived = hmac.digest(extracted, b"QEKM CONFIRM 1C\x01", "sha256")
         return self.signed(0x04, [sense, (0x0191, hmac.digest(derived, covered, "sha256"))])
-
-
-def receive(link: socket.socket) -> bytes:
-    """Return one complete frame; OSError if there is none in time."""
-    raw, wanted = b"", 24
-    while len(raw) < wanted:
-        part = link.recv(wanted - len(raw))
-        if not part:
-            raise ConnectionError("the server closed the connection")
-        raw += part
-        if len(raw) == 24:
-            wanted += int.from_bytes(raw[20:], "big")
-            believe(raw[:5] == b"QEKM\x01" and wanted <= 16408, "a bad header")
-    return raw
-
-
-def converse(options: argparse.Namespace, dki: bytes = b"") -> dict[str, str]:
-    """Do one exchange; retry at most 3 times with the same mount id where that can help (section 6)."""
-    mount_id, pauses = secrets.token_bytes(16), [1, 1, 1]
-    while True:
-        try:
-            with socket.create_connection((options.host, options.port), 1) as link:
-                link.settimeout(2)
-                return Session(link, options, dki).run(mount_id)
-        except OSError:
-            if not pauses:
-                raise
-            time.sleep(pauses.pop())
-
-
-def main() -> int:
-    """Create a key, then ask for it again."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("host")
-    parser.add_argument("port", type=int)
-    for name in ("--key", "--cert", "--serial", "--anchor", "--wwnn"):
-        parser.add_argument(
-            name, type=bytes.fromhex if name in ("--anchor", "--wwnn") else str, required=True
-        )
-    parser.add_argument("--volser", default="STR001L4")
-    parser.add_argument("--late", action="store_true", help="name the DKi only when QUERY_DKI asks for it")
-    options = parser.parse_args()
-    try:
-        created = converse(options)
-        print(json.dumps({"ask": "creation", **created}), flush=True)
-        read = converse(options, bytes.fromhex(created["dki"]))
-        print(json.dumps({"ask": "translation", **read}), flush=True)
-    except (OSError, ValueError, x509.ExtensionNotFound, UnbelievedError) as problem:
-        print(f"stranger: {type(problem).__name__}: {problem}", file=sys.stderr)
-        return 1
-    return 0 if read == created else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
