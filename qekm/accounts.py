@@ -154,6 +154,22 @@ class Accounts:
         self._free_s.pop(actor, None)
         return Removal(Account, actor)
 
+    # What other servers have changed: nothing of it is refused.
+
+    def take(self, account: Account) -> bool:
+        """Put an account in the place of the one of its actor; tell whether it has another password now."""
+        old = self._accounts.get(account.actor)
+        self._put(account)
+        if account.wrong > (old.wrong if old is not None else 0):
+            left_us = min(account.locked_until_us - self._now_us(), LOCK_US)
+            self._wait(account, max(_delay_s(account.wrong), left_us / 1e6))
+        return old is None or old.password_time_us != account.password_time_us
+
+    def drop(self, actor: str) -> None:
+        """Forget an account, if it is there."""
+        if self._accounts.pop(actor, None) is not None:
+            self._free_s.pop(actor, None)
+
     def _wait(self, account: Account, seconds: float) -> None:
         self._free_s[account.actor] = self._steady_s() + seconds
 

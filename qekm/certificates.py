@@ -9,31 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from cryptography import x509
 
 from qekm import pki
+from qekm.authorities import AUTHORITY, CROSS, OLD, SIGNER, Authorities, Ring
 from qekm.denylist import DenyList
 from qekm.errors import BadArgument, LastAdministrator, RolloverState, StoreDamaged, UnknownCertificate
 from qekm.keypair import PublicKey, check_key
 from qekm.model import Certificate, Change, Role, Vault
 from qekm.pki import Issuer, RandomBytes
-from qekm.secret import Secret
 from qekm.subject import Subject, check_hosts, check_name, subject_of
 
-AUTHORITY, OLD, CROSS, SIGNER = "ca", "ca-old", "ca-cross", "eak"  # names of vaults
+__all__ = ["AUTHORITY", "CROSS", "OLD", "SIGNER", "Certificates", "Issued", "Ring", "record_of"]
+
 _RENEW_SERVER_US = 30 * 86_400 * 1_000_000  # the service renews its own leaf this long before it ends
-
-
-class Ring(Protocol):
-    """What seals a vault (qekm.sealing.KeyRing)."""
-
-    def seal_vault(self, name: str, value: bytes) -> bytes:
-        """Return `value` sealed under the vault's name."""
-
-    def open_vault(self, vault: Vault) -> Secret:
-        """Return what `seal_vault` sealed; StoreDamaged if it does not verify."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +34,7 @@ class Issued:
     pem: bytes
 
 
-class Certificates:
+class Certificates(Authorities):
     """The authority in force, perhaps one on its way out, and every certificate they issued."""
 
     def __init__(
@@ -59,16 +49,12 @@ class Certificates:
     ) -> None:
         """Take the store's vaults and records and the file server.pem; StoreDamaged if they make no sense."""
         self._estate = estate
-        self._ring = ring
         self._now_us = now_us
         self._random_bytes = random_bytes
         self._records = {record.serial: record for record in records}
         self.denied = DenyList(each.serial for each in self._records.values() if each.revoke_time_us)
         try:
-            authority, self._signer = vaults[AUTHORITY], vaults[SIGNER]
-            self._issuer = Issuer.load(authority.certificate, ring.open_vault(authority))
-            self._old = self._stored(vaults.get(OLD))
-            self._cross = self._stored(vaults.get(CROSS))
+            super().__init__(vaults, ring)
             self._server = x509.load_pem_x509_certificate(server_pem)
         except (KeyError, ValueError) as error:
             raise StoreDamaged("the internal authority cannot be read") from error
@@ -79,16 +65,6 @@ class Certificates:
     # What is in force.
 
     @property
-    def rolling(self) -> bool:
-        """Tell whether a roll-over is under way."""
-        return self._old is not None
-
-    @property
-    def trust_pem(self) -> bytes:
-        """Return all authorities to trust, PEM, the issuing one first: the file trust.pem."""
-        return pki.pem(self._issuer.certificate, *([self._old] if self._old else []))
-
-    @property
     def server_pem(self) -> bytes:
         """Return the service's own certificate, PEM, leaf first: the file server.pem."""
         return self.chain(self._server)
@@ -97,16 +73,6 @@ class Certificates:
     def server_name(self) -> str:
         """Return the name in the service's own certificate: what the estate's other servers call it."""
         return subject_of(self._server).name
-
-    @property
-    def signer(self) -> bytes:
-        """Return the certificate of the key that signs answers to drives (eAK), DER."""
-        return self._signer.certificate
-
-    @property
-    def issuer(self) -> Issuer:
-        """Return the authority that issues."""
-        return self._issuer
 
     def outdated(self) -> list[Certificate]:
         """Return the certificates in force that the old authority issued, newest first."""
@@ -232,18 +198,14 @@ class Certificates:
         self._server = x509.load_pem_x509_certificate(issued.pem)
         return changes + ([self._revoke(replaced)] if replaced else [])
 
-    def chain(self, leaf: x509.Certificate) -> bytes:
-        """Return a leaf's file; the cross-signed authority in it is for who trusts only the old one."""
-        return pki.pem(leaf, *([self._cross] if self._cross and leaf.issuer == self._cross.subject else []))
-
-    def _stored(self, vault: Vault | None) -> x509.Certificate | None:
-        """Return the certificate in a vault that is empty outside of a roll-over.
-
-        It is sealed although it is no secret: whoever could write it would be trusted.
-        """
-        if vault is None or not vault.sealed:
-            return None
-        return x509.load_der_x509_certificate(self._ring.open_vault(vault).reveal())
+    def take(self, row: Certificate | Vault) -> None:
+        """Take a record or a vault as another server has it; StoreDamaged, ValueError for no authority."""
+        if isinstance(row, Vault):
+            self._open(row)
+            return
+        self._records[row.serial] = row
+        if row.revoke_time_us:
+            self.denied.add(row.serial)
 
     def _revoke(self, record: Certificate) -> Certificate:
         revoked = self._records[record.serial] = replace(record, revoke_time_us=self._now_us())

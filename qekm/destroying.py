@@ -15,6 +15,7 @@ from typing import Protocol
 
 from qekm.audit import SERVICE, occurred
 from qekm.errors import StoreFailed
+from qekm.estate import UNERASED
 from qekm.failpoints import failpoint
 from qekm.keystore import Keystore
 from qekm.model import Change, Key, KeyState, Setting
@@ -24,7 +25,6 @@ from qekm.tombstones import bury, read_tombstones
 _log = logging.getLogger(__name__)
 
 BATCH = 64  # keys a commit: 1 ms in which no drive is served
-UNERASED = "store.unerased"  # a setting: copies of destroyed keys may be left in the store's files
 RETRY_S = 60.0
 CLOSE_S = 2.0
 
@@ -65,6 +65,8 @@ class Destroyer:
         self._rewritten = False
         self._erase_s = self._bury_s = self._warn_s = 0.0  # not before
         self._burial: asyncio.Task[None] | None = None
+        # Whether every other server has told all that it knows: a destruction may have been called off there.
+        self.may: Callable[[], bool] = lambda: True
 
     async def start(self) -> None:
         """Destroy what the tombstones beside the anchor name: the store is older than they. StoreFailed."""
@@ -78,7 +80,7 @@ class Destroyer:
 
     async def tick(self) -> None:
         """Destroy what is due, then have it erased and remembered; StoreFailed."""
-        while self._keystore.due(self._now_us()):
+        while self._keystore.due(self._now_us()) and self.may():
             failpoint("destroy.before")
             keys = self._keystore.destroy_due(self._now_us(), BATCH)
             await self._commit(keys, "")
@@ -98,6 +100,12 @@ class Destroyer:
                     await self._bury(path, keys, ring, estate_id)
         finally:
             self._burial = None
+
+    def hear(self, key: Key) -> None:
+        """Remember a key that another server has destroyed; what marks the files is committed with it."""
+        if key.state is KeyState.DESTROYED:
+            self._rewritten = False
+            self._remember([key])
 
     async def close(self) -> None:
         """Wait a moment for the tombstones that are being written; the next start writes what is left."""

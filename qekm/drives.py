@@ -208,6 +208,35 @@ class Registry(Entries):
         self._renew_trust()
         return [Removal(Authority, fingerprint)]
 
+    # What other servers have changed: nothing of it is refused.
+
+    def take(self, row: Drive | Authority | BlockedKey) -> None:
+        """Put a row in the place of the one of its key; StoreDamaged for an authority that is none."""
+        if isinstance(row, Drive):
+            self.drop_drive(row.serial)
+            self.put(row)
+        elif isinstance(row, BlockedKey):
+            self._blocked[row.spki_sha256] = row
+        else:
+            DriveTrust([row.certificate])
+            self._authorities[row.fingerprint] = row
+            self._renew_trust()
+
+    def drop_drive(self, serial: str) -> None:
+        """Forget a drive, if it is there."""
+        drive = self._drives.get(serial) or self._pending.get(serial)
+        if drive is not None:
+            self._take_out(drive)
+
+    def drop_blocked(self, spki_sha256: bytes) -> None:
+        """Forget that a key is refused, if it is."""
+        self._blocked.pop(spki_sha256, None)
+
+    def drop_authority(self, fingerprint: bytes) -> None:
+        """End the trust in an authority, if there is any."""
+        if self._authorities.pop(fingerprint, None) is not None:
+            self._renew_trust()
+
     def _renew_trust(self) -> None:
         self.trust = DriveTrust(authority.certificate for authority in self._authorities.values())
 

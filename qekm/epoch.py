@@ -12,8 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qekm.allocator import Allocator
-from qekm.destroying import UNERASED
-from qekm.estate import BEHIND, EPOCH, TAG
+from qekm.estate import BEHIND, EPOCH, TAG, UNERASED
 from qekm.keystore import Keystore
 from qekm.model import Approval, ApprovalState, Change, Group, Key, KeyState, Setting
 from qekm.pki import RandomBytes

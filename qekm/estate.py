@@ -29,6 +29,7 @@ from qekm.store import INSTANCE
 
 AUDIT, DIAGNOSIS = "audit", "diagnosis"  # names of vaults
 TAG, EPOCH = "keystore.tag", "keystore.epoch"  # names of settings
+UNERASED = "store.unerased"  # a setting: copies of destroyed keys may be left in the store's files
 BEHIND = "store.behind"  # a setting: why the store may be an old copy, until somebody adopts it
 UNANCHORED = "store.unanchored"  # a setting: where the store stood when its anchor could not be found
 UNPROTECTED = "keys are on one disk only: keystore.protect=none"  # DEGRADED, wherever it is told

@@ -73,6 +73,25 @@ class Partners:
         check_sender([signer], self._now_us(), (), (fingerprint(signer),))
         return partner
 
+    # What other servers have changed: nothing of it is refused.
+
+    def take(self, partner: Partner) -> list[str]:
+        """Put a partner in the place of the one of its name; return whose names go for it.
+
+        Two that are one organisation, taken in at two servers apart, are one everywhere: the first by name.
+        """
+        same = [each.name for each in self._partners.values() if each.fingerprint == partner.fingerprint]
+        names = sorted({*same, partner.name})
+        if names[0] == partner.name:
+            self._partners[partner.name] = partner
+        for name in names[1:]:
+            self._partners.pop(name, None)
+        return names[1:]
+
+    def drop(self, name: str) -> None:
+        """Forget a partner, if it is there."""
+        self._partners.pop(name, None)
+
     def _check_new(self, partner: Partner) -> None:
         signers = {partner.signer} - {b""}
         for each in self._partners.values():

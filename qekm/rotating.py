@@ -76,6 +76,8 @@ class Rotating:
         self._backups, self._busy, self._now_us, self._steady_s = backups, busy, now_us, steady_s
         self._damaged: set[str] = set()  # aliases of keys that cannot be sealed anew
         self._may = True  # forget anything, until the disk says otherwise
+        # Whether every other server has all keys under this version: what it sends must open here.
+        self.peers_ready: Callable[[int], bool] = lambda _version: True
 
     @property
     def running(self) -> bool:
@@ -141,7 +143,7 @@ class Rotating:
             self._settings[RESEALED] = f"{version} {here.epoch} {here.sequence}"
             what = f"every key is sealed under version {version} of the record key"
             await self._commit(Setting(RESEALED, self._settings[RESEALED]), "keystore.reseal", what)
-        elif self._may_forget((int(told[1]), int(told[2]))):
+        elif self.peers_ready(version) and self._may_forget((int(told[1]), int(told[2]))):
             await self._forget(version)
 
     async def _forget(self, version: int) -> None:

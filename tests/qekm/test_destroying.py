@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from qekm.destroying import BATCH, UNERASED
+from qekm.destroying import BATCH
 from qekm.errors import UnknownKey
+from qekm.estate import UNERASED
 from qekm.home import Home
 from qekm.model import Key, KeyState
 from qekm.sealing import KeyRing
