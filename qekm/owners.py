@@ -10,12 +10,13 @@ from qekm.allocator import Allocator
 from qekm.approvals import Approvals
 from qekm.backup.records import Backups
 from qekm.certificates import Certificates
+from qekm.checkpoints import Checkpoints
 from qekm.clock import steady_s
 from qekm.configuration.settings import Settings
 from qekm.drives import Registry
 from qekm.estate import Estate
 from qekm.keystore import Keystore
-from qekm.model import KeyState
+from qekm.model import Cursor, KeyState
 from qekm.opened import Opened
 from qekm.partners import Partners
 from qekm.peers import Peers
@@ -54,6 +55,8 @@ class Owners:
     accounts: Accounts
     sessions: Sessions  # who proved a command password
     peers: Peers  # the servers of the estate, this one among them
+    checkpoints: Checkpoints  # how far each of them was
+    cursors: list[Cursor]  # how much of their journals is here
 
     def vendor_of(self, serial: str) -> str:
         """Return the vendor of a drive, as its entry or else the drive itself says; from any thread."""
@@ -72,6 +75,7 @@ class Owners:
         """Read an open store; `server_pem` is what the service shows. StoreDamaged, StoreFailed."""
         found, ring = store.load(), store.ring
         estate = Estate.load(found.vaults, found.settings, ring)
+        audit_key = estate.audit_key.public_key().public_bytes_raw()
         first_state = KeyState.READY if settings["keystore.protect"] == "none" else KeyState.GENERATED
         made = estate.tag, estate.epoch, first_state, estate.instance
         keystore = Keystore(found.keys, ring, now_us, random_bytes, *made)
@@ -129,4 +133,6 @@ class Owners:
             Accounts(found.accounts, now_us, steady_s),
             sessions,
             peers,
+            Checkpoints(found.checkpoints, estate.instance, audit_key),
+            found.cursors,
         )

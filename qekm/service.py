@@ -8,7 +8,6 @@ import gc
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from urllib.parse import unquote
 
@@ -31,6 +30,7 @@ from qekm.duties import Duties
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import ONE_PERSON
 from qekm.home import Home
+from qekm.linking import links_of
 from qekm.listeners import Listeners
 from qekm.logs.debugging import Tap
 from qekm.logs.keeping import CHANGEABLE, Logs
@@ -40,6 +40,7 @@ from qekm.model import Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.properties.listeners import SSL_GATEWAYS, SSL_HOST, SSL_PORT
+from qekm.replication.merging import Merging
 from qekm.rpc.handlers import Handlers
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
@@ -48,7 +49,7 @@ from qekm.serving.policy import NAMES as POLICY
 from qekm.serving.policy import policy_of
 from qekm.source import host_of
 from qekm.ssl_listener import SslListener
-from qekm.standing import doubt, open_store
+from qekm.standing import Checking, doubt, open_store
 from qekm.store import Store
 from qekm.upkeep import Upkeep
 
@@ -82,6 +83,8 @@ class Service:
         self.duties = Duties.of(home, settings, store, self.owners, now_us, random_bytes)
         self.upkeep.duties += self.duties.ticks
         self._configure(home, settings, outlets or Outlets())
+        self.merging = Merging(self.owners, store)
+        self.links = links_of(store, self.owners, self.merging, self._files, now_us, random_bytes)
         servicers = Servicers(
             owners=self.owners,
             store=store,
@@ -99,6 +102,7 @@ class Service:
             configuration=self.configuration,
             keyset=self.keyset,
             ssl_port=lambda: self.ssl.port,
+            links=self.links,
         )
         self._listen(settings, servicers)
         self._task: asyncio.Task[None] | None = None
@@ -150,6 +154,7 @@ class Service:
         await self.upkeep.renew()
         self._ports = await self.listeners.start()
         await self.ssl.start()
+        await self.links.start()
         ports = self.ports
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
@@ -199,6 +204,7 @@ class Service:
             link.end(Draining("the service is stopping"))
         await self.duties.leave()
         await self.configuration.close()  # first: a port that is moved is drained, and the other one stopped
+        await self.links.close()  # else their streams are waited for
         await asyncio.gather(self.listeners.stop(GRACE_S), self.ssl.stop(GRACE_S))
         await self._rest()
         await self.drive_table.close()
@@ -210,6 +216,7 @@ class Service:
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""
         await self.duties.leave()
+        await self.links.close()
         await asyncio.gather(self.listeners.stop(0), self.ssl.stop(0))
         await self._rest()
         await asyncio.to_thread(self.logs.close)
@@ -250,25 +257,12 @@ def _host(peer: str) -> str:
     return host_of(unquote(peer).partition(":")[2])
 
 
-class _Checking:
-    """Logs how far the check of a large store is, once a second."""
-
-    def __init__(self) -> None:
-        self._rows, self._since = 0, time.monotonic()
-
-    def __call__(self, rows: int) -> None:
-        self._rows += rows
-        if time.monotonic() - self._since >= 1.0:
-            self._since = time.monotonic()
-            _log.info("checking the store", extra={"fields": {"rows": self._rows}})
-
-
 async def serve(home: Home, settings: Settings, sealer: Sealer, log: ProcessLog | None = None) -> None:
     """Run the key manager of a home until a signal or a call ends it; returns when all is written.
 
     BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
     """
-    store = open_store(home, settings, sealer, _Checking())
+    store = open_store(home, settings, sealer, Checking())
     try:
         service = Service(home, settings, store, outlets=None if log is None else log.outlets)
         loop = asyncio.get_running_loop()

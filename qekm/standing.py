@@ -7,6 +7,8 @@ and has not seen more than that clears it.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -21,6 +23,21 @@ from qekm.sealing import Sealer
 from qekm.store import Store, Witness
 from qekm.store.anchor import MISSING, behind
 from qekm.unlocking import unlock
+
+_log = logging.getLogger(__name__)
+
+
+class Checking:
+    """Logs how far the check of a large store is, once a second."""
+
+    def __init__(self) -> None:
+        self._rows, self._since = 0, time.monotonic()
+
+    def __call__(self, rows: int) -> None:
+        self._rows += rows
+        if time.monotonic() - self._since >= 1.0:
+            self._since = time.monotonic()
+            _log.info("checking the store", extra={"fields": {"rows": self._rows}})
 
 
 class Opened(Protocol):

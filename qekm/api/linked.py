@@ -7,24 +7,9 @@ from typing import Protocol
 from qekm.api.fields import stamp
 from qekm.model import Peer, PeerState
 from qekm.peers import Peers
+from qekm.replication.link import LinkStatus
+from qekm.replication.messages import Pipe
 from qekm.v1 import peers_pb2 as pb
-
-
-class LinkStatus(Protocol):
-    """How the link to one other server is (qekm.replication.links)."""
-
-    connected: bool
-    lag_records: int  # of ours that the other does not have on its disk
-    lag_seconds: float
-    behind_records: int  # of the other's that we do not have
-    heard_time_us: int
-    last_error: str
-    error_time_us: int
-    compare_time_us: int
-    differences: tuple[str, ...]
-    ready_keys: int
-    version: str
-    refused: int
 
 
 class Links(Protocol):
@@ -32,6 +17,9 @@ class Links(Protocol):
 
     def status(self, name: str) -> LinkStatus | None:
         """Return how the link to a server is; None while there never was one."""
+
+    async def called(self, name: str, pipe: Pipe) -> None:
+        """Serve another server that has called, until the stream ends; PeerRefused, BatchRefused."""
 
     async def compare(self, repair: bool) -> None:
         """Compare the store with those of all others now, and return when it is done. PeerAway."""

@@ -14,6 +14,7 @@ from qekm.api.guard import caller
 from qekm.api.journal import Journal
 from qekm.api.linked import Links, to_proto
 from qekm.api.proofs import Proofs
+from qekm.api.replication import replicate
 from qekm.approvals import Act
 from qekm.audit import occurred
 from qekm.errors import NoPeer, NotWaiting, PeerAway, PeerRefused, UnknownPeer
@@ -109,6 +110,14 @@ class PeersServicer(PeersServiceServicer):
         record = occurred(self._now_us(), "peer.accept", caller().actor, message=f"server {name} has joined")
         await self._store.commit([*used, record])
         return pb.AcceptPeerResponse(peer=to_proto(peer, self._peers, self._links))
+
+    async def Replicate(  # type: ignore[override]  # the types know only generators
+        self, request_iterator: AsyncIterator[pb.ReplicateRequest], context: Any
+    ) -> None:
+        """Exchange rows with another server; PeerRefused, BatchRefused."""
+        if self._links is None:
+            raise NoPeer("nothing is replicated here")
+        await replicate(self._links, request_iterator, context)
 
     async def ListPeers(self, request: pb.ListPeersRequest, context: Any) -> pb.ListPeersResponse:
         """List the servers of the estate and those that are invited."""

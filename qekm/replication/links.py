@@ -77,7 +77,7 @@ class Links:
         if self._committed in self._ground.store.on_commit:
             self._ground.store.on_commit.remove(self._committed)
         if records := self._refusals.drain():
-            await self._ground.store.commit(records)
+            await asyncio.wait([self._ground.store.submit([records])])  # it may have failed before
 
     # What others ask.
 
