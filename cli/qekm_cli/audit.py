@@ -36,6 +36,14 @@ LIST = (
     Column("CODE", "code"),
     Column("WHAT", _what),
 )
+CHECKPOINTS = (
+    Column("SERVER", "server"),
+    Column("TIME", "time"),
+    Column("EPOCH", "epoch"),
+    Column("COMMIT", "commit"),
+    Column("SEEN", lambda row: f"{row['sequence']}:{row['hash']}"),
+    Column("PUBLIC KEY", "public_key"),
+)
 VERDICT = (
     Column("Verdict", lambda row: "intact" if row["intact"] else f"broken at record {row['broken_at']}"),
     Column("Reason", "reason"),
@@ -107,3 +115,13 @@ def verify_trail(context: typer.Context) -> None:
         raise typer.Exit(EXIT_VERDICT)
     if not wants_json(context):
         print("keep the head elsewhere: it shows a later truncation")
+
+
+@app.command("checkpoints")
+def list_checkpoints(context: typer.Context) -> None:
+    """List how far the trails of all servers were: qekm-server audit-verify --seen takes it there."""
+    from qekm.v1 import audit_pb2 as pb
+
+    with client_of(context) as client:
+        found = client.audit.ListCheckpoints(pb.ListCheckpointsRequest()).checkpoints
+        listing(context, "checkpoints", map(plain, found), CHECKPOINTS)

@@ -22,6 +22,7 @@ from qekm_cli.connection import Invocation, client_of, home_of, invocation_of, i
 from qekm_cli.exits import USAGE, Ending
 from qekm_cli.family import answers
 from qekm_cli.passwords import hand_over
+from qekm_cli.peer_lines import brief, compared
 from qekm_cli.prompts import ask, ask_password
 
 if TYPE_CHECKING:
@@ -74,10 +75,13 @@ def stop_server(context: typer.Context) -> None:
 def show_status(context: typer.Context) -> None:
     """Tell whether the key manager runs, and on which ports."""
     from qekm.v1.server_pb2 import GetStatusRequest
+    from qekm_cli.peers import rows_of
 
     with served(context) as client:
-        status = client.server.GetStatus(GetStatusRequest())
+        status, peers = client.server.GetStatus(GetStatusRequest()), rows_of(client)
     print(answers.running(status.tcp_ports, status.ssl_port))
+    for row in peers:
+        note(f"server {brief(row)}")
     for line in status.degraded:
         note(f"DEGRADED {line}")
     if not status.tcp_ports:
@@ -157,9 +161,16 @@ def switch_debug_off(context: typer.Context) -> None:
 
 @app.command("syncQEKMServer", kind=Guarded)
 def synchronise(context: typer.Context) -> None:
-    """Tell that there is no second server yet to be kept the same."""
-    with served(context):
-        raise NoPeer("no second server is configured: there is nothing to synchronise with")
+    """Compare this store with those of the other servers, which are kept the same all the time."""
+    from qekm_cli.peers import rows_of, synchronise
+
+    with served(context) as client:
+        if not any(row["state"] == "joined" and not row["self"] for row in rows_of(client)):
+            raise NoPeer("no second server is configured: there is nothing to synchronise with")
+        rows = synchronise(client, repair=False)
+    print(*(line for row in rows for line in compared(row)), sep="\n")
+    if any(row["differences"] for row in rows):
+        raise typer.Exit(EXIT_VERDICT)
 
 
 @app.command("exportKeysQEKMServer", kind=Guarded)

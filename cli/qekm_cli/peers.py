@@ -14,9 +14,10 @@ from qekm.text import printable
 from qekm_cli import joining
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of, parse_target
+from qekm_cli.peer_lines import compared, full, grouped, here, is_troubled, state
 from qekm_cli.prompts import ask
 from qekm_cli.proofs import Proving, read_proof
-from qekm_cli.render import Column, Plain, cell, document, done, listing, plain, wants_json
+from qekm_cli.render import Column, Plain, document, done, listing, plain, wants_json
 
 if TYPE_CHECKING:
     from qekm.client import Client
@@ -26,6 +27,7 @@ app.command("join")(joining.join_estate)
 
 WAIT_SECONDS = 86_400  # as long as an invitation lives
 SYNC_SECONDS = 3_600
+LIST_SECONDS = 5  # as of a status: what takes longer is not well
 _LOOK_SECONDS = 1.0
 Name = Annotated[str, typer.Argument(help="Name of the server.", metavar="NAME")]
 
@@ -37,18 +39,10 @@ def _fingerprint(text: str) -> str:
     return digits
 
 
-def _state(row: Plain) -> str:
-    return "waiting" if row["waiting"] else str(row["state"])
-
-
-def _here(row: Plain) -> str:
-    return f"{row['name']} (this one)" if row["self"] else str(row["name"])
-
-
 LIST = (
-    Column("NAME", _here),
-    Column("STATE", _state),
-    Column("ROLE", "role"),
+    Column("NAME", here),
+    Column("STATE", state),
+    Column("ROLE", lambda row: row["role"] if row["state"] == "joined" else None),
     Column("ADDRESS", "address"),
     Column("JOINED", "join_time"),
     Column("KEY", lambda row: row["spki_sha256"][:16]),
@@ -98,7 +92,7 @@ def invite_peer(
     row = plain(response)
     lines = [
         f"invited {printable(name)} until {row['expire_time'].seconds}: {path}",
-        f"this server has the key  {_grouped(row['spki_sha256'])}",
+        f"this server has the key  {grouped(row['spki_sha256'])}",
         f"there, with the file:    qekm peers join {path.name}",
         f"then here:               qekm peers accept {name}",
     ]
@@ -138,17 +132,18 @@ def accept_peer(
     done(context, row, f"{printable(name)} is a server of the estate; there: qekm server start")
 
 
-def _rows(client: Client) -> list[Plain]:
+def rows_of(client: Client) -> list[Plain]:
+    """Return the servers of the estate, and those that are invited."""
     from qekm.v1 import peers_pb2 as pb
 
-    return [plain(peer) for peer in client.peers.ListPeers(pb.ListPeersRequest()).peers]
+    return [plain(peer) for peer in client.peers.ListPeers(pb.ListPeersRequest(), timeout=LIST_SECONDS).peers]
 
 
 def _waiting(client: Client, name: str, *, patient: bool) -> Plain:
     """Return the server that waits under a name; NotWaiting."""
     until = time.monotonic() + (WAIT_SECONDS if patient else 0)
     while True:
-        found = next((row for row in _rows(client) if row["name"] == name and row["waiting"]), None)
+        found = next((row for row in rows_of(client) if row["name"] == name and row["waiting"]), None)
         if found is not None:
             return found
         if time.monotonic() >= until:
@@ -158,10 +153,10 @@ def _waiting(client: Client, name: str, *, patient: bool) -> Plain:
 
 def _compare(client: Client, waiting: Plain) -> None:
     """Show both keys and have a person say that the other end shows the same; PeerRefused."""
-    own = next((row for row in _rows(client) if row["self"]), None)
-    print("This server has the key", _grouped(own["spki_sha256"] if own else ""), sep="\n  ", file=sys.stderr)
+    own = next((row for row in rows_of(client) if row["self"]), None)
+    print("This server has the key", grouped(own["spki_sha256"] if own else ""), sep="\n  ", file=sys.stderr)
     title = f"{printable(waiting['name'])} has the key"
-    print(title, _grouped(waiting["spki_sha256"]), sep="\n  ", file=sys.stderr)
+    print(title, grouped(waiting["spki_sha256"]), sep="\n  ", file=sys.stderr)
     if ask("Do both ends show the same? [y/N]").lower() not in ("y", "yes"):
         raise PeerRefused("the fingerprints were not confirmed", peer=waiting["name"])
 
@@ -170,50 +165,21 @@ def _compare(client: Client, waiting: Plain) -> None:
 def list_peers(context: typer.Context) -> None:
     """List the servers of the estate, and those that are invited."""
     with client_of(context) as client:
-        listing(context, "peers", _rows(client), LIST)
+        listing(context, "peers", rows_of(client), LIST)
 
 
 @app.command("status")
 def show_status(context: typer.Context) -> None:
     """Show how the other servers are; ends with 5 if one is away or differs."""
     with client_of(context) as client:
-        rows = _rows(client)
+        rows = rows_of(client)
     if wants_json(context):
         document({"peers": rows})
     else:
-        print(*(status_lines(rows) or ["this server is the only one of its estate"]), sep="\n")
+        lines = [line for row in rows for line in full(row)]
+        print(*(lines or ["this server is the only one of its estate"]), sep="\n")
     if any(is_troubled(row) for row in rows):
         raise typer.Exit(EXIT_VERDICT)
-
-
-def is_troubled(row: Plain) -> bool:
-    """Tell whether another server is away, or its rows differ."""
-    return row["state"] == "joined" and not row["self"] and (not row["connected"] or bool(row["differences"]))
-
-
-def status_lines(rows: list[Plain]) -> list[str]:
-    """Return a line or more for each server: what it is, and how the link to it is."""
-    return [line for row in rows for line in _status(row)]
-
-
-def _status(row: Plain) -> list[str]:
-    head = f"{cell(_here(row))}  {row['role'] if row['state'] == 'joined' else _state(row)}"
-    if row["state"] != "joined" or row["self"]:
-        return [f"{head}  {cell(row['address'])}"]
-    link = "connected" if row["connected"] else f"AWAY, last heard {cell(row['heard_time'])}"
-    lag = f"{row['lag_records']:,} records, {row['lag_seconds']:.1f} s"
-    lines = [
-        f"{head}  {cell(row['address'])}  {link}",
-        f"  has yet to get  {lag}; has {row['behind_records']:,} that are not here",
-        f"  last compared   {cell(row['compare_time'])}",
-        f"  keys ready      {row['ready_keys']:,}",
-        f"  version         {cell(row['version'])}",
-    ]
-    if row["last_error"]:
-        lines.append(f"  last error      {cell(row['last_error'])}, {cell(row['error_time'])}")
-    if row["refused"]:
-        lines.append(f"  links refused   {row['refused']:,}")
-    return lines + [f"  DIFFERS         {cell(each)}" for each in row["differences"]]
 
 
 @app.command("remove")
@@ -248,7 +214,7 @@ def sync_peers(
     if wants_json(context):
         document({"peers": rows})
     else:
-        print(*map(_compared, rows), sep="\n")
+        print(*(line for row in rows for line in compared(row)), sep="\n")
     if any(row["differences"] for row in rows):
         raise typer.Exit(EXIT_VERDICT)
 
@@ -259,14 +225,3 @@ def synchronise(client: Client, *, repair: bool) -> list[dict[str, Any]]:
 
     response = client.peers.SyncPeers(pb.SyncPeersRequest(repair=repair), timeout=SYNC_SECONDS)
     return [plain(peer) for peer in response.peers]
-
-
-def _compared(row: Plain) -> str:
-    if not row["differences"]:
-        return f"{cell(row['name'])}: the same, as of {cell(row['compare_time'])}"
-    return "\n".join([f"{cell(row['name'])}: DIFFERS", *(f"  {cell(each)}" for each in row["differences"])])
-
-
-def _grouped(digits: str) -> str:
-    """Return a fingerprint in groups of four digits, to be read aloud."""
-    return " ".join(digits[start : start + 4] for start in range(0, len(digits), 4))

@@ -21,6 +21,7 @@ from qekm.errors import (
 from qekm_cli.commands import Guarded, Noun
 from qekm_cli.connection import client_of, home_of, is_elsewhere
 from qekm_cli.passwords import DescriptorOption, FileOption
+from qekm_cli.peer_lines import brief
 from qekm_cli.render import cell, document, done, plain, wants_json
 
 if TYPE_CHECKING:
@@ -104,13 +105,30 @@ def _start(context: typer.Context, part: Part, until: float, descriptor: int | N
 
 def _status(context: typer.Context, *, asking: bool = True) -> Any:
     """Return the service's status, or the error that tells why it does not answer."""
-    from qekm.v1 import server_pb2 as pb
-
     try:
         with client_of(context, asking=asking) as client:
-            return client.server.GetStatus(pb.GetStatusRequest(), timeout=STATUS_SECONDS)
+            return _status_of(client)
     except UnavailableError as error:
         return error
+
+
+def _status_of(client: Client) -> Any:
+    from qekm.v1 import server_pb2 as pb
+
+    return client.server.GetStatus(pb.GetStatusRequest(), timeout=STATUS_SECONDS)
+
+
+def _row(context: typer.Context) -> dict[str, Any]:
+    """Return how service, gateway and the other servers are."""
+    from qekm_cli.peers import rows_of
+
+    try:
+        with client_of(context) as client:
+            status, peers = _status_of(client), rows_of(client)
+    except UnavailableError as error:
+        return {"service": "down", "gateway": _gateway_alone(context), "reason": error.message}
+    gateway = "running" if status.gateways else _gateway_alone(context)
+    return {"service": "running", "gateway": gateway, "status": plain(status), "peers": peers}
 
 
 @app.command("stop")
@@ -180,13 +198,7 @@ def _ask_to_stop(client: Client) -> None:
 @app.command("status")
 def show_status(context: typer.Context) -> None:
     """Tell what runs and what is not as it should be; ends with 5 if a part is down."""
-    status = _status(context)
-    if isinstance(status, QekmError):
-        gateway = _gateway_alone(context)
-        row: dict[str, Any] = {"service": "down", "gateway": gateway, "reason": status.message}
-    else:
-        gateway = "running" if status.gateways else _gateway_alone(context)
-        row = {"service": "running", "gateway": gateway, "status": plain(status)}
+    row = _row(context)
     if wants_json(context):
         document(row)
     else:
@@ -212,6 +224,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
     lines += gateways or [f"gateway  {row['gateway']}"]
     lines += [f"keys     {status['ready_key_count']:,} ready", f"drives   {status['drive_count']:,}"]
     lines.append(f"anchor   {status['anchor']}")  # what drives are told to believe
+    lines += [f"server   {brief(peer)}" for peer in row["peers"]]
     return lines + [f"DEGRADED {cell(line)}" for line in status["degraded"]]
 
 

@@ -35,7 +35,7 @@ VERBS = {
     "status": Place("server", "qekm server status"),
     "version": Place("server", "qekm server version"),
     "stopekm": Place("server", "qekm server stop"),
-    "sync": Place("server"),
+    "sync": Place("server", "qekm peers sync"),
     "help": Place("shell", "qekm --help"),
     "exit": Place("shell"),
 }

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from qekm.errors import NoPeer, ServiceAway, UnavailableError
+from qekm.errors import EXIT_VERDICT, NoPeer, ServiceAway, UnavailableError
 from qekm.text import printable
 from qekm_cli.commands import Noun
 from qekm_cli.connection import client_of, parse_target
 from qekm_cli.family import answers
+from qekm_cli.peer_lines import compared
 from qekm_cli.render import done, plain
 
 app = Noun()
@@ -69,9 +70,21 @@ def synchronise(
     merge: Annotated[bool, typer.Option("-merge", help="Leave there what is not here.")] = False,
     rewrite: Annotated[bool, typer.Option("-rewrite", help="Remove there what is not here.")] = False,
 ) -> None:
-    """Tell that there is no second server yet to bring up to date."""
+    """Compare this store with those of the other servers, which are kept the same all the time.
+
+    Neither -merge nor -rewrite changes anything: what is at one of them is at all.
+    """
+    from qekm_cli.peers import rows_of, synchronise
+
     if sum((all_, config, drivetab)) != 1 or (merge and rewrite):
         raise typer.BadParameter("give one of -all, -config, -drivetab, and at most one of -merge, -rewrite")
-    raise NoPeer(
-        f"{address} is no peer of this server: none is configured", hint="a peer comes with a later version"
-    )
+    with client_of(context) as client:
+        others = [row for row in rows_of(client) if row["state"] == "joined" and not row["self"]]
+        if address not in {row["address"] for row in others}:
+            known = ", ".join(row["address"] or row["name"] for row in others) or "none is configured"
+            hint = "enrol one with: qekm peers invite"
+            raise NoPeer(f"{address} is no peer of this server: {known}", hint=hint)
+        rows = [row for row in synchronise(client, repair=False) if row["address"] == address]
+    done(context, {"peers": rows}, "\n".join(line for row in rows for line in compared(row)))
+    if any(row["differences"] for row in rows):
+        raise typer.Exit(EXIT_VERDICT)

@@ -24,6 +24,7 @@ from .drives import FakeDrives
 from .groups import FakeGroups
 from .keystore import FakeKeystore
 from .parts import ALIAS, NOW, key
+from .peers import FakePeers
 from .server import FakeServer
 from .sharing import FakeSharing
 from .slots import FakeSlots
@@ -39,6 +40,7 @@ class FakeService:
         self.keystore = FakeKeystore()
         self.approvals = FakeApprovals()
         self.groups = FakeGroups()
+        self.peers = FakePeers()
         self.drives = FakeDrives()
         self.audit = FakeAudit()
         self.backups = FakeBackups()

@@ -10,6 +10,7 @@ from qekm_cli.app import load
 from qekm_cli.family import VERBS
 from tests.cli.conftest import Qekm
 from tests.cli.fake_service import FakeService
+from tests.cli.fake_service.peers import other, own
 
 STOPPED = "EKM server cannot be reached. It appears to be stopped.\n"
 
@@ -52,6 +53,18 @@ def test_sync_says_that_there_is_no_peer(qekm: Qekm, what: str) -> None:
     assert "other:443 is no peer of this server: none is configured" in told.err
 
 
+def test_sync_compares_with_the_peer_of_this_address(qekm: Qekm, service: FakeService) -> None:
+    service.peers.peers = [own(), other()]
+    told = qekm("sync", "-all", "-ipaddr", "ekm2:443", "-rewrite")
+    assert (told.code, told.out) == (0, "b: the same, as of 2027-01-15T08:00:00Z\n")
+    assert service.peers.repaired == [False]
+    told = qekm("sync", "-all", "-ipaddr", "ekm3:443")
+    assert told.code == 6
+    assert "ekm3:443 is no peer of this server: ekm2:443" in told.err
+    service.peers.peers[1].differences.append("keys 00ff")
+    assert qekm("sync", "-config", "-ipaddr", "ekm2:443").code == 5
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -75,8 +88,8 @@ def test_help_lists_every_verb_with_ours_beside_it(qekm: Qekm) -> None:
     verbs = qekm("help", "--json").document["verbs"]
     assert [one["verb"] for one in verbs] == list(VERBS)
     # What does nothing here is not said to be another thing that does something.
-    assert [one["verb"] for one in verbs if not one["ours"]] == ["createkeygroup", "sync", "exit"]
-    assert [line.split()[1] for line in listed if line.startswith(("createkey", "sync", "exit"))] == ["-"] * 3
+    assert [one["verb"] for one in verbs if not one["ours"]] == ["createkeygroup", "exit"]
+    assert [line.split()[1] for line in listed if line.startswith(("createkey", "exit"))] == ["-"] * 2
 
 
 def test_the_first_page_of_help_does_not_list_them_but_says_where_they_are(qekm: Qekm) -> None:
