@@ -87,11 +87,12 @@ def run_service(options: argparse.Namespace) -> int:
 
 def verify_audit(options: argparse.Namespace) -> int:
     """Check the trail of a stopped service and tell the verdict; 5 if it is broken."""
-    from qekm.trail import read_public_key, verify
+    from qekm.trail import read_place, read_public_key, verify
 
     home = Home.find(options.directory or options.home)
     home.require()
-    verdict = verify(home, read_public_key(options.public_key or home.audit_key))
+    seen = [read_place(text) for text in options.seen]
+    verdict = verify(home, read_public_key(options.public_key or home.audit_key), seen)
     if verdict.intact:
         print(f"the audit trail is intact: {verdict.checked:,} records, head {verdict.head.hex()}")
         return 0
@@ -209,6 +210,8 @@ def _parser() -> Parser:
     checking = acts.add_parser("audit-verify", parents=[common], help="check the trail of a stopped service")
     checking.add_argument("directory", type=Path, nargs="?", metavar="HOME", help="as --home")
     checking.add_argument("--public-key", type=Path, metavar="FILE", help="PEM, if not pki/audit.pem")
+    told = "a record that another server knows, as qekm audit checkpoints tells there"
+    checking.add_argument("--seen", action="append", default=[], metavar="SEQUENCE:HASH", help=told)
     checking.set_defaults(act=verify_audit)
     configuring.add_to(acts, common)
     recovery.add_to(acts, common)

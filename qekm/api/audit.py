@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from qekm.api.fields import stamp, time_of
 from qekm.api.paging import Paged, cut
 from qekm.audit import Verdict, verify_trail
+from qekm.checkpoints import Checkpoints, Held
 from qekm.claim import normalise_serial
+from qekm.model import Checkpoint
+from qekm.peers import Peers
 from qekm.store import Head, Link
 from qekm.v1 import audit_pb2 as pb
 from qekm.v1.audit_pb2_grpc import AuditServiceServicer
@@ -47,9 +50,12 @@ class Trail(Protocol):
 class AuditServicer(AuditServiceServicer):
     """Thin: pages of records out, and the check of the whole trail in a thread of its own."""
 
-    def __init__(self, trail: Trail, public_key: Ed25519PublicKey) -> None:
+    def __init__(
+        self, trail: Trail, public_key: Ed25519PublicKey, checkpoints: Checkpoints, peers: Peers
+    ) -> None:
         self._trail = trail
         self._public_key = public_key
+        self._checkpoints, self._peers = checkpoints, peers
         self._checking = asyncio.Lock()  # one check at a time: it takes a core
 
     async def ListRecords(self, request: pb.ListRecordsRequest, context: Any) -> pb.ListRecordsResponse:
@@ -75,7 +81,9 @@ class AuditServicer(AuditServiceServicer):
         async with self._checking:
             head = await asyncio.to_thread(self._trail.audit_head)
             told: asyncio.Queue[int] = asyncio.Queue()
-            check = _Check(self._trail, self._public_key, head, told)
+            own = self._checkpoints.own
+            held = Held([own] if own else [], self._public_key)
+            check = _Check(self._trail, self._public_key, held, head, told)
             verdict = asyncio.ensure_future(asyncio.to_thread(check.run))
             verdict.add_done_callback(lambda _: told.put_nowait(-1))
             try:
@@ -85,20 +93,30 @@ class AuditServicer(AuditServiceServicer):
             finally:
                 check.stopped = True
 
+    async def ListCheckpoints(
+        self, request: pb.ListCheckpointsRequest, context: Any
+    ) -> pb.ListCheckpointsResponse:
+        """List how far the trails of all servers were, for whoever holds one of them against it."""
+        names = {peer.instance: peer.name for peer in self._peers}
+        told = (_told(each, names.get(each.instance, "")) for each in self._checkpoints)
+        return pb.ListCheckpointsResponse(checkpoints=told)
+
 
 class _Check:
     """One pass over the trail up to a head, in a thread; `told` gets how far it is."""
 
     def __init__(
-        self, trail: Trail, public_key: Ed25519PublicKey, head: Head, told: asyncio.Queue[int]
+        self, trail: Trail, public_key: Ed25519PublicKey, held: Held, head: Head, told: asyncio.Queue[int]
     ) -> None:
         self._trail, self._public_key, self._head, self._told = trail, public_key, head, told
+        self._held = held
         self._loop = asyncio.get_running_loop()
         self.stopped = False
 
     def run(self) -> Verdict:
         """Return the verdict; what is chained meanwhile is not looked at."""
-        return verify_trail(self._paced(self._trail.iterate_audit()), self._public_key, None, self._tell)
+        links = self._held.watch(self._paced(self._trail.iterate_audit()))
+        return self._held.judge(verify_trail(links, self._public_key, None, self._tell))
 
     def _paced(self, links: Iterable[Link]) -> Iterator[Link]:
         for link in links:
@@ -142,4 +160,18 @@ def _to_proto(link: Link) -> pb.Record:
         code=record.code,
         message=record.message,
         count=record.count,
+    )
+
+
+def _told(checkpoint: Checkpoint, server: str) -> pb.TrailCheckpoint:
+    return pb.TrailCheckpoint(
+        server=server,
+        instance=checkpoint.instance,
+        epoch=checkpoint.epoch,
+        commit=checkpoint.commit,
+        sequence=checkpoint.sequence,
+        hash=checkpoint.hash,
+        signature=checkpoint.signature,
+        public_key=checkpoint.public_key,
+        time=stamp(checkpoint.time_us),
     )

@@ -29,7 +29,7 @@ KEYS = (
         choice("auto", "peer", "backup", "peer+backup", "none"),
         "auto",
         "ours",
-        "Where else a key is before it is used; auto: at a peer if there is one, else in a backup; none: nowhere.",
+        "Where else a key is before it is used; auto: at a peer, or without one in a backup; none: nowhere.",
         local=True,
     ),
     Property(

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, inspect, select
 
 from qekm.errors import StoreDamaged
-from qekm.model import Cartridge, Outcome
+from qekm.model import Cartridge, Checkpoint, Outcome
 from qekm.sealing.keyring import VERSION_PLACE
 from qekm.store import journal, snapshot, tables
 from qekm.store.chain import Head, Link
 from qekm.store.engine import translated
 from qekm.store.locked import Locked, look
 from qekm.store.nouns import cartridge_of, link_of
+from qekm.store.plan import INSTANCE
 from qekm.store.shared import PrimaryKey
 
 _CHUNK = 1_000
@@ -90,6 +91,19 @@ class Reader:
         with translated(), self._engine.connect() as connection:
             row = connection.execute(query).first()
         return Head(*row) if row else Head()
+
+    def own_checkpoint(self) -> Checkpoint | None:
+        """Return how far this server was when it last told others, as it lies there; None if it never did."""
+        own = select(tables.settings.c.value).where(tables.settings.c.name == INSTANCE)
+        with translated(), self._engine.connect() as connection:
+            if not inspect(connection).has_table(tables.checkpoints.name):  # a store of an earlier release
+                return None
+            instance = connection.execute(own).scalar()
+            query = select(tables.checkpoints).where(
+                tables.checkpoints.c.instance == bytes.fromhex(instance or "")
+            )
+            row = connection.execute(query).first()
+        return Checkpoint(*row[:9]) if row else None
 
     def audit_count(self) -> int:
         """Count the rows of the trail; a gap in it shows as a count below the head's sequence."""

@@ -45,6 +45,7 @@ MAY = {
     "ApprovalsService/RefuseApproval": "A C",
     "AuditService/ListRecords": "A U",
     "AuditService/VerifyTrail": "A U",
+    "AuditService/ListCheckpoints": "A U",
     "BackupsService/CreateBackup": "A O C",
     "BackupsService/DrillBackup": "A C",
     "BackupsService/GetSchedule": "A O U C",
