@@ -43,6 +43,10 @@ class Stamps:
         known = self._known.get((table, key))
         return known is None or (stamp_us, origin) > known
 
+    def author(self, table: str, key: PrimaryKey) -> bytes:
+        """Return the instance of the server whose change of a row holds; empty if there is none."""
+        return self._known.get((table, key), (0, b""))[1]
+
     def entry(self, table: str, key: PrimaryKey, *, removed: bool = False) -> Entry:
         """Return the entry of a change that this server makes now."""
         entry = Entry(table, key, self.next(), self.origin, removed)
