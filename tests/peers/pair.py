@@ -22,9 +22,9 @@ _KEY = re.compile(r"this one has the key\n\s+([0-9a-f ]+)\n")
 _PATIENCE_S = 120.0
 
 
-def join(first: Server, host: Host, home: Path, **properties: str) -> Server:
+def join(first: Server, host: Host, home: Path, name: str = "", **properties: str) -> Server:
     """Have a server of the estate invite one to a host, and let it in; it is not started."""
-    name, file = host.name, home.with_suffix(".invitation")
+    name, file = name or host.name, home.with_suffix(".invitation")
     file.unlink(missing_ok=True)
     own = f"{first.host.address}:{SSL}"
     words = ("--host", host.address, "--own-address", own, "--output", str(file))
@@ -82,14 +82,21 @@ def differences(server: Server) -> list[str]:
     return [each for row in found for each in row["differences"]]
 
 
+def protected(home: Path) -> dict[str, str]:
+    """Return how a server protects new keys if nothing else is said: by backups until it has a peer."""
+    target = home.with_suffix(".backups")
+    target.mkdir(exist_ok=True)
+    return {"keystore__protect": "auto", "backup__target": str(target), "backup__sameDisk": "true"}
+
+
 @contextmanager
 def paired(network: Network, folder: Path, keys: int = 512, **properties: str) -> Iterator[Site]:
     """Have alpha and beta serve drives together for a block, each with all that the other has."""
-    alpha = Server.make(network["alpha"], folder / "alpha", keys, keystore__protect="peer", **properties)
+    alpha = Server.make(network["alpha"], folder / "alpha", keys, **protected(folder / "alpha") | properties)
     authority = make_authority(now_us())
     with running(alpha):
         trust(alpha, authority)
-        beta = join(alpha, network["beta"], folder / "beta", **properties)
+        beta = join(alpha, network["beta"], folder / "beta", **protected(folder / "beta") | properties)
         with running(beta):
             until(lambda: caught_up(alpha, beta), "the servers do not have the same")
             until(lambda: ready(alpha) > 0 and ready(beta) > 0, "a server has no keys to give")

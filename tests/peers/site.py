@@ -138,12 +138,12 @@ def sited(
 
 
 @contextmanager
-def running(*servers: Server, environ: Mapping[str, str] | None = None) -> Iterator[None]:
+def running(*servers: Server, environ: Mapping[str, str] | None = None) -> Iterator[tuple[Server, ...]]:
     """Run servers for a block; what they said is shown when something in it fails, and none is left."""
     try:
         for server in servers:
             server.start(environ)
-        yield
+        yield servers
     except BaseException:
         for server in servers:
             for output in sorted(server.home.path.glob("*.out")):
