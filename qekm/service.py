@@ -29,8 +29,8 @@ from qekm.drivetable import DriveTable
 from qekm.duties import Duties
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import ONE_PERSON
+from qekm.federation import Federation
 from qekm.home import Home
-from qekm.linking import links_of
 from qekm.listeners import Listeners
 from qekm.logs.debugging import Tap
 from qekm.logs.keeping import CHANGEABLE, Logs
@@ -40,8 +40,8 @@ from qekm.model import Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.properties.listeners import SSL_GATEWAYS, SSL_HOST, SSL_PORT
-from qekm.replication.merging import Merging
 from qekm.rpc.handlers import Handlers
+from qekm.rpc.handshakes import Handshakes
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
 from qekm.sealing import Sealer
@@ -83,8 +83,10 @@ class Service:
         self.duties = Duties.of(home, settings, store, self.owners, now_us, random_bytes)
         self.upkeep.duties += self.duties.ticks
         self._configure(home, settings, outlets or Outlets())
-        self.merging = Merging(self.owners, store)
-        self.links = links_of(store, self.owners, self.merging, self._files, now_us, random_bytes)
+        given = self._files, now_us, random_bytes, lambda: self.ssl.refused
+        self.federation = Federation(self.owners, store, self.configuration, *given)
+        self.links, self.awaiting = self.federation.links, self.federation.awaiting
+        self.upkeep.duties += self.federation.ticks
         servicers = Servicers(
             owners=self.owners,
             store=store,
@@ -102,7 +104,9 @@ class Service:
             configuration=self.configuration,
             keyset=self.keyset,
             ssl_port=lambda: self.ssl.port,
+            ssl_refused=lambda: self.ssl.refused,
             links=self.links,
+            awaiting=self.awaiting,
         )
         self._listen(settings, servicers)
         self._task: asyncio.Task[None] | None = None
@@ -127,13 +131,13 @@ class Service:
         gateways = settings[SSL_GATEWAYS] == "on"
         entry = Entry(self.owners.accounts, self.owners.sessions, gateways)
         denied = self.owners.certificates.denied
-        near, far = (
-            interceptors(denied, self._store.estate_id, self._now_us, self._refuse, entry, remote=remote)
-            for remote in (False, True)
-        )
+        who = denied, self._store.estate_id, self._now_us, self._refuse, entry
+        handshakes = Handshakes()
+        near = interceptors(*who, remote=False)
+        far = interceptors(*who, remote=True, arrived=handshakes.speak)
         handlers = Handlers(servicers.add_to)
         self.listeners = Listeners(settings, self._files, near, handlers.add_to, NAMES)
-        self.ssl = SslListener(settings, self._files, far, handlers.add_to)
+        self.ssl = SslListener(settings, self._files, far, handlers.add_to, handshakes)
         self.upkeep.duties.append(self.ssl.tick)
         self.configuration.on_change((SSL_HOST, SSL_PORT), self.ssl.apply)
         self.configuring = Configuring(self.gateways, self.configuration)
@@ -149,12 +153,13 @@ class Service:
         record = occurred(self._now_us(), "server.start", SERVICE, message=what)
         before = recall(self.owners.settings)
         settled = [*self.keyset.start(before), *self.configuration.begin(before, self._now_us())]
-        await self._store.commit([*doubts, *settled, *self.owners.serving.recover(), record])
+        own = [*self.owners.peers.became(self.owners.estate.epoch), *self.federation.begin(before)]
+        await self._store.commit([*doubts, *settled, *own, *self.owners.serving.recover(), record])
         await self.duties.start()
         await self.upkeep.renew()
         self._ports = await self.listeners.start()
         await self.ssl.start()
-        await self.links.start()
+        await self.federation.start()
         ports = self.ports
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
@@ -184,6 +189,7 @@ class Service:
     def lines(self) -> list[str]:
         """Return what a status says of the backups, the logs and the properties."""
         parts = (self.duties, self.logs, self.configuration, self.keyset, self.drive_table, self.ssl)
+        parts += (self.federation,)
         return [line for part in parts for line in part.lines()]
 
     def end(self) -> None:
@@ -204,7 +210,7 @@ class Service:
             link.end(Draining("the service is stopping"))
         await self.duties.leave()
         await self.configuration.close()  # first: a port that is moved is drained, and the other one stopped
-        await self.links.close()  # else their streams are waited for
+        await self.federation.close()  # else their streams are waited for
         await asyncio.gather(self.listeners.stop(GRACE_S), self.ssl.stop(GRACE_S))
         await self._rest()
         await self.drive_table.close()

@@ -52,7 +52,8 @@ def make_home(options: argparse.Namespace) -> int:
         """Ask, and go on asking when the link breaks."""
         return _patient(invitation, request, wrapping_key)
 
-    joined = join(home, wanted, confirm, ask, now_us)
+    with invitation.key:
+        joined = join(home, wanted, confirm, ask, now_us)
     print(*_told(home, joined, invitation), sep="\n")
     return 0
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import grpc
 
 from qekm import __version__, pki
-from qekm.errors import PeerAway
+from qekm.errors import PeerAway, QekmError
 from qekm.invitation import Invitation
 from qekm.rpc.calls import Calls
 from qekm.rpc.channel import open_channel
@@ -19,8 +19,6 @@ from qekm.v1.peers_pb2 import JoinEstateRequest
 from qekm.v1.peers_pb2_grpc import PeersServiceStub
 from qekm.welcome import Welcome
 
-CONNECT_S = 30.0  # for the first answer
-
 
 def ask(invitation: Invitation, request: bytes, wrapping_key: bytes, tell: Callable[[], None]) -> Welcome:
     """Show a certificate request and a wrapping key to the estate, wait, and return its welcome.
@@ -28,14 +26,22 @@ def ask(invitation: Invitation, request: bytes, wrapping_key: bytes, tell: Calla
     Nothing but the certificate in the invitation is trusted, so what answers has the key that it names. tell:
     called with each sign of life. PeerRefused, PeerAway, RevokedIdentity when it was taken back, ServiceAway.
     """
-    with invitation.key as key:
-        credentials = grpc.ssl_channel_credentials(
-            pki.pem(invitation.server), key.reveal(), pki.pem(invitation.certificate)
-        )
+    credentials = grpc.ssl_channel_credentials(
+        pki.pem(invitation.server), invitation.key.reveal(), pki.pem(invitation.certificate)
+    )
     message = JoinEstateRequest(certificate_request=request, wrapping_key=wrapping_key, version=__version__)
-    with open_channel(invitation.address, credentials, [Calls(invitation.address, CONNECT_S)]) as channel:
-        for answer in PeersServiceStub(channel).JoinEstate(message):
-            if answer.HasField("welcome"):
-                return of_proto(answer.welcome)
-            tell()
-    raise PeerAway(f"{invitation.address} has ended the call", peer=invitation.subject.name)
+    welcome: Welcome | None = None
+    with open_channel(invitation.address, credentials, [Calls(invitation.address, 0)]) as channel:
+        try:
+            for answer in PeersServiceStub(channel).JoinEstate(message):
+                if answer.HasField("welcome"):
+                    welcome = of_proto(answer.welcome)
+                else:
+                    tell()
+        except QekmError:
+            if welcome is None:
+                raise
+    # To the end of the call, or the other server takes it for one that went away.
+    if welcome is None:
+        raise PeerAway(f"{invitation.address} has ended the call", peer=invitation.subject.name)
+    return welcome
