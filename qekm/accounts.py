@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
+from qekm.clock import utc
 from qekm.errors import AccountExists, AccountLocked, NotAllowed, TooMany, UnknownAccount
 from qekm.model import Account, Certificate, Change, Removal, Role
 from qekm.subject import check_name
@@ -86,7 +86,7 @@ class Accounts:
         """Return the account whose password may be tried now; UnknownAccount, AccountLocked, TooMany."""
         account = self.find(actor)
         if self.is_locked(account):
-            until = _utc(self.lock_end_us(account))
+            until = utc(self.lock_end_us(account))
             raise AccountLocked(
                 f"{account.wrong} passwords of {actor} in a row were wrong: none is taken until {until}",
                 account=actor,
@@ -204,7 +204,3 @@ def no_password(actor: str) -> str:
 def _delay_s(wrong: int) -> float:
     """Return the seconds between so many wrong tries in a row and the next try."""
     return 0.0 if wrong < FREE else 2.0 ** min(wrong - FREE, MOST_WRONG - FREE)
-
-
-def _utc(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

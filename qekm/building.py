@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from qekm.durable import create, sync_directory
 from qekm.errors import BadConfiguration, HomeExists, NotInitialised
 from qekm.failpoints import failpoint
 from qekm.home import Home
@@ -62,7 +63,7 @@ def built_in_place_of(home: Home, kept: str) -> Iterator[Home]:
             yield new
             _sync_all(new)
             journal = new.path / home.pending.name
-            write_file(journal, json.dumps({"new": new.path.name, "kept": kept}).encode())
+            create(journal, json.dumps({"new": new.path.name, "kept": kept}).encode())
             journal.rename(home.pending)
             os.fsync(handle)
             _exchange(home, handle)
@@ -154,20 +155,7 @@ def _check_empty(home: Home) -> None:
             raise HomeExists(f"{home.path} holds {whole}: {part} is there", hint=hint, home=str(home.path))
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a new file of mode 0600, durably but for its name."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _sync_all(new: Home) -> None:
     """Make the names in a new home durable."""
     for directory in (new.pki, new.store_directory, new.path):
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_directory(directory)

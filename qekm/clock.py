@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 
 def now_us() -> int:
     """Return the time in microseconds since 1970-01-01 UTC."""
     return time.time_ns() // 1_000
+
+
+def utc(time_us: int) -> str:
+    """Return such a time as people read it, in whole seconds: 2026-11-26T15:40:00Z."""
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def steady_s() -> float:

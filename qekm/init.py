@@ -10,9 +10,10 @@ from pathlib import Path
 
 from qekm.audit import occurred
 from qekm.backup.target import Target
-from qekm.building import built, write_file
+from qekm.building import built
 from qekm.configuration.remote import Remote, write_remote
 from qekm.configuration.settings import Settings, write_defaults
+from qekm.durable import create
 from qekm.errors import BadArgument, BadConfiguration, NoBackupTarget
 from qekm.estate import Estate
 from qekm.founding import Founding, found
@@ -105,7 +106,7 @@ def make(
         estate = Estate.make(estate_id, now_us(), random_bytes)
         founding = found(estate_id, wanted.hosts, estate.signer.public_key(), now_us(), random_bytes)
         for name, content in {**founding.files, new.audit_key.name: estate.audit_public_pem}.items():
-            write_file(new.pki / name, content)
+            create(new.pki / name, content)
         with Secret(random_bytes(_ROOT_LENGTH)) as root:
             slots = [Slot(sealer.kind, sealer.seal(root), sealer.kind, now_us()) for sealer in sealers]
             ring = KeyRing(root, estate_id, random_bytes=random_bytes)
@@ -168,7 +169,7 @@ def _report(new: Home, wanted: Wanted, settings: Settings, now_us: int) -> tuple
     if wanted.takeover is None:
         return ()
     lines = report(wanted.takeover, settings, now_us)
-    write_file(new.takeover, "".join(f"{line}\n" for line in lines).encode())
+    create(new.takeover, "".join(f"{line}\n" for line in lines).encode())
     return tuple(lines)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from qekm import pki
+from qekm.clock import utc
 from qekm.errors import BadFile, QekmError
 from qekm.keypair import check_key
 from qekm.model import Role
@@ -54,9 +54,8 @@ class Invitation:
 
     def dump(self) -> bytes:
         """Return the file's content."""
-        end = datetime.fromtimestamp(self.expire_time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         lines = [_TITLE, f"server: {self.address}", f"key: {self.fingerprint.hex()}"]
-        lines += [f"for: {self.subject.name}", f"until: {end}", "", ""]
+        lines += [f"for: {self.subject.name}", f"until: {utc(self.expire_time_us)}", "", ""]
         return (
             "\n".join(lines).encode() + pki.pem(self.certificate) + self.key.reveal() + pki.pem(self.server)
         )

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from qekm import pki
 from qekm.audit import occurred
-from qekm.building import built, write_file
+from qekm.building import built
 from qekm.certificates import AUTHORITY, CROSS, record_of
 from qekm.configuration.remote import Remote, write_remote
 from qekm.configuration.settings import Settings, write_defaults
+from qekm.durable import create
 from qekm.errors import PeerRefused, QekmError
 from qekm.estate import Estate
 from qekm.founding import first_leaf
@@ -171,7 +172,7 @@ class Newcomer:
         own = {"trust.pem": self.welcome.trust, "server.pem": self.welcome.certificate}
         own |= {"server.key": dump_key(key), self.new.audit_key.name: estate.audit_public_pem}
         for name, content in {**own, **files}.items():
-            write_file(self.new.pki / name, content)
+            create(self.new.pki / name, content)
         shared = {name: text for name, text in self.welcome.properties.items() if name in PROPERTIES}
         properties = {**shared, **self.wanted.properties, "keystore.slot": KeyFileSealer.kind}
         write_defaults(self.new.config, properties)

@@ -19,9 +19,10 @@ from qekm.backup.members import AUDIT_KEY, CONFIG
 from qekm.backup.opening import ring_of
 from qekm.backup.proving import examine
 from qekm.backup.reading import Extracted, extract, key_of
-from qekm.building import built, write_file
+from qekm.building import built
 from qekm.configuration.remote import Remote, write_remote
 from qekm.configuration.settings import Settings, amend
+from qekm.durable import create
 from qekm.epoch import ACTOR, Epoch
 from qekm.errors import BadConfiguration, KeyInUse
 from qekm.estate import Estate
@@ -164,7 +165,7 @@ class Restorer:
             store.begin_epoch(epoch.number)
             commit(store, estate, [*slots, *own.issued, *own.revoked, *epoch.changes, record])
         for name, content in own.files.items():
-            write_file(new.pki / name, content)
+            create(new.pki / name, content)
         return Restored(extracted, epoch, key_file, estate.anchor, lost)
 
     def _configure(self, new: Home) -> tuple[Settings, Path | None]:

@@ -20,6 +20,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from qekm.durable import sync_directory
 from qekm.errors import StoreFailed
 from qekm.model import Key
 from qekm.sealing.seals import Seals
@@ -90,11 +91,7 @@ def bury(path: Path, keys: Iterable[Key], seals: Seals, estate_id: bytes) -> int
         file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
     return len(lines)
 
 

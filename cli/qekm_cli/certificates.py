@@ -76,8 +76,9 @@ def renew_certificate(
     ] = False,
 ) -> None:
     """Get a new certificate for a key that is there; the old one stays valid unless it is revoked."""
+    from qekm.durable import replace
     from qekm.v1 import certificates_pb2 as pb
-    from qekm_cli.keypairs import replace, request_of, serial_of
+    from qekm_cli.keypairs import request_of, serial_of
 
     own = identity_of(context)
     name, home = name or own, home_of(context)
@@ -122,8 +123,8 @@ def show_trust(
     out: Annotated[Path | None, typer.Option(help="Write it to this file.", metavar="FILE")] = None,
 ) -> None:
     """Print the authorities in force, PEM."""
+    from qekm.durable import replace
     from qekm.v1 import certificates_pb2 as pb
-    from qekm_cli.keypairs import replace
 
     with client_of(context) as client:
         response = client.certificates.GetTrust(pb.GetTrustRequest())

@@ -69,8 +69,9 @@ def issue(client: Client, request: Any, directory: Path) -> Any:
 
     BadParameter if a file is there, which is never written over.
     """
+    from qekm.durable import create, replace
     from qekm.keypair import dump_key, make_key
-    from qekm_cli.keypairs import replace, request_of, write_new
+    from qekm_cli.keypairs import request_of
 
     key_file, certificate_file = (directory / f"{request.name}.{end}" for end in ("key", "pem"))
     for path in (key_file, certificate_file):
@@ -78,10 +79,10 @@ def issue(client: Client, request: Any, directory: Path) -> Any:
             raise typer.BadParameter(f"{path} exists and is not overwritten; name another directory")
     key = dump_key(make_key())
     request.csr = request_of(key, request.name)
-    write_new(key_file, key)
+    create(key_file, key)
     try:
         response = client.certificates.IssueCertificate(request)
-        write_new(certificate_file, response.pem)
+        create(certificate_file, response.pem)
     except BaseException:
         key_file.unlink()
         raise

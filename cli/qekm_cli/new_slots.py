@@ -41,10 +41,10 @@ def add_key_file(
     name: NameOption = "",
 ) -> None:
     """Make a key file, which opens the keystore where nobody is."""
-    from qekm_cli.keypairs import write_new
+    from qekm.durable import create
 
     key = os.urandom(KEY_LENGTH)
-    write_new(file, key)  # first: what opens a slot is there before the slot is
+    create(file, key)  # first: what opens a slot is there before the slot is
     try:
         row = plain(_create(context, name=name, key_file=key).slot)
     except UnavailableError as error:  # nobody knows whether the slot was made

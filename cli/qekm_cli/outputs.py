@@ -10,6 +10,8 @@ from pathlib import Path
 
 import typer
 
+from qekm.durable import sync_directory, write_all
+
 
 @contextmanager
 def new_file(path: Path, *, force: bool) -> Iterator[Callable[[bytes], None]]:
@@ -23,28 +25,13 @@ def new_file(path: Path, *, force: bool) -> Iterator[Callable[[bytes], None]]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600, O_EXCL
     try:
         with os.fdopen(handle, "wb") as file:
-            yield lambda content: _write(handle, content)
+            yield lambda content: write_all(handle, content)
             file.flush()
             os.fsync(handle)
         if force:
             Path(name).replace(path)
         else:
             os.link(name, path)  # unlike a renaming, this fails if somebody made it meanwhile
-        _sync(path.parent)
+        sync_directory(path.parent)
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-def _write(handle: int, content: bytes) -> None:
-    """Write past any buffer of Python's, which would hold keys in clear longer than need be."""
-    left = memoryview(content)
-    while left:
-        left = left[os.write(handle, left) :]
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

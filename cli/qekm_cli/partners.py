@@ -40,8 +40,8 @@ def export_certificates(
     output: Annotated[Path | None, typer.Option(help="Write them to this file.", metavar="FILE")] = None,
 ) -> None:
     """Print our certificates for a partner, and the fingerprint to tell over another way."""
+    from qekm.durable import replace
     from qekm.v1 import sharing_pb2 as pb
-    from qekm_cli.keypairs import replace
 
     with client_of(context) as client:
         response = client.sharing.GetCertificates(pb.GetCertificatesRequest())

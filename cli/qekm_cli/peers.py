@@ -74,8 +74,8 @@ def invite_peer(
 
     Whoever has the file can ask to be let in, and no more: carry it there as you would a password.
     """
+    from qekm.durable import create
     from qekm.v1 import peers_pb2 as pb
-    from qekm_cli.keypairs import write_new
 
     path = output or Path(f"{name}.invitation")
     if path.exists():
@@ -88,7 +88,7 @@ def invite_peer(
     request = pb.InvitePeerRequest(name=name, hosts=hosts, address=address, own_address=own_address)
     with client_of(context) as client:
         response = client.peers.InvitePeer(request)
-    write_new(path, response.invitation)
+    create(path, response.invitation)
     row = plain(response)
     lines = [
         f"invited {printable(name)} until {row['expire_time'].seconds}: {path}",

@@ -15,7 +15,7 @@ app = Noun()
 
 def _keep(context: typer.Context, trust_pem: bytes) -> None:
     """Write the authorities to the home that this command uses, so that its next call still fits."""
-    from qekm_cli.keypairs import replace
+    from qekm.durable import replace
 
     home = home_of(context)
     if home.pki.is_dir():

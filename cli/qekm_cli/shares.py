@@ -62,7 +62,7 @@ def check_place(directory: Path | None, count: int, *, shown: bool) -> None:
 
 def hand_out(mnemonics: list[str], needed: int, directory: Path | None) -> list[str]:
     """Show shares on the terminal, or write each into a file (0600) and return the files' names."""
-    from qekm_cli.keypairs import write_new
+    from qekm.durable import create
 
     if directory is None:
         print(_told(len(mnemonics), needed), *_lines(mnemonics), sep="\n")
@@ -71,7 +71,7 @@ def hand_out(mnemonics: list[str], needed: int, directory: Path | None) -> list[
     for number, mnemonic in enumerate(mnemonics, 1):
         path = _place(directory, number)
         head = f"# Q-EKM recovery share {number} of {len(mnemonics)}; {needed} of them open the keystore\n"
-        write_new(path, f"{head}{mnemonic}\n".encode())
+        create(path, f"{head}{mnemonic}\n".encode())
         files.append(str(path))
     return files
 

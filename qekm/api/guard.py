@@ -16,7 +16,6 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -29,6 +28,7 @@ from qekm.api.answers import in_time, pour
 from qekm.api.authority import is_allowed
 from qekm.api.entry import Entry
 from qekm.api.underway import Mark, UnderWay, this_task
+from qekm.clock import utc
 from qekm.errors import (
     BadArgument,
     DeniedError,
@@ -269,14 +269,10 @@ def _not_valid(passport: Passport, now_us: int) -> RevokedIdentity:
     """Return the error of a certificate out of its time; the service's own, told in it, may be wrong."""
     return RevokedIdentity(
         f"the certificate of {passport.identity.actor} is not valid now: it is from "
-        f"{_utc(passport.start_us)} to {_utc(passport.end_us)}, and the service's time is {_utc(now_us)}",
+        f"{utc(passport.start_us)} to {utc(passport.end_us)}, and the service's time is {utc(now_us)}",
         hint="compare the clocks; renew before the end with: qekm certificates renew; "
         "after it, with the service stopped: qekm-server renew",
     )
-
-
-def _utc(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _incident(method: str) -> Incident:

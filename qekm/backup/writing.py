@@ -17,6 +17,7 @@ from qekm.backup.codec import Writer
 from qekm.backup.cover import cover_of
 from qekm.backup.header import Header, prefix_of
 from qekm.backup.members import NAMES, STORE, head_of
+from qekm.durable import sync_directory, write_all
 from qekm.errors import BackupFailed
 from qekm.failpoints import failpoint
 from qekm.pki import RandomBytes
@@ -86,15 +87,6 @@ def write(copy: Path, others: Mapping[str, bytes], directory: Path, sealing: Sea
     return Written(final, header, size, digest)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable; OSError."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _header(picture: Picture, sealing: Sealing) -> Header:
     locked, public = picture.locked, sealing.audit_key.public_key()
     return Header(
@@ -140,7 +132,5 @@ def _pour(pieces: Iterator[bytes], handle: int) -> tuple[int, bytes]:
     for piece in pieces:
         digest.update(piece)
         size += len(piece)
-        left = memoryview(piece)
-        while left:
-            left = left[os.write(handle, left) :]
+        write_all(handle, piece)
     return size, digest.digest()

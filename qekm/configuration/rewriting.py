@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-import tempfile
 from pathlib import Path
 
+from qekm.durable import put, sync_directory
 from qekm.errors import FileFailed
 
 _log = logging.getLogger(__name__)
@@ -23,13 +23,13 @@ def rewrite(path: Path, content: bytes, previous: bytes | None = None) -> str:
     """
     try:
         if previous is not None:
-            _put(path.with_name(path.name + PREVIOUS), previous, path)
-        _put(path, content, path)
+            put(path.with_name(path.name + PREVIOUS), previous, _other(path))
+        put(path, content, _other(path))
     except OSError as error:
         why = f"cannot write {path}: {error.strerror}"
         raise FileFailed(why, hint=_advice(path, error), file=str(path)) from None
     try:
-        _sync(path.parent)
+        sync_directory(path.parent)
     except OSError as error:  # the content is in force already: there is nothing to be refused
         told = f"{path} is written, but a loss of power may bring back the one before: {error.strerror}"
         _log.error("%s", told)
@@ -55,33 +55,10 @@ def _advice(place: Path, error: OSError) -> str | None:
     return f"{there} belongs to user {owner}: run this as that user" if owner else None
 
 
-def _put(path: Path, content: bytes, like: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+def _other(path: Path) -> os.stat_result | None:
+    """Return whose a file is if it is another's: what root writes, the service must still be able to read."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            _give(file.fileno(), like)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).rename(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _sync(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _give(handle: int, like: Path) -> None:
-    """Give an open file to whom another belongs: what root writes, the service must still be able to read."""
-    try:
-        wanted = like.lstat()
+        found = path.lstat()
     except FileNotFoundError:
-        wanted = like.parent.stat()
-    if wanted.st_uid != os.geteuid():
-        os.fchown(handle, wanted.st_uid, wanted.st_gid)
+        found = path.parent.stat()
+    return found if found.st_uid != os.geteuid() else None

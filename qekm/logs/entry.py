@@ -13,6 +13,7 @@ from qekm.model import Outcome
 
 AUDIT = "qekm.audit"
 """Name of the logger that records of the trail would come from."""
+_SEVERITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class Entry:
     message: str
     fields: Mapping[str, str] = field(default_factory=dict)
     trace: str = ""
+
+    @property
+    def severity(self) -> int:
+        """Return how grave it is in syslog's numbers, which are the journal's, too (RFC 5424, 6.2.1)."""
+        return next((number for level, number in _SEVERITIES if self.level >= level), 7)
 
 
 def of_line(record: logging.LogRecord) -> Entry:

@@ -16,7 +16,6 @@ from qekm.logs.stamp import stamp
 PLACE = Path("/run/systemd/journal/socket")
 MOST = 48_000  # bytes of a value: all of them must fit into one datagram
 _LEAST = 1_000  # if they do not
-_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _NO_NAME = re.compile("[^A-Z0-9_]")
 
 
@@ -49,13 +48,12 @@ class Journal:
 
 def fields_of(entry: Entry, process: str) -> dict[str, str]:
     """Return what the journal keeps of an entry; our own fields are QEKM_ and their names in capitals."""
-    priority = next((number for level, number in _PRIORITIES if entry.level >= level), 7)
     text = f"{entry.message}\n{entry.trace}" if entry.trace else entry.message
     if entry.logger == AUDIT:  # or else nobody would see more of a record than its name
         text += "".join(f" {name}={value}" for name, value in entry.fields.items() if name not in _IN_NAME)
     told = {
         "MESSAGE": text,
-        "PRIORITY": str(priority),
+        "PRIORITY": str(entry.severity),
         "SYSLOG_IDENTIFIER": process,
         "SYSLOG_FACILITY": "13" if entry.logger == AUDIT else "3",
         "SYSLOG_PID": str(os.getpid()),

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from qekm.durable import write_all
+
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -74,9 +76,7 @@ class RollingFile:
 
     def _put(self, chunk: bytes | bytearray) -> None:
         try:
-            left = memoryview(bytes(chunk))
-            while left:
-                left = left[os.write(self._handle, left) :]
+            write_all(self._handle, bytes(chunk))
         except OSError:
             with suppress(OSError):
                 os.ftruncate(self._handle, self._size)

@@ -19,7 +19,6 @@ SD_ID = "qekm@32473"  # the number that RFC 5612 leaves to those without one of 
 MOST_DATAGRAM, MOST_MESSAGE = 2_048, 8_192  # bytes; RFC 5424, 6.1, and what common receivers are set to
 CONNECT_S, VERDICT_S, SEND_S = 10.0, 0.5, 30.0
 _DAEMON, _LOG_AUDIT = 3, 13  # facilities
-_SEVERITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _NO_NAME = re.compile(r"[^\x21-\x7e]")
 _NO_PARAM_NAME = re.compile(r'[^\x21-\x7e]|[="\]]')
 _PARAM = re.compile(r'["\\\]]')
@@ -98,7 +97,7 @@ class Syslog:
 def message(entry: Entry, process: str, host: str, most: int) -> bytes:
     """Return a message of at most `most` bytes: fields as structured data, what is behind them is cut."""
     facility = _LOG_AUDIT if entry.logger == AUDIT else _DAEMON
-    severity = next((number for level, number in _SEVERITIES if entry.level >= level), 7)
+    severity = entry.severity
     kind = entry.fields.get("event", "-") if entry.logger == AUDIT else "-"
     head = f"<{facility * 8 + severity}>1 {stamp(entry.time_us)} {_name(host, 255)} {_name(process, 48)}"
     params = {"logger": entry.logger, **entry.fields}

@@ -6,15 +6,14 @@ import qekm.rpc
 
 # isort: split
 import logging
-import os
 import ssl
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
+from qekm.durable import replace
 from qekm.errors import BadCertificate, BadConfiguration, NotInitialised
 
 _log = logging.getLogger(__name__)
@@ -86,29 +85,8 @@ def publish(files: Files, certificate: bytes, trust: bytes) -> None:
 
     Trust first: in between, a new certificate is never shown to who could not know its authority.
     """
-    _replace(files.trust, trust)
-    _replace(files.certificate, certificate)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 so that a crash leaves the one before or the new one, whole."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if os.geteuid() == 0 and path.exists():  # root must not lock the service out of its own file
-                os.fchown(handle, path.stat().st_uid, path.stat().st_gid)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    replace(files.trust, trust)
+    replace(files.certificate, certificate)
 
 
 class _Follower:

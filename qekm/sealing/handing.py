@@ -10,6 +10,7 @@ import os
 import stat
 import struct
 
+from qekm.durable import write_all
 from qekm.errors import BadConfiguration
 from qekm.sealing.keyring import KeyRing
 from qekm.secret import Secret
@@ -26,9 +27,7 @@ def hand_over(ring: KeyRing, descriptor: int) -> None:
 def hand_secret(secret: Secret, descriptor: int) -> None:
     """Write a secret into a pipe and nothing after it; BadConfiguration for anything else, OSError."""
     _check_pipe(descriptor)
-    left = memoryview(secret.reveal())
-    while left:
-        left = left[os.write(descriptor, left) :]
+    write_all(descriptor, secret.reveal())
 
 
 def take_over(descriptor: int) -> KeyRing:

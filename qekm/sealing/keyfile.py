@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from qekm.durable import create, sync_directory
 from qekm.errors import BadConfiguration, BadFile
 from qekm.sealing.privatefile import read_private
 from qekm.sealing.slot import NO_COST, ROOT_LENGTH, RandomBytes, hkdf, read_slot, write_slot
@@ -47,19 +48,9 @@ class KeyFileSealer:
 
     def create(self) -> None:
         """Make the file, 0600 and durable; BadConfiguration if it cannot be made or exists."""
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            handle = os.open(self._path, flags, 0o600)
-            try:
-                os.write(handle, self._random_bytes(ROOT_LENGTH))
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            create(self._path, self._random_bytes(ROOT_LENGTH))
+            sync_directory(self._path.parent)
         except OSError as error:
             raise BadConfiguration(f"cannot make the key file {self._path}: {error.strerror}") from None
 

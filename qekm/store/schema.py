@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, exc, inspect, text
 
+from qekm.durable import sync_directory
 from qekm.errors import StoreDamaged, StoreFailed, StoreNewer
 from qekm.failpoints import failpoint
 from qekm.store import engine as database
@@ -135,16 +136,7 @@ def remove_older(path: Path) -> None:
     """Remove what migrations have left beside a store: it may hold what is erased from the store. OSError."""
     for left in (*path.parent.glob(f"{path.name}.[0-9]*"), *path.parent.glob(f"{path.name}.new*")):
         left.unlink(missing_ok=True)
-    fsync_directory(path.parent)
-
-
-def fsync_directory(path: Path) -> None:
-    """Make the names in a directory durable; SQLite ignores a failure of this, so it is done here."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_directory(path.parent)
 
 
 def _look(path: Path) -> str | None:
@@ -188,4 +180,4 @@ def _install(new: Path, path: Path) -> None:
     finally:
         os.close(handle)
     new.rename(path)
-    fsync_directory(path.parent)
+    sync_directory(path.parent)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert
 
+from qekm.durable import sync_directory
 from qekm.errors import HomeExists, NotInitialised, StoreFailed
 from qekm.model import Change
 from qekm.sealing import KeyRing
@@ -83,7 +84,7 @@ class Store(Submitting):
                 if path.exists():
                     raise HomeExists(f"there is a store in {path.parent} already")
                 schema.make(path, fill, present)
-                schema.fsync_directory(path.parent.parent)
+                sync_directory(path.parent.parent)
 
     @classmethod
     def open(
@@ -121,7 +122,7 @@ class Store(Submitting):
             store = cls(lock, engine, ring, found.require(), anchor)
             store._present = present
             store._look(witnesses(ring))
-            schema.fsync_directory(path.parent)  # the log's name: it exists since the first read
+            sync_directory(path.parent)  # the log's name: it exists since the first read
             undo.pop_all()
             return store
 
@@ -157,7 +158,7 @@ class Store(Submitting):
                 # is taken for an old copy of itself.
                 anchor.put(self.witness)
                 anchor.sync()
-                schema.fsync_directory(self._anchor.parent)
+                sync_directory(self._anchor.parent)
         connection = self._engine.connect()
         self._writer = Writer(
             connection, self._ledger, sign_head, on_failure, anchor, self.committed, self._tell

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -132,6 +134,29 @@ class Edge:
             yield self
         finally:
             await server.stop(0)
+
+    @contextmanager
+    def serving_aside(
+        self,
+        handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]] | None = None,
+        register: Callable[[aio.Server], None] = lambda server: None,
+    ) -> Iterator[Edge]:
+        """Serve on a thread of its own, so that a blocking client can be tried."""
+        ready, stop = threading.Event(), threading.Event()
+
+        async def serve() -> None:
+            async with self.serving(handlers, register):
+                ready.set()
+                await asyncio.to_thread(stop.wait)
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        try:
+            assert ready.wait(20)
+            yield self
+        finally:
+            stop.set()
+            thread.join(20)
 
     @property
     def target(self) -> str:

@@ -22,6 +22,7 @@ from qekm_gateway.tls import Certificate
 from tests.fakes.link import FakeLink
 
 T = TypeVar("T")
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 
 @dataclass

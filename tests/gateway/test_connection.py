@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-import uvloop
 
 from qekm.dkp.codes import Code, Fault
 from qekm.dkp.frame import Frame, MessageType, build, fault_of
 from tests.dkp.material import GOOD, TRANSLATE, raw, required
 from tests.fakes.link import SESSION, Away, FakeLink, Lost, Silent, serve
-from tests.gateway.port import Client, Port, open_port
+from tests.gateway.port import Client, NewLoop, Port, open_port
+from tests.waiting import wait_for
 
 NOTIFY = raw(0x01, required(0x01))
 DSK = bytes.fromhex("01000000010000") + b"\x00\x02\x00\x00"
 REPLY = raw(0x02, [(tag, DSK if tag == 0x0122 else value) for tag, value in required(0x02)], 8, SESSION, 3)
 STATUS = raw(0x04, required(0x04), 8, SESSION, 5)
 PING = raw(0x07, [])
-
-NewLoop = Callable[[], asyncio.AbstractEventLoop]
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def new_loop(request: pytest.FixtureRequest) -> NewLoop:
-    loop: NewLoop = request.param
-    return loop
 
 
 @pytest.fixture
@@ -45,13 +36,6 @@ def code_of(frame: Frame) -> Code:
 def session(client: Client) -> list[int]:
     """Hold a whole session and return the types of what the server said."""
     return [client.ask(data).type for data in (NOTIFY, REPLY, STATUS)]
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_one_connection_carries_sessions_and_pings_one_after_another(port: Port) -> None:

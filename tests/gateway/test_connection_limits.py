@@ -13,20 +13,18 @@ from qekm_gateway.admission import name_of
 from qekm_gateway.deadlines import Limits
 from tests.dkp.material import raw
 from tests.fakes.link import SESSION, Silent, serve
-from tests.gateway.port import Client, Port, open_port
+from tests.gateway.port import Client, NewLoop, Port, open_port
 from tests.gateway.test_connection import (
     NOTIFY,
     PING,
     REPLY,
-    NewLoop,
     code_of,
-    new_loop,
     port,
     session,
-    wait_for,
 )
+from tests.waiting import wait_for
 
-__all__ = ["new_loop", "port"]  # fixtures
+__all__ = ["port"]  # a fixture
 
 SHORT = Limits(frame=0.2, step=0.3, session=0.6, idle=0.5, discard=0.1)
 

@@ -15,7 +15,8 @@ from tests.dkp.material import raw
 from tests.fakes.link import FakeLink, Lost
 from tests.gateway.movable import Movable, connect, movable
 from tests.gateway.pki import write_pki
-from tests.gateway.test_connection import NOTIFY, PING, session, wait_for
+from tests.gateway.test_connection import NOTIFY, PING, session
+from tests.waiting import wait_for
 
 
 class Noted:

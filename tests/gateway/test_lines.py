@@ -16,7 +16,8 @@ from qekm_gateway.services import Service
 from qekm_gateway.translate import Translator
 from tests.fakes.serving_service import Running
 from tests.gateway.test_connection import NOTIFY, PING, REPLY, STATUS
-from tests.gateway.test_link import Drive, dial, running, until
+from tests.gateway.test_link import Drive, dial, running
+from tests.waiting import until
 
 __all__ = ["running"]  # a fixture
 

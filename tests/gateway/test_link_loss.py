@@ -18,7 +18,8 @@ from qekm.errors import ServiceAway
 from qekm_gateway.faults import LATE
 from tests.fakes.link import SESSION
 from tests.fakes.serving_service import Running, answer
-from tests.gateway.test_link import FRAME, Drive, linked, running, until
+from tests.gateway.test_link import FRAME, Drive, linked, running
+from tests.waiting import until
 
 __all__ = ["running"]  # a fixture
 

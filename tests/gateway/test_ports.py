@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-import uvloop
 
 from qekm.dkp.frame import parse
 from qekm.errors import BadConfiguration, PortInUse
@@ -17,16 +15,11 @@ from qekm_gateway.listeners import Place
 from qekm_gateway.ports import Ports
 from tests.fakes.link import FakeLink, Silent, serve
 from tests.gateway.movable import Movable, connect, movable, refused
-from tests.gateway.test_connection import NOTIFY, PING, REPLY, STATUS, session, wait_for
+from tests.gateway.port import NewLoop
+from tests.gateway.test_connection import NOTIFY, PING, REPLY, STATUS, session
+from tests.waiting import wait_for
 
-NewLoop = Callable[[], asyncio.AbstractEventLoop]
 SESSION = [0x82, 0x84, 0x86]
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def new_loop(request: pytest.FixtureRequest) -> NewLoop:
-    loop: NewLoop = request.param
-    return loop
 
 
 @pytest.fixture

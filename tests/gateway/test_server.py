@@ -25,7 +25,8 @@ from tests.fakes.serving_service import Running, ServingService
 from tests.gateway.pki import write_pki
 from tests.gateway.port import Client
 from tests.gateway.test_configuring import free_port
-from tests.gateway.test_connection import NOTIFY, PING, code_of, session, wait_for
+from tests.gateway.test_connection import NOTIFY, PING, code_of, session
+from tests.waiting import wait_for
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from qekm_gateway.tls import Certificate
 from tests.dkp.material import raw
 from tests.gateway.pki import write_pki
 from tests.gateway.port import Client, Port, open_port
-from tests.gateway.test_connection import NOTIFY, PING, REPLY, STATUS, code_of, session, wait_for
+from tests.gateway.test_connection import NOTIFY, PING, REPLY, STATUS, code_of, session
+from tests.waiting import wait_for
 
 SHORT = Limits(frame=0.3, idle=1, discard=0.1)
 

@@ -26,7 +26,8 @@ from qekm_gateway.translate import Translator
 from tests.fakes.serving_service import Running, ServingService
 from tests.gateway.test_connection import NOTIFY, REPLY, STATUS
 from tests.gateway.test_lines import ask
-from tests.gateway.test_link import FRAME, Drive, dial, until
+from tests.gateway.test_link import FRAME, Drive, dial
+from tests.waiting import until
 
 AIM_S, FAILS_S = 2.5, 7.5  # from the fault to the next service in use
 

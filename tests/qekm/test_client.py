@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,32 +84,12 @@ def _register(server: aio.Server) -> None:
     add_AuditServiceServicer_to_server(Audit(), server)
 
 
-@contextmanager
-def _served(pki: Pki) -> Iterator[Edge]:
-    """Serve on a thread of its own, so that a blocking client can be tested."""
-    edge, ready, stop = Edge(pki), threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with edge.serving(register=_register):
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert ready.wait(20)
-        yield edge
-    finally:
-        stop.set()
-        thread.join(20)
-
-
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """Return a server that runs as long as the module's tests."""
     pki = Pki(Path(tmp_path_factory.mktemp("client") / "home"))
     pki.issue(Role.OPERATOR, "olga")
-    with _served(pki) as each:
+    with Edge(pki).serving_aside(register=_register) as each:
         yield each
 
 

@@ -7,9 +7,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -31,6 +30,7 @@ from tests.qekm.logs.reading import records_of, sequences
 from tests.qekm.logs.receivers import rsyslog
 from tests.system.command import run_qekm
 from tests.system.processes import Estate, made, run_server
+from tests.waiting import wait_for
 
 NATIVE = re.compile(r"EKMServer: (\S+Z) (service|gateway) version \S+, pid (\d+): (.*)")
 
@@ -38,15 +38,6 @@ NATIVE = re.compile(r"EKMServer: (\S+Z) (service|gateway) version \S+, pid (\d+)
 def audit_log(home: Home) -> Path:
     """Return it."""
     return home.path / "keymanager" / "audit" / "kms_audit.log"
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Return what is so at last."""
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
 
 
 @pytest.mark.parametrize("failpoint", ["commit.after", None])

@@ -38,8 +38,8 @@ def export_table(
     context: typer.Context, url: Url, drivetab: DriveTable = False, config: Config = False
 ) -> None:
     """Write the drive table or the configuration to a file."""
+    from qekm.durable import replace
     from qekm_cli.drive_table import table_of
-    from qekm_cli.keypairs import replace
     from qekm_cli.property_file import text_of
 
     _check_one(context, drivetab, config)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -482,30 +481,18 @@ async def test_nothing_is_kept_of_calls_that_are_over(pki: Pki) -> None:
 
 def test_a_blocking_client_is_served_like_any_other(pki: Pki) -> None:
     """The guard does not depend on the client being ours or asynchronous."""
-    ready, stop = threading.Event(), threading.Event()
-    edge = edge_of(pki)
-
-    async def serve() -> None:
-        async with edge.serving(HANDLERS):
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert ready.wait(20)
-        trust = pki.home.trust.read_bytes()
-        key, chain = pki.home.key("alice").read_bytes(), pki.home.certificate("alice").read_bytes()
-        credentials = grpc.ssl_channel_credentials(trust, key, chain)
-        with grpc.secure_channel(f"127.0.0.1:{edge.port}", credentials) as channel:
-            ask: Any = channel.unary_unary("/t/UU")
-            assert ask(b"", timeout=20) == b"administrator/alice"
-            many: Any = channel.unary_stream("/t/US")
-            answers: Iterator[bytes] = many(b"", timeout=20)
-            assert list(answers) == [b"administrator/alice"] * 2
-    finally:
-        stop.set()
-        thread.join(20)
+    trust = pki.home.trust.read_bytes()
+    key, chain = pki.home.key("alice").read_bytes(), pki.home.certificate("alice").read_bytes()
+    credentials = grpc.ssl_channel_credentials(trust, key, chain)
+    with (
+        edge_of(pki).serving_aside(HANDLERS) as edge,
+        grpc.secure_channel(f"127.0.0.1:{edge.port}", credentials) as channel,
+    ):
+        ask: Any = channel.unary_unary("/t/UU")
+        assert ask(b"", timeout=20) == b"administrator/alice"
+        many: Any = channel.unary_stream("/t/US")
+        answers: Iterator[bytes] = many(b"", timeout=20)
+        assert list(answers) == [b"administrator/alice"] * 2
 
 
 async def test_a_certificate_out_of_its_time_names_the_services_time_and_what_to_do(pki: Pki) -> None:

@@ -7,14 +7,15 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import wait_for
 
 JOURNALD = Path("/lib/systemd/systemd-journald")
 PATIENCE_S = 20.0
@@ -39,15 +40,6 @@ def needed(program: str | Path, package: str) -> str:
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
     if found is None:
         pytest.skip(f"{program} is not installed (package {package})")
-    return found
-
-
-def wait_for(what: Callable[[], Any], why: str) -> Any:
-    """Return what is there at last."""
-    end = time.monotonic() + PATIENCE_S
-    while not (found := what()):
-        assert time.monotonic() < end, why
-        time.sleep(0.02)
     return found
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from qekm.logs.courier import Courier
+from tests.waiting import wait_for
 
 
 class Receiver:
@@ -56,14 +57,6 @@ def courier(receiver: Receiver) -> Iterator[Courier[int]]:
     yield courier
     receiver.gate.set()
     courier.close()
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    """Wait until something is so, at most ten seconds."""
-    end = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_things_come_once_in_order_and_the_last_ones_before_it_ends(

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from qekm.dkp.codes import Ask, Code, Fault
 from qekm.dkp.frame import Frame
@@ -20,6 +19,7 @@ from qekm_gateway.simulator.errand import Refused
 from tests.faults.canary import Canaries
 from tests.qekm.api.drives_at_work import Site, play
 from tests.qekm.api.running import Gateway, Running, running
+from tests.waiting import until, wait_for
 
 PING = Frame(0x01, 0, 0, 1, ())
 BOTH = frozenset({"transport", "logic"})
@@ -145,14 +145,6 @@ def held(path: Path) -> bool:
     return False
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    """Wait until something is so, at most ten seconds."""
-    end = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def log_of(run: Running) -> Path:
     """Return the debug log."""
     return run.home.path / "keymanager" / "debug_server"
@@ -163,15 +155,6 @@ def switch(run: Running, classes: str) -> None:
     coming = run.service.configuration.settings.copy()
     coming.put("debug", classes, "test")
     run.service.logs.switch(coming)
-
-
-async def until(what: Callable[[], Any]) -> None:
-    """Wait until something is so, at most ten seconds."""
-    for _ in range(1_000):
-        if what():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never was so")
 
 
 async def test_it_is_off_at_first_and_then_there_is_no_file(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from qekm.logs.entry import Entry, of_record
 from qekm.logs.journal import Journal, datagram, fields_of
 from qekm.logs.record import Told
-from tests.qekm.logs.receivers import journald, wait_for
+from tests.qekm.logs.receivers import journald
 from tests.qekm.logs.test_escaping import ANY_TEXT
 from tests.qekm.logs.test_record import SERVED
+from tests.waiting import wait_for
 
 
 def read(raw: bytes) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,12 @@ from qekm.v1 import configuration_pb2 as pb
 from tests.qekm.api.drives_at_work import Site, play
 from tests.qekm.api.running import Running, running
 from tests.qekm.logs.reading import records_of, sequences
+from tests.waiting import until
 
 
 def log_of(run: Running) -> Path:
     """Return the audit log."""
     return run.home.path / "keymanager" / "audit" / "kms_audit.log"
-
-
-async def until(what: Callable[[], Any]) -> None:
-    """Wait until something is so, at most twenty seconds."""
-    for _ in range(2_000):
-        if what():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never was so")
 
 
 async def test_the_audit_log_is_the_trail_in_the_familys_form(tmp_path: Path) -> None:

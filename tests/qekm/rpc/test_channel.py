@@ -59,13 +59,11 @@ async def test_a_message_over_the_limit_is_refused_and_the_next_one_is_served(pk
 
 
 def test_a_client_ignores_the_proxy_of_its_environment(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.qekm.test_client import _served
-
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     for name in ("no_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with _served(pki) as edge:
+    with Edge(pki).serving_aside() as edge:
         credentials = tls.client_credentials(pki.files("administrator"))
         with channel.open_channel(edge.target, credentials) as opened:
             ask: Any = opened.unary_unary("/qekm.v1.ServerService/GetVersion")

@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +119,10 @@ class Sharing(SharingServiceServicer):
     CreatePartner = DeletePartner = AuditServiceServicer.ListRecords  # type: ignore[assignment]
 
 
-@contextmanager
-def _served(pki: Pki, door: Door) -> Iterator[Edge]:
-    """Serve on a thread of its own, so that a blocking client can be tried."""
-    edge, ready, stop = (
-        Edge(pki, allows=lambda role, method: role is Role.ADMINISTRATOR),
-        threading.Event(),
-        threading.Event(),
-    )
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Edge, Door]]:
+    """Give a server that runs as long as the module's tests."""
+    door, pki = Door(), Pki(Path(tmp_path_factory.mktemp("sessions") / "home"))
 
     def register(server: aio.Server) -> None:
         add_AccountsServiceServicer_to_server(Accounts(door), server)
@@ -135,26 +130,8 @@ def _served(pki: Pki, door: Door) -> Iterator[Edge]:
         add_AuditServiceServicer_to_server(Audit(door), server)
         add_SharingServiceServicer_to_server(Sharing(door), server)
 
-    async def serve() -> None:
-        async with edge.serving({}, register):
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert ready.wait(20)
-        yield edge
-    finally:
-        stop.set()
-        thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Edge, Door]]:
-    """Give a server that runs as long as the module's tests."""
-    door = Door()
-    with _served(Pki(Path(tmp_path_factory.mktemp("sessions") / "home")), door) as edge:
+    edge = Edge(pki, allows=lambda role, method: role is Role.ADMINISTRATOR)
+    with edge.serving_aside({}, register):
         yield edge, door
 
 
