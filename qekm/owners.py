@@ -16,7 +16,7 @@ from qekm.configuration.settings import Settings
 from qekm.drives import Registry
 from qekm.estate import Estate
 from qekm.keystore import Keystore
-from qekm.model import Cursor, KeyState
+from qekm.model import Cursor, KeyState, SharedProperty
 from qekm.opened import Opened
 from qekm.partners import Partners
 from qekm.peers import Peers
@@ -57,6 +57,7 @@ class Owners:
     peers: Peers  # the servers of the estate, this one among them
     checkpoints: Checkpoints  # how far each of them was
     cursors: list[Cursor]  # how much of their journals is here
+    shared: list[SharedProperty]  # properties that all of them have in common
 
     def vendor_of(self, serial: str) -> str:
         """Return the vendor of a drive, as its entry or else the drive itself says; from any thread."""
@@ -135,4 +136,5 @@ class Owners:
             peers,
             Checkpoints(found.checkpoints, estate.instance, audit_key),
             found.cursors,
+            found.shared_properties,
         )

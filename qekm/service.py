@@ -188,9 +188,8 @@ class Service:
 
     def lines(self) -> list[str]:
         """Return what a status says of the backups, the logs and the properties."""
-        parts = (self.duties, self.logs, self.configuration, self.keyset, self.drive_table, self.ssl)
-        parts += (self.federation,)
-        return [line for part in parts for line in part.lines()]
+        kept = self.duties, self.federation, self.logs, self.configuration, self.keyset
+        return [line for part in (*kept, self.drive_table, self.ssl) for line in part.lines()]
 
     def end(self) -> None:
         """Have `wait` return: the service is to stop."""

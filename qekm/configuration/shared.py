@@ -103,8 +103,10 @@ class SharedProperties:
 
         try:
             await self._configuration.update({name: text}, records=records)
-        except (StoreFailed, Draining):
+        except StoreFailed:
             raise
+        except Draining:
+            return  # the next start goes on with it
         except QekmError as error:
             if self._refused.get(name) != error.message:
                 _log.warning("%s of server %s is not taken: %s", name, self._author(name), error.message)
