@@ -25,6 +25,7 @@ from qekm.listeners import bind
 from qekm.properties.listeners import SSL_HOST, SSL_PORT
 from qekm.rpc.addresses import addresses_of
 from qekm.rpc.channel import make_server
+from qekm.rpc.handshakes import Handshakes
 from qekm.rpc.tls import Files, server_credentials
 
 _log = logging.getLogger(__name__)
@@ -50,11 +51,12 @@ class SslListener:
         files: Files,
         interceptors: Sequence[aio.ServerInterceptor],
         add: Callable[[aio.Server], None],
+        handshakes: Handshakes | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the settings in force; `add` puts the servicers on one server after another."""
         self._settings, self._interceptors, self._add, self._now_s = settings, interceptors, add, now_s
-        self._files = files
+        self._files, self._handshakes = files, handshakes or Handshakes()
         self._open: _Open | None = None
         self._trouble = ""
         self._stopped = False
@@ -66,6 +68,11 @@ class SslListener:
     def port(self) -> int:
         """Return the port that is listened on, 0 while there is none."""
         return self._open.port if self._open else 0
+
+    @property
+    def refused(self) -> int:
+        """Return how many connections were refused in the handshake, or were silent."""
+        return self._handshakes.refused
 
     def lines(self) -> list[str]:
         """Return what a status says."""
@@ -141,7 +148,8 @@ class SslListener:
         self._add(server)
         if host == "::" and not _has_ipv6():
             host = "0.0.0.0"  # noqa: S104  every address is the default
-        credentials = server_credentials(self._files)  # those of one server tell another of no certificate
+        # Those of one server tell another of no certificate.
+        credentials = server_credentials(self._files, self._handshakes.begin)
 
         def listen(address: str) -> int:
             return server.add_secure_port(address, credentials)

@@ -83,14 +83,18 @@ def interceptors(
     allows: Allows = is_allowed,
     *,
     remote: bool,
+    arrived: Callable[[str], None] = lambda _peer: None,
 ) -> list[aio.ServerInterceptor]:
     """Return what a server of this estate (16 bytes) puts in front of its services.
 
     on_refusal: called with the identity (None if there is none), method, error and peer address of each call
     that is refused for who makes it; it must not block. entry: who needs a session. allows: which role may
-    call which method. remote: whether the server listens for others than its own machine.
+    call which method. remote: whether the server listens for others than its own machine. arrived: told of
+    each call's peer address.
     """
-    return [Guard(deny, estate, now_us, on_refusal, entry, allows, remote)]
+    guard = Guard(deny, estate, now_us, on_refusal, entry, allows, remote)
+    guard.arrived = arrived
+    return [guard]
 
 
 class Guard(aio.ServerInterceptor):
@@ -114,6 +118,7 @@ class Guard(aio.ServerInterceptor):
         self._handlers: dict[str, Handler] = {}
         self._passports: dict[bytes, Passport] = {}
         self._calls = UnderWay()
+        self.arrived: Callable[[str], None] = lambda _peer: None
         deny.watch(self._calls.end)
         entry.watch(self._calls.end)
 
@@ -162,6 +167,7 @@ class Guard(aio.ServerInterceptor):
         lasts: whether it is a stream, which nothing else keeps from outliving its session.
         """
         passport: Passport | None = None
+        self.arrived(context.peer())
         try:
             passport = self._passport(context)
             self._admit(passport, method)

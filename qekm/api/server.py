@@ -46,6 +46,7 @@ class ServerServicer(ServerServiceServicer):
         self._anchor = owners.estate.anchor
         self._gateways, self._journal, self._backups, self._stop = gateways, journal, backups, stop
         self._ssl_port, self._settings = ssl_port, settings
+        self.ssl_refused: Callable[[], int] = lambda: 0
         self._now_us, self._start_us = now_us, now_us()
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
@@ -62,6 +63,7 @@ class ServerServicer(ServerServiceServicer):
             anchor_certificate=self._certificates.signer,
             tcp_ports=dict.fromkeys(port for link in self._gateways for port in _ports(link)),
             ssl_port=self._ssl_port(),
+            ssl_refused=self.ssl_refused(),
             debug=bool(self._settings["debug"]),
         )
 

@@ -32,6 +32,7 @@ from qekm.api.sharing import SharingServicer
 from qekm.api.slots import SlotsServicer
 from qekm.approvals import people
 from qekm.audit import Strangers
+from qekm.awaiting import Awaiting
 from qekm.backup.keeping import Keeper
 from qekm.configuration.keyset import KeySet
 from qekm.configuration.owner import Configuration
@@ -119,7 +120,9 @@ class Servicers:
     configuration: Configuration
     keyset: KeySet
     ssl_port: Callable[[], int]  # of peers and remote administration; 0: nothing listens
+    ssl_refused: Callable[[], int]  # connections to it that came to nothing
     links: Links | None = None  # to the other servers of the estate
+    awaiting: Awaiting | None = None  # what a new key's answer waits for
 
     def add_to(self, server: aio.Server) -> None:
         """Put every service of the contract on a server; on several through Handlers, which count as one."""
@@ -146,8 +149,9 @@ class Servicers:
         self._add_keystore(server, journal, consents)
         ssl_port, settings = self.ssl_port, self.settings
         own = ServerServicer(owners, gateways, journal, self.lines, self.stop, ssl_port, settings, now_us)
+        own.ssl_refused = self.ssl_refused
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
-        serving = ServingServicer(owners.serving, store, gateways, now_us, self.tap)
+        serving = ServingServicer(owners.serving, store, gateways, now_us, self.tap, self.awaiting)
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
         self._add_sharing(server, journal, consents)
 

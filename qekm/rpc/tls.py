@@ -8,6 +8,7 @@ import qekm.rpc
 import logging
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,10 +66,11 @@ def client_credentials(files: Files) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(trust, key, chain)
 
 
-def server_credentials(files: Files) -> grpc.ServerCredentials:
+def server_credentials(files: Files, begun: Callable[[], None] | None = None) -> grpc.ServerCredentials:
     """Return credentials that demand a client certificate and follow the files from connection to connection.
 
-    BadConfiguration if grpc was imported before qekm.rpc, because TLS 1.2 would then be accepted.
+    begun: called on threads of grpc's before each handshake. BadConfiguration if grpc was imported before
+    qekm.rpc, because TLS 1.2 would then be accepted.
     """
     if not qekm.rpc.TLS13_ONLY:
         raise BadConfiguration("grpc was imported before qekm.rpc: TLS 1.2 could not be switched off")
@@ -76,6 +78,7 @@ def server_credentials(files: Files) -> grpc.ServerCredentials:
     follow = _Follower(files)
     first = follow()
     assert first is not None
+    follow.begun = begun
     # None for "no change" is documented, but not in the types.
     return grpc.dynamic_ssl_server_credentials(first, follow, require_client_authentication=True)  # type: ignore[arg-type]
 
@@ -100,8 +103,11 @@ class _Follower:
         self._files = files
         self._lock = threading.Lock()
         self._state: object = None
+        self.begun: Callable[[], None] | None = None
 
     def __call__(self) -> grpc.ServerCertificateConfiguration | None:
+        if self.begun is not None:
+            self.begun()
         with self._lock:
             try:
                 state = self._files.state()
