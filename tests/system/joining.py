@@ -38,6 +38,12 @@ class Joining:
                 start_new_session=True,  # both processes of it are ended together
             )
 
+    @property
+    def remains(self) -> list[str]:
+        """Return what is in its home, but for what is never finished and cleared away by the next."""
+        path = self.home.path
+        return sorted(each.name for each in path.iterdir()) if path.exists() else []
+
     def said(self) -> str:
         """Return what it has said so far."""
         return self._output.read_text()
@@ -107,10 +113,24 @@ class Inviting:
         assert done.returncode == 0, done.stderr
         return {row["name"]: row for row in json.loads(done.stdout)["peers"]}
 
+    def refusals(self) -> list[str]:
+        """Return what was refused so far, as the trail tells it."""
+        done = run_qekm(self.home, "audit", "list", "--json")
+        assert done.returncode == 0, done.stderr
+        records = json.loads(done.stdout)["records"]
+        return [f"{each['actor']}: {each['message']}" for each in records if each["event"] == "rpc.refuse"]
+
+    def remove(self, name: str) -> None:
+        """Let a server go, or take its invitation back."""
+        done = run_qekm(self.home, "peers", "remove", name, "--yes")
+        assert done.returncode == 0, done.stderr
+
     @contextmanager
-    def joining(self, invitation: Path, fingerprint: str, **environ: str) -> Iterator[Joining]:
-        """Have `b` ask to be let in, and leave no process of that behind."""
-        joining = Joining(Home(self.folder / "b"), invitation, fingerprint, environ)
+    def joining(
+        self, invitation: Path, fingerprint: str, home: str = "b", **environ: str
+    ) -> Iterator[Joining]:
+        """Have a server ask to be let in, and leave no process of that behind."""
+        joining = Joining(Home(self.folder / home), invitation, fingerprint, environ)
         try:
             yield joining
         finally:
