@@ -65,6 +65,7 @@ class Federation:
         self.alarms = Alarms(peers, links.status, settings, store.commit, clocks)
         self.metrics = Metrics(settings[METRICS_PORT])
         self.metrics.sources.append(self._figures)
+        links.on_behind.append(self.checkpointing.doubt)
         merging.watch(TABLES[Checkpoint], self.checkpointing.heard)
         merging.watch(TABLES[SharedProperty], self.properties.heard)
 

@@ -85,7 +85,12 @@ _TABLE = (
         "peer",
         "peer.join peer.accept rpc.InvitePeer rpc.AcceptPeer rpc.RemovePeer",
     ),
-    ("data_synchronization", "peer", "rpc.SyncPeers"),
+    (
+        "data_synchronization",
+        "peer",
+        "peer.silent peer.heard peer.lag peer.substitute peer.diverge peer.agree rpc.SyncPeers",
+    ),
+    ("authentication", "peer", "peer.refuse"),
     ("resource_management", "approval", "rpc.GrantApproval rpc.RefuseApproval"),
     (
         "configuration_management",

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from qekm.errors import BatchRefused, PeerRefused, QekmError
-from qekm.model import Cursor
+from qekm.model import Checkpoint, Cursor
 from qekm.replication.columns import Blank, Columns, Present
 from qekm.replication.messages import Acknowledgement, Batch, Hello, RecordKey, Row, Tables, Value
 from qekm.sealing import KeyRing
 from qekm.sealing.seals import encoded
 from qekm.store import Line
-from qekm.store.shared import is_shared
+from qekm.store.shared import TABLES, is_shared
 
 WINDOW = 4  # batches that were not acknowledged yet
 MOST_ROWS = 256  # a batch that is taken
@@ -28,6 +28,7 @@ PAGE_ROWS = 64  # a batch that is sent: what a receiver does with it holds its d
 MOST_BYTES = 512 * 1024
 _MOST_TABLES, _MOST_COLUMNS, _MOST_VERSIONS = 256, 256, 4_096
 _NONCE, _INSTANCE = 32, 8
+_CHECKPOINTS = TABLES[Checkpoint]
 _ROW_BYTES = 64  # of a row beside its texts and bytes
 
 
@@ -97,7 +98,8 @@ class Conversation:
         known = hello.your_instance == self._own.instance
         if known and hello.received > journal_end:
             what = f"{identity} has more of this server's journal than this server: it may be an old copy"
-            raise PeerRefused(what, hint="put the present store back, or: qekm-server adopt", peer=identity)
+            hint = "put the present store back, or: qekm-server adopt"
+            raise PeerRefused(what, hint=hint, peer=identity, behind="yes")
         self.columns = Columns(self._own.tables, hello.tables, self._own.blank)
         self.their = hello
         self.position = self.acknowledged = hello.received if known else 0
@@ -140,7 +142,8 @@ class Conversation:
     def batch(self, page: Sequence[Line]) -> Batch:
         """Return the next batch, of a page of the journal beyond `position`; it may be a part of the page.
 
-        Rows that the peer itself changed last are left out, and so are those of tables that it does not have.
+        Rows that the peer itself changed last are left out, but for how far it was once: it may not know any
+        more. So are those of tables that it does not have.
         """
         assert self.their is not None
         rows: list[Row] = []
@@ -150,7 +153,8 @@ class Conversation:
             if size > MOST_BYTES and rows:
                 break
             self.position = line.sequence
-            if line.origin != self.their.instance or line.sequence <= self._everything_through:
+            is_news = line.origin != self.their.instance or line.table == _CHECKPOINTS
+            if is_news or line.sequence <= self._everything_through:
                 rows.append(self._row(line))
         self._sent += 1
         new = sorted(self._ring.versions - self._told)

@@ -50,6 +50,7 @@ class Links:
         self._changed = asyncio.Event()  # another stream stands
         self.refused = 0  # streams, of whomever
         self.on_acknowledged: list[Callable[[], None]] = []
+        self.on_behind: list[Callable[[str], None]] = []  # told why this store is an old copy
         self._agreement = Agreement(ground, self._links)
         self._agreement.recall(self._link)
 
@@ -213,6 +214,9 @@ class Links:
     def _refuse(self, link: Link, error: QekmError) -> None:
         """Count a stream that was refused, and record it."""
         link.refused += 1
+        if error.details.get("behind"):
+            for tell in self.on_behind:
+                tell(error.message)
         self.refused += 1
         now_us = self._ground.now_us()
         records = self._refusals.refuse(now_us, f"server/{link.name}", error.reason(), error.message)
