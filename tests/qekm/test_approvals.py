@@ -278,3 +278,39 @@ def test_who_was_revoked_a_short_time_ago_is_remembered() -> None:
     records = [certificate(Role.ADMINISTRATOR, "alice"), certificate(Role.CUSTODIAN, "bob", START_US)]
     assert people(records, START_US + REMEMBERED_US - 1) == {"alice", "bob"}
     assert people(records, START_US + REMEMBERED_US) == {"alice"}
+
+
+def test_what_one_asked_for_another_does_and_that_is_the_consent(desk: Desk) -> None:
+    asked = desk.ask()
+    assert desk.approvals.check_second(ACT, BOB, LONG_AGO_US) == asked
+    used = desk.keep(desk.approvals.second(ACT, BOB, LONG_AGO_US))
+    assert (used.state, used.requester, used.decider) == (ApprovalState.USED, ALICE, BOB)
+    with pytest.raises(UnknownApproval):
+        desk.approvals.second(ACT, BOB, LONG_AGO_US)
+
+
+@pytest.mark.parametrize(
+    ("who", "issued_us"),
+    [(ALICE, LONG_AGO_US), ("administrator/ALICE", LONG_AGO_US), (BOB, START_US + 1)],
+    ids=["who asked", "in another role", "by a certificate made since"],
+)
+def test_who_asked_does_not_do_it_too(desk: Desk, who: str, issued_us: int) -> None:
+    asked = desk.ask()
+    for act in (desk.approvals.check_second, desk.approvals.second):
+        with pytest.raises(SameSubject):
+            act(ACT, who, issued_us)
+    assert desk.approvals.find(asked.approval_id) == asked
+
+
+def test_who_asked_may_do_it_once_another_has_approved(desk: Desk) -> None:
+    desk.granted()
+    assert desk.approvals.second(ACT, ALICE, LONG_AGO_US).decider == BOB
+
+
+def test_what_is_withdrawn_nobody_does(desk: Desk) -> None:
+    desk.ask()
+    (refused,) = desk.approvals.withdraw(ACT, BOB)
+    assert refused.state is ApprovalState.REFUSED
+    with pytest.raises(UnknownApproval):
+        desk.approvals.second(ACT, BOB, LONG_AGO_US)
+    assert desk.approvals.withdraw(ACT, BOB) == []
