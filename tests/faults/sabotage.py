@@ -18,6 +18,7 @@ import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
 # isort: split
 from qekm import failpoints, service  # noqa: F401  (imports all that is broken here)
+from qekm.awaiting import Awaiting
 from qekm.model import KeyState, Setting
 from qekm.rotating import Rotating
 from qekm.store import OLDEST, Snapshot, Store, engine, integrity, store, writer
@@ -112,6 +113,26 @@ def _hurried() -> None:
     writer._CHECKPOINT_AFTER = 8
 
 
+class Witnesses:
+    """Peers that know of everything as soon as it is here: not broken, only company."""
+
+    connected, acknowledged = True, 1 << 40
+
+    async def told(self, _sequence: int) -> bool:
+        """Return at once."""
+        return True
+
+
+def _witnessed() -> None:
+    """Have every new key wait for a peer, which answers at once."""
+    begin = Awaiting.__init__
+
+    def joined(self: Awaiting, _links: Any, journal: Any, settings: Any, _is_joined: Any) -> None:
+        begin(self, Witnesses(), journal, settings, lambda: True)
+
+    Awaiting.__init__ = joined  # type: ignore[method-assign]
+
+
 def _deaf() -> None:
     """Take a commit that failed for one that did not."""
     transact = writer.Writer._transact
@@ -150,6 +171,7 @@ BUILDS: Mapping[str, Callable[[], None]] = {
     "unflushed": _unflushed,
     "hurried": _hurried,
     "deaf": _deaf,
+    "witnessed": _witnessed,
 }
 
 

@@ -38,6 +38,8 @@ REACHED_BY: Mapping[str, tuple[str, ...]] = {
     "anchor.after": ("allocate",),
     "checkpoint.before": ("allocate",),
     "checkpoint.after": ("allocate",),
+    "peer.before": ("allocate",),
+    "peer.after": ("allocate",),
     "answer.before": ("allocate",),
     "backup.before": ("backup",),
     "backup.written": ("backup",),
@@ -54,6 +56,7 @@ REACHED_BY: Mapping[str, tuple[str, ...]] = {
     "import.before": ("exchange",),
 }
 OFTEN = ("commit", "anchor", "answer")  # passed many times in a round: which time fails is a throw of dice
+BUILDS = {"checkpoint": "hurried", "peer": "witnessed"}  # in which a place is reached at all, or soon
 # What may lie in a folder when all is over; everything else was half made.
 WHOLE = (
     "*KeyManagerConfig.properties*",  # a client's as well
@@ -102,7 +105,7 @@ def _act(name: str, action: str, failure: str, by: str, folder: Path, _template:
     home, notes = Home(folder / "home"), folder / "notes"
     (folder / "backups").mkdir()
     Estate.make(home.path, keys=16, **properties)
-    build = "hurried" if name.startswith("checkpoint") else ""
+    build = BUILDS.get(name.partition(".")[0], "")
     process = scene.start(scene.perform, act, home.path, notes, 0, 2, build, failure)
     process.join(PATIENCE_S)
     yield from _ended(process.exitcode, action, name, notes)
