@@ -5,15 +5,18 @@ Keys are read all the while. Which rows differ is remembered over a start, and t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 from qekm.audit import SERVICE, occurred
-from qekm.model import AuditRecord, Change, Outcome, Setting
-from qekm.replication.comparing import in_short
-from qekm.replication.ground import Ground
+from qekm.model import AuditRecord, Cartridge, Change, Key, Outcome, Setting
+from qekm.replication.comparing import Place, in_short
+from qekm.replication.ground import Ground, Rows
 from qekm.replication.link import Link
+from qekm.store import SHARED, PrimaryKey
 
 _log = logging.getLogger(__name__)
 
@@ -71,3 +74,18 @@ class Agreement:
             what = "; ".join(f"{link.name}: {in_short(link.differences)}" for link in differing)
             self._reason = f"rows differ from those of {what}"
             pool.freeze(self._reason)
+
+
+async def assert_rows(store: Rows, places: Iterable[Place]) -> None:
+    """Change rows to what they are here, so that this is the last change of each; StoreFailed.
+
+    Keys are joined, and their uses added: of those nothing holds over anything else.
+    """
+    wanted: dict[str, list[PrimaryKey]] = defaultdict(list)
+    for table, key in places:
+        if SHARED[table].noun not in (Key, Cartridge):
+            wanted[table].append(key)
+    await store.submit_stamped([()])  # what was changed before is on the disk then
+    for table, keys in wanted.items():
+        rows = await asyncio.to_thread(store.shared_rows, table, keys)
+        await store.commit([SHARED[table].of_row(row) for row in rows])

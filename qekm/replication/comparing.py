@@ -148,8 +148,8 @@ class Comparing:
         self._number, self._sums, self._ask, self._has_all = number, sums, ask, has_all
         self._marks: tuple[int, int] | None = None
 
-    async def run(self, pause: Callable[[], Awaitable[None]]) -> tuple[str, ...] | None:
-        """Return the rows that differ for good, as table and primary key; None if it was not found out.
+    async def run(self, pause: Callable[[], Awaitable[None]]) -> tuple[Place, ...] | None:
+        """Return the rows that differ for good; None if it was not found out.
 
         pause: waits a second between two looks.
         """
@@ -166,7 +166,7 @@ class Comparing:
                     seen[place] = pair, times + 1 if before == pair else 1
                 stable = [place for place, (_, times) in seen.items() if times >= LOOKS]
                 if stable:
-                    return tuple(sorted(map(_named, stable)))
+                    return tuple(sorted(stable, key=named))
             await pause()
         return None
 
@@ -214,7 +214,8 @@ def _of(found: _Sum | None) -> tuple[int, bytes]:
     return (found.rows, found.sum.to_bytes(32)) if found is not None else (0, _NO_SUM)
 
 
-def _named(place: Place) -> str:
+def named(place: Place) -> str:
+    """Return the name of a row for people."""
     table, key = place
     return f"{table} {key.hex() if isinstance(key, bytes) else key}"
 

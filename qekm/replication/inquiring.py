@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from qekm.replication.comparing import Comparing, Sums
+from qekm.replication.comparing import Comparing, Place, Sums, named
 from qekm.replication.messages import Comparison
 
 COMPARE_S = 3_600.0
@@ -29,6 +29,7 @@ class Inquiring:
         self._answer: asyncio.Future[Comparison] | None = None
         self._asked = asyncio.Event()
         self._number = 0
+        self.found: tuple[Place, ...] = ()  # rows that differed in the last comparison that was asked here
         self.over = asyncio.Event()  # a comparison that was asked for has come to its end
 
     def ask(self) -> None:
@@ -52,9 +53,10 @@ class Inquiring:
         comparing = Comparing(self._number, self._sums, self._inquire, self._has_all)
         found = await comparing.run(lambda: asyncio.sleep(LOOK_S))
         if found is not None:
-            found = found[:_MOST_TOLD]
-            await self._say(Comparison(self._number, done=True, differences=found))
-            await self._judge(found)
+            self.found = found
+            differences = tuple(map(named, found[:_MOST_TOLD]))
+            await self._say(Comparison(self._number, done=True, differences=differences))
+            await self._judge(differences)
         self.over.set()
 
     async def _inquire(self, question: Comparison) -> Comparison:

@@ -16,7 +16,8 @@ from dataclasses import replace
 from qekm.audit import Strangers
 from qekm.errors import BatchRefused, Draining, PeerAway, PeerRefused, QekmError
 from qekm.model import Cursor, Setting
-from qekm.replication.agreement import Agreement
+from qekm.replication.agreement import Agreement, assert_rows
+from qekm.replication.calling import keep_calling
 from qekm.replication.ground import Ground
 from qekm.replication.link import Link, LinkStatus
 from qekm.replication.messages import Pipe
@@ -26,7 +27,6 @@ from qekm.replication.streaming import Stream
 _log = logging.getLogger(__name__)
 
 SCHEMA = "peers.schema"  # a setting: the revision that the cursors are of
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0  # between two calls
 _LOOK_S = 0.5  # between two looks at who is joined
 _COMPARE_S = 150.0  # for all comparisons that somebody asked for
 
@@ -61,6 +61,8 @@ class Links:
         if ground.settings.get(SCHEMA, "") != ground.own.schema:
             # What an older program could not take is taken now: from the start.
             self._cursors = {name: replace(each, received=0) for name, each in self._cursors.items()}
+            for link in self._links.values():
+                link.cursor = replace(link.cursor, received=0)
             ground.settings[SCHEMA] = ground.own.schema
             await ground.store.commit([*self._cursors.values(), Setting(SCHEMA, ground.own.schema)])
         self._task = asyncio.create_task(self._run())
@@ -122,7 +124,7 @@ class Links:
     async def compare(self, repair: bool = False) -> None:
         """Compare with all joined peers and return when that is done; PeerAway if one is not there.
 
-        repair: have everything sent again first, both ways.
+        repair: have everything sent again first, both ways; what differs then is as it is here.
         """
         names = [peer.name for peer in self._ground.servers.others]
         away = [name for name in names if name not in self._streams]
@@ -143,7 +145,10 @@ class Links:
                 self._changed.clear()
                 await self._changed.wait()
             stream = present[1]
-        await stream.compare()
+        found = await stream.compare()
+        if found and repair:
+            await assert_rows(self._ground.store, found)
+            await stream.compare()
 
     # Streams.
 
@@ -241,26 +246,15 @@ class Links:
             await asyncio.sleep(_LOOK_S)
 
     async def _call(self, name: str) -> None:
-        """Call a server again and again; sooner after a stream that stood for a while."""
-        wait_s = FIRST_WAIT_S
-        while True:
-            since_s = self._ground.steady_s()
-            address = next((peer.address for peer in self._ground.servers.others if peer.name == name), "")
-            if not address:
-                return
-            link = self._link(name)
-            try:
-                async with self._dial(address) as pipe:
-                    await self._serve(link, pipe, calling=True)
-            except QekmError as error:
-                link.end(error.message)
-            except Exception:
-                _log.exception("the link to server %s failed", name)
-                link.end("internal error")
-            if self._ground.steady_s() - since_s > LONGEST_WAIT_S:
-                wait_s = FIRST_WAIT_S
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        link = self._link(name)
+
+        async def call() -> None:
+            """Have one stream; what it was about is in the link."""
+            addresses = (peer.address for peer in self._ground.servers.others if peer.name == name)
+            async with self._dial(next(addresses, "")) as pipe:
+                await self._serve(link, pipe, calling=True)
+
+        await keep_calling(call, link.end, self._ground.steady_s)
 
     def _link(self, name: str) -> Link:
         """Return the link to a server that is joined."""

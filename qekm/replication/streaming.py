@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from qekm.errors import BatchRefused, PeerRefused, QekmError, ServiceAway
+from qekm.errors import BatchRefused, PeerAway, PeerRefused, QekmError, ServiceAway
 from qekm.model import Change, Cursor, KeyState, Setting
-from qekm.replication.comparing import Sums
+from qekm.replication.comparing import Place, Sums
 from qekm.replication.conversation import PAGE_ROWS, WINDOW, Conversation
 from qekm.replication.ground import Ground, Results
 from qekm.replication.inquiring import Inquiring
@@ -32,6 +33,7 @@ from qekm.store import CURRENT, OLDEST, PrimaryKey
 
 BEAT_S = 1.0
 SILENCE_S = 4.0  # after which a stream ends
+_LONGEST = 300  # characters of what a peer says
 
 Judge = Callable[[Link, tuple[str, ...]], Awaitable[None]]
 
@@ -59,6 +61,7 @@ class Stream:
         self._commits: asyncio.Queue[tuple[asyncio.Future[list[QekmError | None]] | None, int]]
         self._commits = asyncio.Queue()
         self._inquiring: Inquiring | None = None
+        self._ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def greet(self) -> None:
         """Exchange hellos; who was called answers only a server that it knows. PeerRefused, BatchRefused."""
@@ -67,7 +70,7 @@ class Stream:
             await self._say(conversation.hello())
         hello = await self._hear()
         if isinstance(hello, Refusal):
-            raise PeerRefused(f"{self._link.name}: {hello.message}", peer=self._link.name)
+            raise _turned_away(self._link.name, hello)
         if not isinstance(hello, Hello):
             raise PeerRefused("the first message of a stream is a hello", peer=self._link.name)
         conversation.greet(hello, self._link.name, ground.store.journal_end)
@@ -107,6 +110,7 @@ class Stream:
             for task in done:
                 task.result()
         finally:
+            self._ended.set_result(True)
             ground.store.on_commit.remove(self._wake.set)
             for task in tasks:
                 task.cancel()
@@ -128,11 +132,17 @@ class Stream:
         await self._say(Comparison(0, repair=True))
         self._starting_over.set()
 
-    async def compare(self) -> None:
-        """Return when the stores were compared, or the stream has ended."""
-        if self._inquiring is not None:
-            self._inquiring.ask()
-            await self._inquiring.over.wait()
+    async def compare(self) -> tuple[Place, ...]:
+        """Compare the stores and return the rows that differ; PeerAway if the stream ends meanwhile."""
+        assert self._inquiring is not None, "a stream is known once it runs"
+        self._inquiring.ask()
+        over = asyncio.create_task(self._inquiring.over.wait())
+        ends: list[asyncio.Future[Any]] = [self._ended, over]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if self._ended.done():
+            raise PeerAway(f"server {self._link.name} went away", peer=self._link.name)
+        return self._inquiring.found
 
     async def _say(self, message: Message) -> None:
         async with self._writing:  # grpc takes one message of a stream at a time
@@ -166,7 +176,7 @@ class Stream:
                 case Comparison():
                     await inquiring.take(message)
                 case Refusal():
-                    raise PeerRefused(f"{self._link.name}: {message.message}", peer=self._link.name)
+                    raise _turned_away(self._link.name, message)
                 case Hello():
                     raise PeerRefused("a stream has one hello", peer=self._link.name)
 
@@ -274,3 +284,9 @@ class Stream:
 
     async def _take_verdict(self, differences: tuple[str, ...]) -> None:
         await self._judge(self._link, differences)
+
+
+def _turned_away(name: str, refusal: Refusal) -> PeerAway:
+    """Return what the peer ends the stream for: it has counted and recorded that, not this server."""
+    text = "".join(each if each.isprintable() else "?" for each in refusal.message[:_LONGEST])
+    return PeerAway(f"server {name} refuses this one: {text}", peer=name)

@@ -252,6 +252,12 @@ def are_same(*sites: Site) -> bool:
     return all(site.rows() == sites[0].rows() for site in sites)
 
 
+def refusals(site: Site) -> set[tuple[str, str]]:
+    """Return who was refused by a server, and why, as its trail has it."""
+    records = [link.record for link in site.store.iterate_audit()]
+    return {(record.actor, record.code) for record in records if record.event == "peer.refuse"}
+
+
 def make_key(number: int, site: str, version: int = 1) -> Key:
     """Return a key that a server made, sealed under the estate's root key."""
     ring = ring_of()
