@@ -23,6 +23,7 @@ from qekm_gateway.services import LONGEST_WAIT, Service, Turn
 _log = logging.getLogger(__name__)
 
 CONNECT = 3.0  # seconds for a new stream
+_MOST_TOLD = 64  # reasons; some name a time
 
 Stream = aio.StreamStreamCall[ServeRequest, ServeResponse]
 
@@ -60,7 +61,7 @@ class Connecting:
         self._why = ""  # the stream was given up
         self._asking = False  # for a sign of life
         self._closing = False
-        self._told: dict[str, str] = {}  # by service, what was logged last
+        self._told: set[tuple[str, str]] = set()  # services, and why there is no stream to them
         self.wake = asyncio.Event()
         self.streams = 0  # opened so far
         self.heard = False  # something over the present stream
@@ -103,10 +104,18 @@ class Connecting:
             if self.heard or self._opened + LONGEST_WAIT < self._loop.time():
                 self._turn.lasted()
                 self._told.clear()
-            if reason != self._told.get(service.name) and not self._closing:
-                _log.warning("no stream to the service (%s): %s", service.name, reason)
-                self._told[service.name] = reason
+            if not self._closing:
+                self._warn(service.name, reason)
             await asyncio.sleep(self._turn.pass_on())
+
+    def _warn(self, service: str, reason: str) -> None:
+        """Log a reason once until a stream lasts, for there is an attempt every few seconds."""
+        if (service, reason) in self._told:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told.add((service, reason))
+        _log.warning("no stream to the service (%s): %s", service, reason)
 
     async def _attempt(self, service: Service) -> str:
         """Hold a stream until it ends and return why it did."""
