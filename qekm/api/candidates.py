@@ -26,19 +26,22 @@ class Candidate:
     wrapping_key: bytes  # X25519, 32 bytes
     version: str
     welcome: asyncio.Future[pb.Welcome] = field(default_factory=asyncio.Future, repr=False)
-    taken: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    taken: asyncio.Future[bool] = field(default_factory=asyncio.Future, repr=False)
 
     async def hand(self, welcome: pb.Welcome) -> None:
         """Give a welcome to the waiting call; PeerAway if it does not get away."""
         if not self.welcome.done():
             self.welcome.set_result(welcome)
-        try:
-            async with asyncio.timeout(TAKEN_S):
-                await self.taken.wait()
-        except TimeoutError:
+        await asyncio.wait([self.taken], timeout=TAKEN_S)
+        if not self.taken.done() or not self.taken.result():
             name = self.identity.name
             hint = f"invite it again with: qekm peers invite {name}"
-            raise PeerAway(f"{name} went away while it was let in", hint=hint, peer=name) from None
+            raise PeerAway(f"{name} went away while it was let in", hint=hint, peer=name)
+
+    def end(self, *, taken: bool) -> None:
+        """Note that the waiting call has ended, and whether the welcome got away in it."""
+        if not self.taken.done():
+            self.taken.set_result(taken)
 
 
 class Candidates:
@@ -67,6 +70,7 @@ class Candidates:
         try:
             yield candidate
         finally:
+            candidate.end(taken=False)
             if self._waiting.get(name) is candidate:
                 del self._waiting[name]
 

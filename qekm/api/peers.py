@@ -82,7 +82,7 @@ class PeersServicer(PeersServiceServicer):
                 yield pb.JoinEstateResponse()
                 await asyncio.wait([candidate.welcome], timeout=_SIGN_S)
             yield pb.JoinEstateResponse(welcome=candidate.welcome.result())
-            candidate.taken.set()
+            candidate.end(taken=True)
 
     async def AcceptPeer(self, request: pb.AcceptPeerRequest, context: Any) -> pb.AcceptPeerResponse:
         """Let a server in that waits: it gets the root key, and a certificate of a server.
