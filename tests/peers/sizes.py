@@ -16,8 +16,8 @@ class Sizes:
     cut_s: float  # while keys are made
 
 
-CI = Sizes(destroyed=20, failovers=3, partition_s=4.0, cut_s=0.0)
-SOAK = Sizes(destroyed=1_000, failovers=30, partition_s=60.0, cut_s=600.0)
+CI = Sizes(destroyed=20, failovers=2, partition_s=2.0, cut_s=0.0)
+SOAK = Sizes(destroyed=1_000, failovers=20, partition_s=60.0, cut_s=600.0)
 
 SIZES = SOAK if os.environ.get("QEKM_SIZE") == "soak" else CI
 SEED = int(os.environ.get("QEKM_SEED", "20071101"))  # printed: the same seed, the same run

@@ -24,7 +24,7 @@ class Fault:
     def __init__(self, *arrivals: tuple[Host, Host], verdict: str = _DROP) -> None:
         """Give the verdict on packets of each (sender, receiver)."""
         self._table = f"fault{next(_numbers)}"
-        self._receivers = [receiver for _, receiver in arrivals]
+        self._receivers = list({receiver.name: receiver for _, receiver in arrivals}.values())
         for sender, receiver in arrivals:
             chain = "type filter hook input priority 0; policy accept"
             rule = f"ip saddr {sender.address} {verdict}"
