@@ -15,8 +15,8 @@ from qekm.model import Key, KeyState
 from qekm.sealing.keyring import version_of
 
 _S = KeyState
-# How much a state says; nothing leads from a greater rank to a lesser one. ASSIGNED and SUSPECT follow upon each
-# other, and there the later mount tells.
+# How much a state says; nothing leads from a greater rank to a lesser one. ASSIGNED and SUSPECT follow upon
+# each other, and there the later mount tells.
 RANKS: Mapping[KeyState, int] = MappingProxyType(
     {
         _S.GENERATED: 0,

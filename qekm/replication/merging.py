@@ -41,6 +41,7 @@ from qekm.store.shared import SHARED, TABLES
 _log = logging.getLogger(__name__)
 
 KEYS, USES, GROUPS, PARTNERS = "keys", "cartridges", "groups", "partners"  # tables
+Join = Callable[[Key, Key], Key]
 Heard = Callable[[Any], None]  # given a noun that holds from now on, or the Removal of one
 
 
@@ -59,8 +60,8 @@ class Rows(Protocol):
 class Merging:
     """Decides for one server; from the event loop only."""
 
-    def __init__(self, owners: Owners, store: Rows) -> None:
-        self._owners, self._store = owners, store
+    def __init__(self, owners: Owners, store: Rows, join: Join = join) -> None:
+        self._owners, self._store, self._join_keys = owners, store, join
         self._heard: dict[str, list[Heard]] = defaultdict(list)
         self._takes = self._taking()
         self._drops = self._dropping()
@@ -113,7 +114,7 @@ class Merging:
         if own is not None and own.key_id != key.key_id:
             self._conflict(own, key)
             return []
-        joined = key if own is None else join(own, key)
+        joined = key if own is None else self._join_keys(own, key)
         if joined == own:
             return []
         if key.sealed and (own is None or own.sealed != key.sealed):

@@ -10,9 +10,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, bindparam, func, or_, select
 
 from qekm.errors import StoreDamaged
 from qekm.model import Entry, KeyState
@@ -148,9 +149,15 @@ def row_macs(connection: Connection, table: str, bucket: int) -> dict[PrimaryKey
 
 def values_of(connection: Connection, name: str, keys: Sequence[PrimaryKey]) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of these primary keys, those that are there, in any order."""
+    query = _rows_of(name)
+    for start in range(0, len(keys), _CHUNK):
+        for row in connection.execute(query, {"wanted": keys[start : start + _CHUNK]}):
+            yield tuple(row)
+
+
+@cache
+def _rows_of(name: str) -> Select[Any]:
+    """Return what reads rows of a table: made once, for pages are read all the time."""
     shared: Shared = SHARED[name]
     columns = [shared.table.c[column] for column in shared.columns]
-    for start in range(0, len(keys), _CHUNK):
-        query = select(*columns).where(columns[0].in_(keys[start : start + _CHUNK]))
-        for row in connection.execute(query):
-            yield tuple(row)
+    return select(*columns).where(columns[0].in_(bindparam("wanted", expanding=True)))
