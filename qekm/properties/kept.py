@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from qekm.properties.property import Property, kept
 
 _STORES = "Certificates are in the home's directories tls and trust; none of Java's keystores is opened."
-_PEER = "Until there is a second server nothing is synchronised."
+_PEER = "Servers are enrolled with qekm peers, and have everything within a moment."
 _IN_STORE = "The store has the metadata: qekm keys of VOLSER, qekm cartridges of ALIAS."
 
 
