@@ -11,9 +11,10 @@ from qekm.checkpointing import Checkpointing
 from qekm.clock import steady_s
 from qekm.configuration.owner import Configuration
 from qekm.configuration.shared import SharedProperties
+from qekm.duties import Duties
 from qekm.linking import links_of
 from qekm.metrics import Metrics, counter, gauge
-from qekm.model import Change, Checkpoint, SharedProperty
+from qekm.model import Change, Checkpoint, Key, SharedProperty, Vault
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.properties.listeners import METRICS_PORT
@@ -45,7 +46,7 @@ class Federation:
         ssl_refused: Callable[[], int],
     ) -> None:
         """Put them together. files: what is shown to others. ssl_refused: connections that were refused."""
-        merging = Merging(owners, store)
+        self.merging = merging = Merging(owners, store)
         self.links = links = links_of(store, owners, merging, files, now_us, random_bytes)
         self._owners, self._ssl_refused = owners, ssl_refused
         settings, clocks = configuration.settings, (now_us, steady_s)
@@ -68,6 +69,16 @@ class Federation:
         links.on_behind.append(self.checkpointing.doubt)
         merging.watch(TABLES[Checkpoint], self.checkpointing.heard)
         merging.watch(TABLES[SharedProperty], self.properties.heard)
+
+    def attend(self, duties: Duties, renew: Callable[[], None]) -> None:
+        """Have keys and record keys end only when all servers agree, and hear what others have ended.
+
+        renew: has certificates looked at soon.
+        """
+        duties.destroyer.may = lambda: self.links.are_complete
+        duties.rotating.peers_ready = self.links.may_forget
+        self.merging.watch(TABLES[Key], duties.destroyer.hear)
+        self.merging.watch(TABLES[Vault], lambda _vault: renew())
 
     @property
     def ticks(self) -> list[Duty]:
@@ -92,7 +103,9 @@ class Federation:
 
     def lines(self) -> list[str]:
         """Return what a status says of the other servers."""
-        return [*self.alarms.lines(), *self.properties.lines(), *self.metrics.lines()]
+        parts = self.alarms.lines(), self.properties.lines(), self.metrics.lines()
+        conflicts = [f"key {alias}: {why}" for alias, why in self.merging.conflicts.items()]
+        return [*(line for part in parts for line in part), *conflicts]
 
     def _is_low(self) -> bool:
         allocator, registry = self._owners.allocator, self._owners.registry

@@ -85,6 +85,7 @@ class Service:
         self._configure(home, settings, outlets or Outlets())
         given = self._files, now_us, random_bytes, lambda: self.ssl.refused
         self.federation = Federation(self.owners, store, self.configuration, *given)
+        self.federation.attend(self.duties, self.upkeep.hasten)
         self.links, self.awaiting = self.federation.links, self.federation.awaiting
         self.upkeep.duties += self.federation.ticks
         servicers = Servicers(

@@ -74,6 +74,10 @@ class Upkeep:
             )
         self._publish()
 
+    def hasten(self) -> None:
+        """Look at the next tick whether a renewal is due: another server has changed the authority."""
+        self._renewed_us = 0
+
     async def close(self) -> None:
         """Write what was counted and not yet written."""
         await self._commit([*self._serving.drain(), *self._refusals.drain()])
