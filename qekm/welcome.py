@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from qekm.errors import PeerRefused
 from qekm.model import Slot
 from qekm.secret import Secret
-from qekm.store.journal import Line
+from qekm.store import SHARED, Line
 
 PUBLIC_LENGTH = 32
 _ROOT_LENGTH = 32
@@ -29,9 +29,10 @@ _ZEROS = bytes(12)
 _SLOT = Struct(">BBHq")  # lengths of name, kind and sealed root key; when it was made, microseconds
 
 
-# What a server must know before it serves anybody: who is refused, whose password is asked for, who belongs
-# to the estate, and what its own secrets are. All else comes by replication.
-TABLES = ("vaults", "certificates", "accounts", "blocked_keys", "groups", "peers")
+# What a server must know before it serves anybody: who is refused, whose password is asked for, which drives
+# there are and how they are served. A drive that it took for a new one would lose its entry everywhere. Keys
+# and their uses, which may be many, come by replication.
+TABLES = tuple(name for name in SHARED if name not in ("keys", "cartridges", "checkpoints"))
 
 
 @dataclass(frozen=True, slots=True)

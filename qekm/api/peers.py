@@ -21,6 +21,7 @@ from qekm.errors import NoPeer, NotWaiting, PeerAway, PeerRefused, UnknownPeer
 from qekm.model import Approval, Certificate, Change, Outcome, Peer, PeerState, Role
 from qekm.peers import check_address
 from qekm.pki import SKEW_US, read_request
+from qekm.rpc.welcomes import parts_of
 from qekm.rpc.welcomes import to_proto as welcome_to_proto
 from qekm.signing import spki_sha256
 from qekm.v1 import peers_pb2 as pb
@@ -81,7 +82,8 @@ class PeersServicer(PeersServiceServicer):
             while not candidate.welcome.done():
                 yield pb.JoinEstateResponse()
                 await asyncio.wait([candidate.welcome], timeout=_SIGN_S)
-            yield pb.JoinEstateResponse(welcome=candidate.welcome.result())
+            for part in parts_of(candidate.welcome.result()):
+                yield pb.JoinEstateResponse(welcome=part)
             candidate.end(taken=True)
 
     async def AcceptPeer(self, request: pb.AcceptPeerRequest, context: Any) -> pb.AcceptPeerResponse:

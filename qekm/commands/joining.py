@@ -87,6 +87,7 @@ def agree(invitation: Invitation, told: str | None) -> None:
 
 
 def _patient(invitation: Invitation, request: bytes, wrapping_key: bytes) -> Welcome:
+    from qekm.clock import now_us
     from qekm.rpc.joining import ask
 
     waits = False
@@ -102,7 +103,7 @@ def _patient(invitation: Invitation, request: bytes, wrapping_key: bytes) -> Wel
         try:
             return ask(invitation, request, wrapping_key, tell)
         except UnavailableError:
-            if not waits:
+            if not waits or now_us() >= invitation.expire_time_us:
                 raise
             time.sleep(_AGAIN_S)  # the same request: whoever has it on the screen sees the same key
 

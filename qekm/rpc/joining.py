@@ -15,7 +15,7 @@ from qekm.invitation import Invitation
 from qekm.rpc.calls import Calls
 from qekm.rpc.channel import open_channel
 from qekm.rpc.welcomes import of_proto
-from qekm.v1.peers_pb2 import JoinEstateRequest
+from qekm.v1 import peers_pb2 as pb
 from qekm.v1.peers_pb2_grpc import PeersServiceStub
 from qekm.welcome import Welcome
 
@@ -29,19 +29,24 @@ def ask(invitation: Invitation, request: bytes, wrapping_key: bytes, tell: Calla
     credentials = grpc.ssl_channel_credentials(
         pki.pem(invitation.server), invitation.key.reveal(), pki.pem(invitation.certificate)
     )
-    message = JoinEstateRequest(certificate_request=request, wrapping_key=wrapping_key, version=__version__)
-    welcome: Welcome | None = None
+    message = pb.JoinEstateRequest(
+        certificate_request=request, wrapping_key=wrapping_key, version=__version__
+    )
+    welcome = pb.Welcome()
     with open_channel(invitation.address, credentials, [Calls(invitation.address, 0)]) as channel:
         try:
             for answer in PeersServiceStub(channel).JoinEstate(message):
-                if answer.HasField("welcome"):
-                    welcome = of_proto(answer.welcome)
-                else:
+                if not answer.HasField("welcome"):
                     tell()
+                welcome.MergeFrom(answer.welcome)
         except QekmError:
-            if welcome is None:
+            if not _is_whole(welcome):
                 raise
     # To the end of the call, or the other server takes it for one that went away.
-    if welcome is None:
+    if not _is_whole(welcome):
         raise PeerAway(f"{invitation.address} has ended the call", peer=invitation.subject.name)
-    return welcome
+    return of_proto(welcome)
+
+
+def _is_whole(welcome: pb.Welcome) -> bool:
+    return bool(welcome.certificate) and len(welcome.rows) == welcome.row_count

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from qekm.errors import PeerRefused
 from qekm.store.journal import Line
 from qekm.v1 import peers_pb2 as pb
 from qekm.welcome import Welcome
+
+_ROWS = 1_000  # in one part: 0.2 MB of drives, 2 MB of vaults if there were so many
 
 Value = int | str | bytes | None
 
@@ -20,10 +24,21 @@ def to_proto(welcome: Welcome) -> pb.Welcome:
         wrapping_key=welcome.wrapping_key,
         wrapped=welcome.wrapped,
         rows=[_row(line, places[line.table]) for line in welcome.lines],
+        row_count=len(welcome.lines),
         tables=[pb.TableColumns(table=name, columns=names) for name, names in welcome.columns.items()],
         record_versions=welcome.record_versions,
         properties=welcome.properties,
     )
+
+
+def parts_of(message: pb.Welcome) -> Iterator[pb.Welcome]:
+    """Yield a message in parts that are small enough to be sent; together, merged, they are the whole."""
+    rest = pb.Welcome()
+    rest.CopyFrom(message)
+    del rest.rows[_ROWS:]
+    yield rest
+    for start in range(_ROWS, len(message.rows), _ROWS):
+        yield pb.Welcome(rows=message.rows[start : start + _ROWS])
 
 
 def of_proto(message: pb.Welcome) -> Welcome:
