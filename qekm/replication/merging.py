@@ -21,6 +21,7 @@ from qekm.model import (
     Certificate,
     Change,
     Drive,
+    Entry,
     Group,
     Key,
     Partner,
@@ -41,6 +42,7 @@ from qekm.store.shared import SHARED, TABLES
 _log = logging.getLogger(__name__)
 
 KEYS, USES, GROUPS, PARTNERS = "keys", "cartridges", "groups", "partners"  # tables
+_NOBODY = b"\xff" * 8  # an origin after that of every instance
 Join = Callable[[Key, Key], Key]
 Heard = Callable[[Any], None]  # given a noun that holds from now on, or the Removal of one
 
@@ -141,12 +143,11 @@ class Merging:
         changes: list[Change] = [*self._owners.allocator.expect(name)]
         if not changes:
             return []
-        stamps = self._stamps
-        oldest = Line(0, GROUPS, name, 0, stamps.origin, False, ()).entry
-        if stamps.wins(GROUPS, name, oldest.stamp_us, oldest.origin):
-            stamps.see(oldest)
-            return [*changes, oldest]
-        return [*changes, stamps.entry(GROUPS, name)]  # it was removed, and is needed: that is later
+        # Later than its removal, if it was removed, and earlier than whatever anybody says of it since.
+        stamp_us, _ = self._stamps.last(GROUPS, name)
+        entry = Entry(GROUPS, name, stamp_us, _NOBODY)
+        self._stamps.see(entry)
+        return [*changes, entry]
 
     # What is removed, and what may not be.
 

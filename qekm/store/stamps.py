@@ -38,6 +38,10 @@ class Stamps:
         if entry.table not in _UNORDERED:
             self._known[entry.table, entry.key] = entry.stamp_us, entry.origin
 
+    def last(self, table: str, key: PrimaryKey) -> tuple[int, bytes]:
+        """Return stamp and origin of the change that holds; 0 for a row that nobody changed."""
+        return self._known.get((table, key), (0, b""))
+
     def wins(self, table: str, key: PrimaryKey, stamp_us: int, origin: bytes) -> bool:
         """Tell whether a change is later than the one that holds."""
         known = self._known.get((table, key))

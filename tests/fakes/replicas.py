@@ -157,6 +157,17 @@ class Replica:
         self.peers = Peers(stored.peers, self.name, self.instance)
         self.cursors = {cursor.peer: cursor for cursor in stored.cursors}
         self.settings = stored.settings
+        self.partners = Partners(stored.partners, self.now_us)
+        self.sessions = Sessions(ESTATE, lambda: 15, lambda: self.now_us() / 1e6, self._random)
+        self.certificates = Certificates(
+            ESTATE,
+            stored.vaults,
+            stored.certificates,
+            _founded()[1].files["server.pem"],
+            self.ring,
+            self.now_us,
+            self._random,
+        )
         owners = SimpleNamespace(
             keystore=self.keystore,
             allocator=self.allocator,
@@ -164,17 +175,9 @@ class Replica:
             accounts=self.accounts,
             peers=self.peers,
             settings=self.settings,
-            sessions=Sessions(ESTATE, lambda: 15, lambda: self.now_us() / 1e6, self._random),
-            partners=Partners(stored.partners, self.now_us),
-            certificates=Certificates(
-                ESTATE,
-                stored.vaults,
-                stored.certificates,
-                _founded()[1].files["server.pem"],
-                self.ring,
-                self.now_us,
-                self._random,
-            ),
+            sessions=self.sessions,
+            partners=self.partners,
+            certificates=self.certificates,
         )
         self.merging = Merging(cast(Owners, owners), self, joined)
         for key in self.keystore.in_state(KeyState.ASSIGNED):
