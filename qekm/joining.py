@@ -36,8 +36,7 @@ from qekm.properties.listeners import SSL_PORT
 from qekm.sealing import KeyFileSealer, KeyRing
 from qekm.secret import Secret
 from qekm.signing import spki_sha256
-from qekm.store import CURRENT, JOURNAL, OLDEST, SHARED, TABLES, Store
-from qekm.store.submitting import FULL
+from qekm.store import CURRENT, FULL, JOURNAL, OLDEST, SHARED, TABLES, Store
 from qekm.subject import subject_of
 from qekm.welcome import Welcome, Wrapping, public
 

@@ -12,16 +12,16 @@ from qekm.store.chain import GENESIS, Head, Link, Sign, canonical, head_message,
 from qekm.store.journal import Line
 from qekm.store.locked import CURRENT, MOST_VERSIONS, OLDEST, Locked
 from qekm.store.picture import Picture, picture_of
-from qekm.store.plan import INSTANCE
+from qekm.store.plan import FILLING, FULL, INSTANCE, JOURNAL
 from qekm.store.shared import SHARED, TABLES, PrimaryKey
 from qekm.store.snapshot import Snapshot
 from qekm.store.stamps import Stamps
 from qekm.store.store import Store, Unlock, Witnesses
-from qekm.store.submitting import FILLING, JOURNAL
 
 __all__ = [
     "CURRENT",
     "FILLING",
+    "FULL",
     "GENESIS",
     "INSTANCE",
     "JOURNAL",

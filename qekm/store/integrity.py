@@ -19,7 +19,7 @@ from qekm.store import tables
 from qekm.store.chain import Head
 from qekm.store.ledger import MODULUS, Ledger, Root, Sum
 from qekm.store.nouns import key_of
-from qekm.store.plan import INSTANCE
+from qekm.store.plan import FILLING, INSTANCE, JOURNAL
 from qekm.store.shared import is_shared
 
 Tell = Callable[[int], None]  # of so many rows more that were checked
@@ -75,6 +75,8 @@ def examine(connection: Connection, seals: Seals, estate_id: bytes, tell: Tell =
             journal = max(journal, values[1])
         elif table == tables.settings.name and key == INSTANCE:
             ledger.instance = bytes.fromhex(values[1])
+        elif table == tables.settings.name and key == JOURNAL:
+            ledger.filling = values[1] == FILLING
     found = Root(0, 0, rows, sum_ % MODULUS, _head(connection), False, journal, shared)
     if root is None:
         return Found(ledger, tuple(damaged), False)

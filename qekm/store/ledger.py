@@ -13,7 +13,7 @@ from qekm.model import Cartridge, Entry
 from qekm.sealing.seals import MAC_LENGTH, Seals, Value
 from qekm.store import tables
 from qekm.store.chain import Head
-from qekm.store.shared import is_shared, place_of
+from qekm.store.shared import PrimaryKey, is_shared, place_of
 from qekm.store.uses import next_number, node_of
 
 MODULUS = 1 << 256
@@ -62,9 +62,10 @@ class Ledger:
     """The MAC of every row that may change, by table and primary key, and the root that all make together.
 
     instance: of the server, 8 bytes; empty before it has one. uses: the last number of each node.
+    filling: whether the journal is being filled; waiting: by number, entries of uses that come when it is.
     """
 
-    __slots__ = ("estate_id", "instance", "root", "rows", "seals", "uses")
+    __slots__ = ("estate_id", "filling", "instance", "root", "rows", "seals", "uses", "waiting")
 
     def __init__(self, seals: Seals, estate_id: bytes, root: Root | None = None) -> None:
         self.seals, self.estate_id = seals, estate_id
@@ -72,6 +73,8 @@ class Ledger:
         self.instance = b""
         self.rows: dict[str, dict[Key, bytes]] = {}
         self.uses: dict[int, int] = {}
+        self.filling = False
+        self.waiting: dict[int, Entry] = {}
 
     def enter(self, table: str, key: Key, mac: bytes, version: int = 0) -> None:
         """Take a row that was read from the disk and verified."""
@@ -98,6 +101,7 @@ class Ledger:
             else:
                 self.rows.setdefault(table, {})[key] = entry
         self.root, self.instance = draft.root, draft.instance
+        self.filling, self.waiting = draft.filling, draft.waiting
         self.uses.update(draft.uses)
 
 
@@ -106,13 +110,14 @@ class Draft:
 
     __slots__ = (
         *("_known_use", "_last_use", "_ledger", "_rows", "_seals", "_shared", "_sum"),
-        *("changed", "instance", "journal", "root", "uses"),
+        *("changed", "filling", "instance", "journal", "root", "uses", "waiting"),
     )
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger, self._seals = ledger, ledger.seals
         self.changed: dict[Place, bytes | None] = {}
         self.root, self.instance = ledger.root, ledger.instance
+        self.filling, self.waiting = ledger.filling, dict(ledger.waiting)
         self._rows, self._sum, self.journal = self.root.rows, self.root.sum, self.root.journal
         self._shared: dict[str, Sum] = {}
         self._last_use = 0  # number of the use that was counted last
@@ -147,12 +152,31 @@ class Draft:
         return (*row, mac)
 
     def note(self, entry: Entry) -> tuple[Value, ...] | None:
-        """Return the journal's row of an entry; None for the entry of a use that was there already."""
+        """Return the journal's row of an entry; None for the entry of a use that was there already.
+
+        None, too, of a use that is counted while older ones are still to be noted: the journal has those of
+        one server in the order of their numbers, by which a peer knows what is new to it.
+        """
         key = entry.key
         if entry.table == _USES:
             key = key or self._last_use
             if key == self._known_use:
                 return None
+            assert isinstance(key, int)
+            if not entry.key and (self.filling or self._ledger.filling):
+                self.waiting[key] = entry
+                return None
+            self.waiting.pop(key, None)
+        return self._line(entry, key)
+
+    def overdue(self) -> list[tuple[Value, ...]]:
+        """Return the journal's rows of the uses that waited, once it has all that were there before."""
+        if self.filling:
+            return []
+        waiting, self.waiting = self.waiting, {}
+        return [self._line(entry, number) for number, entry in waiting.items()]
+
+    def _line(self, entry: Entry, key: PrimaryKey) -> tuple[Value, ...]:
         self.journal += 1
         row: tuple[Value, ...] = (
             place_of(entry.table, key),

@@ -15,6 +15,8 @@ from qekm.store.ledger import Draft, Ledger
 from qekm.store.rows import REMOVABLE, SHAPES, Row, link_row
 
 INSTANCE = "server.instance"  # a setting: hex of 8 bytes, drawn anew with each epoch
+JOURNAL = "journal"  # a setting: FILLING, then FULL, once there may be a peer
+FILLING, FULL = "filling", "full"
 
 Unit = Sequence[Change]
 Step = tuple[str, list[Row]]  # an SQL text with positional parameters, and the rows for its executemany
@@ -99,6 +101,7 @@ def plan(
     except Exception as error:
         raise UnplannableError("a change cannot be stored") from error
     steps += _flush(pending, statements)
+    journal += draft.overdue()
     if journal:
         steps.append((statements.journal, journal))
     if trail:
@@ -122,6 +125,8 @@ def _write(draft: Draft, rows: list[Row], change: Change) -> None:
         return
     if isinstance(change, Setting) and change.name == INSTANCE:
         draft.instance = bytes.fromhex(change.value)
+    elif isinstance(change, Setting) and change.name == JOURNAL:
+        draft.filling = change.value == FILLING
     mac = draft.write(table, row, row[version_at] if shape.version else 0)
     if mac is not None:
         rows.append((*row, mac))

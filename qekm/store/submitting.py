@@ -18,14 +18,12 @@ from qekm.store import engine as database
 from qekm.store import journal
 from qekm.store.engine import translated
 from qekm.store.ledger import Ledger, Sum
-from qekm.store.plan import Unit
+from qekm.store.plan import FILLING, FULL, JOURNAL, Unit
 from qekm.store.reader import Reader
 from qekm.store.shared import SHARED
 from qekm.store.stamps import Stamps
 from qekm.store.writer import Errand, Results, Work, Writer
 
-JOURNAL = "journal"  # a setting: FILLING, then FULL, once there may be a peer
-FILLING, FULL = "filling", "full"
 _OLDEST_US = 1  # stamp of what was there before anybody kept a journal
 _PART = 1_000  # entries in one commit: 5 ms in which no drive is served
 
@@ -40,6 +38,7 @@ class Submitting(Reader):
         self.on_commit: list[Callable[[], None]] = []
         """Each is called in the event loop after commits that the journal tells of."""
         self.stamps: Stamps | None = None
+        self._filling = asyncio.Lock()
         with translated(), engine.connect() as connection:
             self._journal_state = self._setting(connection, JOURNAL)
             if self._journal_state:
@@ -71,8 +70,11 @@ class Submitting(Reader):
 
         Drives are served meanwhile. StoreFailed.
         """
-        if self._journal_state == FULL:
-            return
+        async with self._filling:  # of a row that is noted twice at once the store root would know nothing
+            if self._journal_state != FULL:
+                await self._fill_all()
+
+    async def _fill_all(self) -> None:
         if self.stamps is None:
             self.stamps = Stamps(self._ledger.instance, clock.now_us)
             self._journal_state = FILLING
@@ -85,6 +87,7 @@ class Submitting(Reader):
     async def _fill(self, table: str) -> None:
         """Note the rows of a table that are not in the journal yet."""
         assert self.stamps is not None
+        await self.submit_stamped([()])  # what a call that was cancelled has noted is on the disk then
         keys = await asyncio.to_thread(self._missing, table)
         for start in range(0, len(keys), _PART):
             # A row that was changed meanwhile has its own entry, which holds.
