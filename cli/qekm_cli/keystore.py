@@ -19,10 +19,16 @@ app.add_typer(slots.app, name="slots", help="The ways of opening the keystore.")
 ROTATE_SECONDS = 86_400  # deadline of a look at a rotation; the rotation itself has none
 
 
+_PROTECTIONS: dict[str, str] = {
+    "none": "nothing: keys are on one disk only, DEGRADED",
+    "backup": "a verified backup",
+    "peer": "the disk of another server",
+    "peer_and_backup": "the disk of another server, and a verified backup",
+}
+
+
 def _protection(row: Plain) -> str:
-    return (
-        "nothing: keys are on one disk only, DEGRADED" if row["protection"] == "none" else "a verified backup"
-    )
+    return _PROTECTIONS.get(row["protection"], str(row["protection"]))
 
 
 def _counts(row: Plain) -> str:

@@ -20,9 +20,17 @@ from qekm.configuration.settings import Settings
 from qekm.errors import BadArgument, UnknownKey
 from qekm.model import Cartridge, Change, KeyState
 from qekm.owners import Owners
+from qekm.protection import BACKUP, BOTH, NONE, PEER
 from qekm.rotating import Rotating
 from qekm.v1 import keystore_pb2 as pb
 from qekm.v1.keystore_pb2_grpc import KeystoreServiceServicer
+
+_PROTECTIONS = {
+    NONE: pb.PROTECTION_NONE,
+    BACKUP: pb.PROTECTION_BACKUP,
+    PEER: pb.PROTECTION_PEER,
+    BOTH: pb.PROTECTION_PEER_AND_BACKUP,
+}
 
 MOST_KEYS = 100_000  # a call
 BATCH = 64  # keys a commit: 1 ms in which no drive is served
@@ -69,7 +77,7 @@ class KeystoreServicer(Openings, Endings, KeystoreServiceServicer):
         return pb.GetKeystoreResponse(
             estate_id=self._owners.estate_id,
             epoch=self._owners.estate.epoch,
-            protection=pb.PROTECTION_BACKUP if self._keystore.must_wait else pb.PROTECTION_NONE,
+            protection=_PROTECTIONS[self._owners.protection.place],
             slot=self._settings["keystore.slot"],
             counts=[
                 pb.KeyCount(state=pb.KeyState.ValueType(state), count=counts[state])
