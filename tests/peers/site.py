@@ -28,15 +28,20 @@ HASTY = Patience(away=2.0)  # as the protocol has it, but sooner back: a test ne
 
 
 class Partition(Library):
-    """A library's partition that knows whether its first server gave the last key, at once."""
+    """A library's partition that knows whether its first server gave the last key, at once.
 
-    by_the_first = False
+    went_on: when another one did, last (monotonic, s).
+    """
+
+    by_the_first, went_on = False, 0.0
 
     def request(self, serial: str, errand: Errand) -> Outcome:
         """Have a drive ask the key managers."""
         met, asked = len(self.tickets), self._order.of(self.servers)[0]
         outcome = super().request(serial, errand)
         self.by_the_first = asked == self.servers[0] and len(self.tickets) == met
+        if not self.by_the_first:
+            self.went_on = time.monotonic()
         return outcome
 
 
