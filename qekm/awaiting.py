@@ -56,6 +56,10 @@ class Awaiting:
         self._late = 0  # a place that no peer had in time: until one has, nobody waits
         self.on = is_joined()
 
+    def is_alone(self) -> bool:
+        """Tell whether no peer is there, where one must know of a new key."""
+        return self.on and self._settings[STRICT] == "on" and not self._links.connected
+
     async def tick(self) -> None:
         """See whether there is a peer."""
         self.on = self._is_joined()

@@ -52,6 +52,7 @@ class Federation:
         settings, clocks = configuration.settings, (now_us, steady_s)
         keystore, peers = owners.keystore, owners.peers
         self.awaiting = Awaiting(links, store, settings, lambda: bool(peers.others))
+        owners.serving.require_peer(self.awaiting.is_alone)
         self.protecting = Protecting(
             owners.protection, keystore, store, links, self._is_low, lambda: settings[AWAY] * 60.0, clocks
         )
@@ -92,6 +93,7 @@ class Federation:
 
     async def start(self) -> None:
         """Call other servers, and listen for whoever wants figures."""
+        self.merging.start()
         await self.links.start()
         await self.metrics.start()
 

@@ -202,14 +202,16 @@ REFUSALS = (
         (5,),
         "No key is left to be served.",
         "No key may be given for a new cartridge: all keys of the group were used and its policy forbids "
-        "using one twice; new ones still wait for their backup; this store may be an old copy; or the "
-        "drive has asked for too many. Cartridges are read all the same.",
+        "using one twice; new ones still wait for a backup or a peer; no peer is there to know of the key "
+        "(`peers.strict`); this store may be an old copy; or the drive has asked for too many. Cartridges "
+        "are read all the same.",
         (
             "See which of these it is: `qekm server status`.",
             "Count the keys of the group: `qekm groups list`; make new ones: "
             "`qekm keys generate 1024 --group NAME`.",
             "If keys wait for a backup: `qekm backup list` says why the last one failed; then "
             "`qekm backup create`.",
+            "If a peer is away: `qekm peers status` says why.",
             "If it is READ ONLY: put the present store back, or, if there is none, stop the service and run "
             "`qekm-server adopt`.",
             "If one drive asks again and again: look at its library, or raise `drive.creationsPerHour`.",

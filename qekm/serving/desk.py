@@ -75,6 +75,8 @@ class Desk:
     proved: dict[tuple[str, bytes], tuple[bytes, SessionKey]] = field(default_factory=dict)
     # The last session of each drive that was given a key for writing.
     latest: dict[str, Session] = field(default_factory=dict)
+    # Whether no other server is there to know of a new key, where one must.
+    is_alone: Callable[[], bool] = lambda: False
 
     def remember(self, serial: str, dsk_list: bytes, spki_sha256: bytes, key: SessionKey) -> None:
         """Keep a session key whose signature was verified; the oldest makes room."""

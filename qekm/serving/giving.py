@@ -9,7 +9,7 @@ from qekm.dkp.frame import Frame
 from qekm.dkp.names import dki_to_alias
 from qekm.dkp.pages import build_label, build_t10_label, build_wrapped_page
 from qekm.dkp.signed import confirmation_key
-from qekm.errors import PoolEmpty, StoreDamaged, UnknownKey
+from qekm.errors import PeerAway, PoolEmpty, StoreDamaged, UnknownKey
 from qekm.keystore import never_given
 from qekm.model import Drive, Key, KeyState, LabelMode, OnExhaustion, Outcome
 from qekm.secret import Secret
@@ -87,6 +87,8 @@ def _put_aside(desk: Desk, session: Session, key: Key, now_us: int, changes: Cha
 def _create(desk: Desk, session: Session, drive: Drive | None, now_us: int, changes: Changes) -> Frame:
     """Give a key to write with: the one that this mount was given before, else the next one."""
     keystore = desk.keystore
+    if desk.is_alone():  # known before a key is taken, which would be nobody else's ever after
+        raise PeerAway("no other server is connected: peers.strict=on")
     key = keystore.by_mount(session.mount) if session.mount_id else None
     if key is not None:
         check_allowed(drive, key.group)

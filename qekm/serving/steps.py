@@ -154,6 +154,10 @@ class Serving:
         """Serve by another policy; sessions under way end when they were to end."""
         self._desk.policy = policy
 
+    def require_peer(self, is_alone: Callable[[], bool]) -> None:
+        """Give no new key while this says that no other server would know of it."""
+        self._desk.is_alone = is_alone
+
     def present(self, chain: tuple[bytes, ...]) -> None:
         """Show drives these certificates of the signer's key from now on, leaf first, DER."""
         self._desk.chain = chain

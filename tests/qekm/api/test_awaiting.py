@@ -73,3 +73,22 @@ async def test_without_strict_a_key_leaves_after_a_moment(tmp_path: Path) -> Non
     async with site(tmp_path, peer, wait_ms=50) as made, made.run.gateway() as gateway:
         await play(gateway, writing := made.asking())
         assert writing.outcome.confirmed
+
+
+async def test_strict_takes_no_key_while_no_peer_is_there_and_lets_everybody_read(tmp_path: Path) -> None:
+    peer = Peer(acknowledged=10)
+    async with site(tmp_path, peer, "on") as made, made.run.gateway() as gateway:
+        await play(gateway, writing := made.asking())
+        key = writing.outcome.key
+        assert key is not None
+        peer.connected = False
+        for number in range(3):
+            with pytest.raises(Refused) as caught:
+                await play(gateway, made.asking(made.drive(f"{number:012}")))
+            assert caught.value.number == Code.EE34
+        assert made.stored() == {key.alias: KeyState.ACTIVE}
+        await play(gateway, reading := made.asking(made.drive("001310000363"), Ask.TRANSLATE, dki=key.dki))
+        assert reading.outcome.key is not None
+        peer.connected = True
+        await play(gateway, again := made.asking(made.drive("000000000000")))
+        assert again.outcome.key is not None
