@@ -69,6 +69,12 @@ class Merging:
         self._drops = self._dropping()
         self.conflicts: dict[str, str] = {}  # alias: why a key of another server is not here
 
+    def start(self) -> None:
+        """Have the clock of rows know the drives' entries, so that it tells a change from a sign of life."""
+        if self._store.stamps is not None:
+            for drive in self._owners.registry.entries():
+                self._store.stamps.know(drive)
+
     def watch(self, table: str, heard: Heard) -> None:
         """Call `heard` with each row of a table that another server changed, once memory has it."""
         self._heard[table].append(heard)
@@ -183,7 +189,7 @@ class Merging:
         """Return what takes a row of each table that memory has; others are watched by whoever has them."""
         owners = self._owners
         return {
-            TABLES[Drive]: owners.registry.take,
+            TABLES[Drive]: self._take_drive,
             TABLES[Authority]: owners.registry.take,
             TABLES[BlockedKey]: owners.registry.take,
             TABLES[Group]: owners.allocator.take,
@@ -192,6 +198,10 @@ class Merging:
             TABLES[Account]: self._take_account,
             TABLES[Peer]: owners.peers.take,
         }
+
+    def _take_drive(self, drive: Drive) -> None:
+        self._owners.registry.take(drive)
+        self._stamps.know(drive)
 
     def _take_vault(self, vault: Vault) -> None:
         if vault.sealed:

@@ -7,11 +7,13 @@ later change wins over what its author knew, whatever anybody's clock says. Memo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from qekm.model import Cartridge, Change, Entry, Key, Removal
+from qekm.model import Cartridge, Change, Drive, Entry, Key, Removal
 from qekm.store.rows import SHAPES
 from qekm.store.shared import TABLES, PrimaryKey, is_shared, key_of
 
+_DRIVES = TABLES[Drive]
 # Joined or only ever added: it does not matter which change of theirs came last.
 _UNORDERED = frozenset({TABLES[Key], TABLES[Cartridge]})
 
@@ -24,6 +26,7 @@ class Stamps:
         self.origin, self._now_us = origin, now_us
         self._last_us = 0
         self._known: dict[tuple[str, PrimaryKey], tuple[int, bytes]] = {}
+        self._drives: dict[str, Drive] = {}  # as they are here, but for when they were seen
         for entry in entries:
             self.see(entry)
 
@@ -41,6 +44,13 @@ class Stamps:
     def last(self, table: str, key: PrimaryKey) -> tuple[int, bytes]:
         """Return stamp and origin of the change that holds; 0 for a row that nobody changed."""
         return self._known.get((table, key), (0, b""))
+
+    def know(self, drive: Drive) -> bool:
+        """Take a drive's entry as it is here now; tell whether it was so, but for when the drive was seen."""
+        told = replace(drive, last_seen_time_us=0)
+        same = self._drives.get(drive.serial) == told
+        self._drives[drive.serial] = told
+        return same
 
     def wins(self, table: str, key: PrimaryKey, stamp_us: int, origin: bytes) -> bool:
         """Tell whether a change is later than the one that holds."""
@@ -70,7 +80,20 @@ class Stamps:
         if isinstance(change, Removal):
             table = SHAPES[change.kind].table.name
             return self.entry(table, change.name, removed=True) if is_shared(table, change.name) else None
+        if isinstance(change, Drive):
+            return self._entry_of_drive(change)
         name = TABLES.get(type(change))
         if name is None or not is_shared(name, key := key_of(change)):
             return None
         return self.entry(name, key)
+
+    def _entry_of_drive(self, drive: Drive) -> Entry:
+        """Return a drive's entry; one that was only seen again is hardly later than what was known of it.
+
+        So a server that serves a drive does not take back what a person changes at another meanwhile.
+        """
+        if not self.know(drive):
+            return self.entry(_DRIVES, drive.serial)
+        entry = Entry(_DRIVES, drive.serial, self.last(_DRIVES, drive.serial)[0] + 1, self.origin)
+        self.see(entry)
+        return entry

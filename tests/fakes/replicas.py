@@ -180,6 +180,7 @@ class Replica:
             certificates=self.certificates,
         )
         self.merging = Merging(cast(Owners, owners), self, joined)
+        self.merging.start()
         for key in self.keystore.in_state(KeyState.ASSIGNED):
             if not never_given(key) and self.keystore.is_own(key):
                 self.commit([self.keystore.mark(key, KeyState.SUSPECT)])

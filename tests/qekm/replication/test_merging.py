@@ -145,6 +145,27 @@ def test_drives_keys_that_are_refused_and_accounts_come_and_go(two: Two) -> None
     assert "operator/ann" not in there.accounts
 
 
+def test_a_drive_that_is_served_during_a_cut_takes_no_change_of_its_entry_back(two: Two) -> None:
+    here, there = two.here, two.there
+    here.commit(here.registry.create(Drive("1", DriveState.ACCEPTED, 1)))
+    two.settle()
+    there.commit(there.registry.update("1", vendor="IBM"))
+    for _ in range(3):
+        drive = here.registry.find("1")
+        assert drive is not None
+        here.commit([here.registry.touch(drive)])
+    two.settle()
+    assert [server.registry.get("1").vendor for server in (here, there)] == ["IBM"] * 2
+    here.commit([here.registry.touch(here.registry.get("1"))])
+    two.settle()
+    assert there.registry.get("1").last_seen_time_us == here.registry.get("1").last_seen_time_us > 0
+    here.load()
+    there.commit(there.registry.delete("1"))
+    here.commit([here.registry.touch(here.registry.get("1"))])
+    two.settle()
+    assert here.registry.find("1") is there.registry.find("1") is None
+
+
 def test_a_pending_drive_is_in_the_place_of_one_that_was_removed(two: Two) -> None:
     two.here.commit(two.here.registry.create(Drive("1", DriveState.ACCEPTED, 1)))
     two.settle()
