@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.system.command import ask_qekm, run_qekm
 from tests.system.joining import Inviting
-from tests.system.processes import Estate
+from tests.system.processes import START_TIMEOUT_S, Estate
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,19 @@ def invited(inviting: Inviting) -> Iterator[tuple[Inviting, Path, str]]:
 
 
 Invited = tuple[Inviting, Path, str]
+
+
+def is_well(estate: Estate) -> bool:
+    """Tell whether a server is connected with all others."""
+    return run_qekm(estate.home, "peers", "status").returncode == 0
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait for what other processes make true."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_an_invited_server_joins_and_starts(inviting: Inviting) -> None:
@@ -53,7 +68,10 @@ def test_an_invited_server_joins_and_starts(inviting: Inviting) -> None:
             ("c", "secondary", True),
         ]
         for each in (inviting.estate, second):
-            assert run_qekm(each.home, "server", "version").returncode == 0
+            wait_until(partial(is_well, each))
+        done = run_qekm(second.home, "peers", "sync")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("server: the same, as of ")
         assert second.stop() == {"server": 0}
     finally:
         second.close()
