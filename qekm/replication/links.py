@@ -111,10 +111,15 @@ class Links:
 
     @property
     def are_complete(self) -> bool:
-        """Tell whether every joined peer is connected, has everything, and everything of it is here."""
-        end = self._ground.store.journal_end
-        found = [self._link(peer.name).status(end) for peer in self._ground.servers.others]
-        return all(each.connected and not each.lag_records and not each.behind_records for each in found)
+        """Tell whether every joined peer is connected, has everything, and everything of it is here.
+
+        A stream that has just begun tells nothing: how much a peer has to say is in its first sign of life.
+        """
+        links = [self._link(peer.name) for peer in self._ground.servers.others]
+        found = [each.status(self._ground.store.journal_end) for each in links if each.beat.time_us]
+        return len(found) == len(links) and all(
+            each.connected and not each.lag_records and not each.behind_records for each in found
+        )
 
     def may_forget(self, version: int) -> bool:
         """Tell whether all joined peers are connected and have no key under an older record key."""

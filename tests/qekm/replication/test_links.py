@@ -13,7 +13,7 @@ import pytest
 from qekm.errors import PeerRefused
 from qekm.model import Change, Drive, DriveState, PeerState, Removal
 from qekm.replication.conversation import WINDOW
-from qekm.replication.messages import Acknowledgement, Batch, Heartbeat, Message
+from qekm.replication.messages import Acknowledgement, Batch, Heartbeat, Hello, Message
 from tests.qekm.replication.sites import PATIENCE_S, Estate, Site, are_same, estate, make_key, refusals, until
 
 
@@ -45,6 +45,17 @@ async def test_what_is_committed_at_one_server_is_at_the_other(tmp_path: Path) -
         await b.commit(Removal(Drive, "1"), drive("2", "HP"))
         await until(lambda: are_same(a, b) and a.rows()["drives"].rows == 1)
         assert [found.vendor for found in a.store.load().drives] == ["HP"]
+
+
+async def test_what_a_server_has_to_say_is_not_known_before_its_first_sign_of_life(tmp_path: Path) -> None:
+    async with estate(tmp_path, "a", "b") as made:
+        a, b = await linked(made)
+        await until(lambda: a.links.are_complete)
+        link = a.links._link("b")
+        link.begin(Hello("b", b.peers.instance, 1, b"", "", "", ()), link.acknowledged, link.cursor.received)
+        assert a.links.connected
+        assert not a.links.are_complete
+        await until(lambda: a.links.are_complete)
 
 
 async def test_what_came_from_a_server_is_not_sent_back_to_it(tmp_path: Path) -> None:

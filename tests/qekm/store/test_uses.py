@@ -30,6 +30,16 @@ def test_two_servers_never_give_the_same_one_and_time_orders_them() -> None:
     assert max(one, other) < next_number({}, ONE, NOW_US + 1_000)
 
 
+def test_a_date_that_cannot_be_makes_numbers_of_this_server_all_the_same() -> None:
+    for time_us in (-NOW_US, 0, 60_000_000, 1 << 62):
+        last: dict[int, int] = {}
+        for _ in range(3):
+            number = next_number(last, ONE, time_us)
+            assert node_of(number) == node_bits(ONE)
+            assert last.get(node_of(number), 0) < number < 2**63
+            last[node_of(number)] = number
+
+
 def test_a_store_that_counted_from_one_goes_on_above() -> None:
     assert node_of(41) == OLD
     assert next_number({OLD: 41}, ONE, NOW_US) > 41
