@@ -10,7 +10,7 @@ from grpc_status import rpc_status
 from qekm.api.guard import caller
 from qekm.errors import QekmError
 from qekm.replication.messages import Message, Pipe
-from qekm.rpc.peer import of_proto, to_proto
+from qekm.rpc.peer import of_proto, to_proto, translated
 from qekm.rpc.status import to_status
 from qekm.v1 import peers_pb2 as pb
 
@@ -25,18 +25,20 @@ class Called(Protocol):
 class _Answering:
     """The called server's end of a stream."""
 
-    def __init__(self, requests: AsyncIterator[pb.ReplicateRequest], context: Any) -> None:
-        self._requests, self._context = requests, context
+    def __init__(self, name: str, requests: AsyncIterator[pb.ReplicateRequest], context: Any) -> None:
+        self._name, self._requests, self._context = name, requests, context
 
     async def send(self, message: Message) -> None:
         """Return when there is room for more."""
-        await self._context.write(pb.ReplicateResponse(message=to_proto(message)))
+        with translated(self._name):
+            await self._context.write(pb.ReplicateResponse(message=to_proto(message)))
 
     async def receive(self) -> Message | None:
         """Return the next message, None at the end."""
-        while (request := await anext(self._requests, None)) is not None:
-            if (message := of_proto(request.message)) is not None:
-                return message
+        with translated(self._name):
+            while (request := await anext(self._requests, None)) is not None:
+                if (message := of_proto(request.message)) is not None:
+                    return message
         return None
 
 
@@ -46,6 +48,7 @@ async def replicate(links: Called, requests: AsyncIterator[pb.ReplicateRequest],
     What ends it is recorded by the links as peer.refuse, and not once more as a call that was refused.
     """
     try:
-        await links.called(caller().name, _Answering(requests, context))
+        name = caller().name
+        await links.called(name, _Answering(name, requests, context))
     except QekmError as error:
         await context.abort_with_status(rpc_status.to_status(to_status(error)))

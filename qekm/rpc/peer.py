@@ -8,12 +8,14 @@ from __future__ import annotations
 import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
 # isort: split
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from grpc import aio
 
+from qekm.errors import ServiceAway
 from qekm.replication import messages
 from qekm.replication.messages import Message, Pipe, Tables, Value
 from qekm.rpc.channel import open_async_channel
@@ -33,20 +35,33 @@ class Calling:
 
     async def send(self, message: Message) -> None:
         """Return when there is room for more; a QekmError if the stream has ended."""
-        try:
+        with translated(self._target):
             await self._call.write(pb.ReplicateRequest(message=to_proto(message)))
-        except aio.AioRpcError as error:
-            raise from_rpc_error(error, self._target) from error
 
     async def receive(self) -> Message | None:
         """Return the next message, None at the end; a QekmError if the stream was ended for a reason."""
-        try:
+        with translated(self._target):
             while isinstance(answer := await self._call.read(), pb.ReplicateResponse):
                 if (message := of_proto(answer.message)) is not None:
                     return message
-        except aio.AioRpcError as error:
-            raise from_rpc_error(error, self._target) from error
         return None
+
+
+@contextmanager
+def translated(target: str) -> Iterator[None]:
+    """Raise our errors for what grpc's streams raise: a call that has ended has several ways to say so."""
+    ended = ServiceAway(f"the stream to {target} has ended")
+    try:
+        yield
+    except aio.AioRpcError as error:
+        raise from_rpc_error(error, target) from error
+    except (aio.BaseError, asyncio.InvalidStateError) as error:
+        raise ended from error
+    except asyncio.CancelledError:
+        this = asyncio.current_task()
+        if this is None or this.cancelling():
+            raise
+        raise ended from None  # the other end was cancelled, not we
 
 
 class Dialler:
@@ -164,25 +179,35 @@ def _hello_of(told: pb.PeerHello) -> messages.Hello:
 
 
 def _batch(batch: messages.Batch) -> pb.Batch:
-    rows = [
-        pb.Row(
-            sequence=row.sequence,
-            table=row.table,
-            values=map(value_to_proto, row.values),
-            stamp=row.stamp_us,
-            origin=row.origin,
-            removed=row.removed,
-        )
-        for row in batch.rows
-    ]
-    return pb.Batch(
+    made = pb.Batch(
         after=batch.after,
         through=batch.through,
-        rows=rows,
         number=batch.number,
         record_keys=_keys(batch.record_keys),
         mac=batch.mac,
     )
+    for row in batch.rows:
+        told = made.rows.add(
+            sequence=row.sequence,
+            table=row.table,
+            stamp=row.stamp_us,
+            origin=row.origin,
+            removed=row.removed,
+        )
+        _fill(told.values.add, row.values)
+    return made
+
+
+def _fill(add: Callable[[], pb.Value], values: tuple[Value, ...]) -> None:
+    """Put the values of a row into a message: a third of the time that making each apart takes."""
+    for value in values:
+        told = add()
+        if isinstance(value, bytes):
+            told.octets = value
+        elif isinstance(value, str):
+            told.text = value
+        elif value is not None:
+            told.number = value
 
 
 def _batch_of(told: pb.Batch) -> messages.Batch:
