@@ -63,7 +63,8 @@ cells as text: what a drive says of itself may begin with `=`.
 ## Properties
 
 *at once*: in force as soon as it is changed; else after a restart. *here*: changed on the key manager's
-own machine only.
+own machine only. *common*: changed anywhere, and by that at all servers of the estate; a variable of the
+environment is one server's own.
 
 """
 KEPT = """
@@ -113,7 +114,7 @@ def _items(table: Table, kept: bool) -> Iterator[Property]:
 
 def _row(item: Property) -> str:
     in_force = "at once" if item.dynamic else "restart"
-    where = "here" if item.local else "anywhere"
+    where = "here" if item.local else "common" if item.shared else "anywhere"
     return f"| {_names(item)} | {_default(item)} | {in_force} | {where} | {item.origin} | {item.help} |\n"
 
 
