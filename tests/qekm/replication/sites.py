@@ -181,7 +181,8 @@ class Estate:
         peers = Peers(found.peers, name, instance_of(name))
         pool, merging = Pool(), changed.pop("merging", Latest)(store)
         own = Own(name, instance_of(name), 1, "0.4.0", "0004", tables_of_store(), blank_of_store)
-        made = Ground(own, store, merging, peers, pool, found.settings, now_us, steady_s, os.urandom)
+        rows = merging if hasattr(merging, "journal_page") else store  # of another release
+        made = Ground(own, rows, merging, peers, pool, found.settings, now_us, steady_s, os.urandom)
         ground = replace(made, **changed)
         links = Links(ground, found.cursors, lambda address: self._dial(name, address))
         site = self.sites[name] = Site(name, store, links, peers, pool, merging, found.settings)
