@@ -55,9 +55,13 @@ class Checkpointing:
         self._settings, self._now_us = settings, now_us
         self._told_us = 0
         self._news: list[Change] = []
+        self._heard: Checkpoint | None = None  # of this server, not yet held against its trail
+        if checkpoints.own is not None:
+            self.heard(checkpoints.own)  # a crash may have come before it was remembered what was heard
 
     async def tick(self) -> None:
         """Tell if it is time, and remember what was heard; StoreFailed."""
+        await self._hold()
         news, self._news = self._news, []
         if news:
             await self._store.commit(news)
@@ -80,8 +84,25 @@ class Checkpointing:
         if not isinstance(row, Checkpoint):
             return
         self._checkpoints.take(row)
+        if row is self._checkpoints.own:
+            self._heard = row
         if reason := self._checkpoints.behind(self._store.witness):
             self.doubt(reason)
+
+    async def _hold(self) -> None:
+        """Hold the trail against what was told of it: a copy that went on by itself has another one.
+
+        By then it may have as many commits as this server ever had, and so be behind in nothing.
+        """
+        row, self._heard = self._heard, None
+        if row is None:
+            return
+        there = await asyncio.to_thread(self._store.audit_page, row.sequence - 1, 1, newest_first=False)
+        if [(each.sequence, each.hash) for each in there] != [(row.sequence, row.hash)]:
+            self.doubt(
+                f"another server knows another record {row.sequence:,} of this server's trail: "
+                "there are two copies of this server, or this one is an old copy"
+            )
 
     def doubt(self, reason: str) -> None:
         """Give no new keys until somebody adopts the store, now and after every start: it is an old copy."""

@@ -182,6 +182,40 @@ async def test_who_hears_of_its_own_future_gives_no_new_keys_now_and_after_a_sta
         assert made.store.load().settings[BEHIND] == made.owners.keystore.read_only
 
 
+async def test_a_copy_that_went_on_by_itself_gives_no_new_keys_once_it_hears_of_the_other(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as made:
+        await made.work()
+        (own,) = await made.tick()
+        for _ in range(9):
+            await made.work()
+        made.checkpointing.heard(own)
+        await made.tick()
+        assert not made.owners.keystore.read_only, "the control: it is this one's own past"
+        made.checkpointing.heard(replace(own, sequence=own.sequence + 99, commit=1))
+        await made.tick()
+        assert f"another record {own.sequence + 99:,}" in made.owners.keystore.read_only
+    async with site(tmp_path / "other") as made:
+        await made.work()
+        (own,) = await made.tick()
+        made.checkpointing.heard(replace(own, hash=bytes(32)))
+        await made.tick()
+        assert f"another record {own.sequence:,}" in made.owners.keystore.read_only
+        assert made.store.load().settings[BEHIND] == made.owners.keystore.read_only
+
+
+async def test_who_died_before_it_remembered_what_it_heard_is_told_at_the_next_start(tmp_path: Path) -> None:
+    async with site(tmp_path) as made:
+        await made.work()
+        (own,) = await made.tick()
+        await made.store.commit([replace(own, commit=own.commit + 100)])
+    async with site(tmp_path) as made:
+        assert "of this store, which is at" in made.owners.keystore.read_only
+        await made.tick()
+        assert made.store.load().settings[BEHIND] == made.owners.keystore.read_only
+
+
 @pytest.mark.parametrize(
     ("epoch", "commit", "behind"), [(1, 9, True), (2, 1, True), (1, 5, False), (0, 99, False)]
 )
