@@ -30,7 +30,8 @@ PASSWORDS = {
     "": "",
 }
 FREE = dict.fromkeys(
-    ("grpc.port", "health.port", "TransportListener.tcp.port", "TransportListener.ssl.port"), "0"
+    ("grpc.port", "health.port", "metrics.port", "TransportListener.tcp.port", "TransportListener.ssl.port"),
+    "0",
 )
 KEEPING = FREE | {"keystore.protect": "none"}
 SCRIPT = "#!{}\nimport sys\nfrom {} import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
