@@ -13,7 +13,7 @@ from typing import Any
 from qekm.clock import now_us
 from qekm_gateway.simulator.authority import make_authority
 from tests.peers.namespaces import Host, Network
-from tests.peers.server import PROPERTIES, SSL, Server, until
+from tests.peers.server import ASKING_S, PROPERTIES, SSL, Server, until
 from tests.peers.site import Site, running, sited, trust
 from tests.system.command import QEKM
 from tests.system.processes import environment
@@ -101,8 +101,10 @@ def paired(network: Network, folder: Path, keys: int = 512, **properties: str) -
         trust(alpha, authority)
         beta = join(alpha, network["beta"], folder / "beta", **protected(folder / "beta") | properties)
         with running(beta):
-            until(lambda: caught_up(alpha, beta), "the servers do not have the same")
-            until(lambda: ready(alpha) > 0 and ready(beta) > 0, "a server has no keys to give")
+            until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
+            until(
+                lambda: ready(alpha) > 0 and ready(beta) > 0, "a server has no keys to give", every_s=ASKING_S
+            )
             yield sited(network, folder, authority, (alpha, beta))
 
 

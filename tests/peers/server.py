@@ -19,6 +19,7 @@ from tests.system.processes import Estate, Process, environment
 
 TCP, SSL = 3801, 443
 PATIENCE_S = 60.0
+ASKING_S = 0.5  # between two questions that take a program of their own each
 # At the rate of a test a drive asks for more new keys than any drive does in an hour.
 PROPERTIES = {
     "keystore.protect": "none",
@@ -87,10 +88,12 @@ class Server:
         return json.loads(done.stdout)
 
 
-def until(holds: Callable[[], bool], complaint: str, patience_s: float = PATIENCE_S) -> float:
+def until(
+    holds: Callable[[], bool], complaint: str, patience_s: float = PATIENCE_S, every_s: float = 0.02
+) -> float:
     """Wait until something holds and return the seconds that it took; AssertionError with the complaint."""
     begun = time.monotonic()
     while not holds():
         assert time.monotonic() - begun < patience_s, f"{complaint} (after {patience_s:g} s)"
-        time.sleep(0.02)
+        time.sleep(every_s)
     return time.monotonic() - begun

@@ -10,7 +10,7 @@ import pytest
 from tests.peers.agreeing import conflicts, held
 from tests.peers.namespaces import Network
 from tests.peers.pair import caught_up, differences, paired
-from tests.peers.server import until
+from tests.peers.server import ASKING_S, until
 from tests.peers.site import Site
 from tests.peers.sizes import SIZES
 from tests.peers.wires import cut
@@ -36,7 +36,7 @@ def test_what_was_made_during_a_cut_is_caught_up_in_time(site: Site) -> None:
         assert held(beta) <= made - KEYS, "the control: nothing crosses a cut wire"
     seconds = until(lambda: held(beta) >= made, "the keys do not come", MOST_S)
     print(f"{KEYS:,} keys caught up {seconds:.1f} s after the wire was healed (promised: {PROMISE_S:g} s)")
-    until(lambda: caught_up(alpha, beta), "the servers do not have the same")
+    until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
     assert differences(alpha) == []
     for server in site.servers:
         server.estate.stop()

@@ -10,12 +10,14 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.faults.verdict import judge, read_book
 from tests.peers.agreeing import unread
 from tests.peers.harm import destroy
 from tests.peers.namespaces import Network
 from tests.peers.pair import caught_up, join, paired, peers, protected, ready
-from tests.peers.server import Server, until
+from tests.peers.server import ASKING_S, Server, until
 from tests.peers.site import Site, running, work
 from tests.peers.sizes import SEED, SIZES
 from tests.peers.wires import cut
@@ -35,11 +37,12 @@ def replace(site: Site, left: Server, lost: Server, number: int, stack: ExitStac
     name = f"{lost.host.name}{number}"
     home = site.folder / name
     new = stack.enter_context(running(join(left, lost.host, home, name, **protected(home))))[0]
-    until(lambda: caught_up(left, new), "the new server does not have the same")
-    until(lambda: ready(left) > 0 and ready(new) > 0, "a server has no keys to give")
+    until(lambda: caught_up(left, new), "the new server does not have the same", every_s=ASKING_S)
+    until(lambda: ready(left) > 0 and ready(new) > 0, "a server has no keys to give", every_s=ASKING_S)
     return Site((left, new), site.place, site.folder, site.drives, site.anchors)
 
 
+@pytest.mark.timeout(SIZES.timeout_s)
 def test_every_key_ever_given_is_read_from_the_server_that_is_left(network: Network, tmp_path: Path) -> None:
     dice = random.Random(SEED)
     known, begun, waits = set[tuple[str, str]](), time.monotonic(), list[float]()
@@ -77,14 +80,15 @@ def test_control_keys_that_no_peer_had_before_they_were_given_are_missed(
     with paired(network, tmp_path, keystore__protect="none") as site:
         first, second = site.servers
         first.ask("groups", "create", "fresh")
-        until(lambda: caught_up(first, second), "the servers do not have the same")
+        until(lambda: caught_up(first, second), "the servers do not have the same", every_s=ASKING_S)
         with cut(first.host, second.host), site.at_work(order=((first,), (first,))) as hands:
             work(hands)
+            key = ("--key-file", str(first.home.root_key))
+            first.ask("keys", "generate", "64", "--group", "fresh", *key)
             for drive in site.drives:
                 first.ask("drives", "modify", drive.serial, "--group", "fresh")
             work(hands, 4)
-            hands_at_first = [hand.exchanges for hand in hands]
         lose(first)
         missed = unread(site, second, read_book(*site.books))
-    print(f"control: {sum(hands_at_first)} exchanges, {len(missed)} keys lost")
+    print(f"control: {sum(hand.exchanges for hand in hands)} exchanges, {len(missed)} keys lost")
     assert missed

@@ -16,7 +16,7 @@ import pytest
 from tests.peers.harm import SmallDisk, frozen
 from tests.peers.namespaces import Network, UnavailableError
 from tests.peers.pair import caught_up, paired
-from tests.peers.server import until
+from tests.peers.server import ASKING_S, until
 from tests.peers.site import Hand, Site, work
 from tests.peers.sizes import SIZES
 from tests.peers.wires import RESET, Fault
@@ -111,7 +111,9 @@ def back(site: Site, hands: list[Hand]) -> None:
         lambda: all(hand.library.by_the_first for hand in hands),
         "the drives do not go back to their first server",
     )
-    until(lambda: caught_up(*site.servers, within=UNDER_WAY), "the servers do not meet again")
+    until(
+        lambda: caught_up(*site.servers, within=UNDER_WAY), "the servers do not meet again", every_s=ASKING_S
+    )
 
 
 @pytest.mark.parametrize("harm", HARMS)

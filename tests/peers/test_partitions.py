@@ -13,7 +13,7 @@ from tests.faults.verdict import judge
 from tests.peers.agreeing import conflicts
 from tests.peers.namespaces import Host, Network
 from tests.peers.pair import caught_up, differences, paired
-from tests.peers.server import until
+from tests.peers.server import ASKING_S, until
 from tests.peers.site import Site, work
 from tests.peers.sizes import SIZES
 from tests.peers.wires import cut, drop, flapping, reset
@@ -52,12 +52,12 @@ def test_a_cut_wire_between_servers_is_no_conflict(site: Site) -> None:
                 work(hands, 3)
                 time.sleep(SIZES.partition_s)
                 work(hands, 3)
-            seconds = until(met, f"{name}: the servers do not meet again")
+            seconds = until(met, f"{name}: the servers do not meet again", every_s=ASKING_S)
             given = [hand.exchanges - count for hand, count in zip(hands, before, strict=True)]
             print(f"{name}: {given} exchanges at the two servers; they met again in {seconds:.1f} s")
             until(lambda: not differences(alpha), f"{name}: the stores differ: {differences(alpha)}")
     assert [hand.repeated for hand in hands] == [0, 0]
-    until(lambda: caught_up(alpha, beta), "the servers do not have the same")
+    until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
     assert differences(alpha) == differences(beta) == []
     for server in site.servers:
         assert set(server.estate.stop().values()) == {0}
