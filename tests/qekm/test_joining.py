@@ -24,6 +24,7 @@ from qekm.errors import HomeExists, QekmError
 from qekm.home import Home
 from qekm.joining import Newcomer, Wanted, join
 from qekm.model import Role
+from qekm.reissuing import reissue
 from qekm.rpc.welcomes import of_proto, to_proto
 from qekm.sealing import KeyFileSealer, PasswordSealer
 from qekm.secret import Secret
@@ -218,3 +219,26 @@ async def test_a_welcome_that_does_not_fit_makes_nothing(tmp_path: Path) -> None
         assert not home.path.exists() or not any(home.path.iterdir()), why
     _fill(Home(tmp_path / "b"), Wanted(invitation, FREE_PORTS), key, root, welcome)  # the control
     Home(tmp_path / "b").require()
+
+
+async def test_a_joined_server_that_is_restored_keeps_its_names(tmp_path: Path) -> None:
+    async with alone(tmp_path / "a") as run:
+        await joined(run, tmp_path / "b")
+        first = reissue(run.store.load(), run.store.ring, (), now_us, os.urandom)
+    assert {(each.role, each.name) for each in first.issued} == {
+        (Role.SERVER, "server"),
+        (Role.GATEWAY, "gateway"),
+        (Role.ADMINISTRATOR, "administrator"),
+    }
+    home = Home(tmp_path / "b")
+    with closing(opened(home)) as store:
+        second = reissue(store.load(), store.ring, (), now_us, os.urandom)
+    assert {(each.role, each.name) for each in second.issued} == {
+        (Role.SERVER, "b"),
+        (Role.GATEWAY, "b"),
+        (Role.ADMINISTRATOR, "administrator"),
+    }
+    assert {each.name for each in second.revoked} == {"b", "administrator"}
+    names = x509.load_pem_x509_certificate(second.files["server.pem"])
+    hosts = names.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "ekm2.example" in hosts.get_values_for_type(x509.DNSName)
