@@ -13,7 +13,7 @@ from qekm.api.paging import Paged, cut
 from qekm.approvals import DECIDERS, Act
 from qekm.audit import occurred
 from qekm.certificates import Certificates, Issued
-from qekm.errors import NotAllowed
+from qekm.errors import BadArgument, NotAllowed
 from qekm.model import Certificate, Role
 from qekm.pki import read_request
 from qekm.v1 import certificates_pb2 as pb
@@ -54,6 +54,8 @@ class CertificatesServicer(CertificatesServiceServicer):
     ) -> pb.IssueCertificateResponse:
         """Sign a request for a role and a name; BadArgument, BadCertificate, ApprovalNeeded."""
         role = chosen(Role, request.role, "role")
+        if role is Role.CANDIDATE:
+            raise BadArgument("who may ask to join has an invitation: qekm peers invite", field="role")
         key = read_request(request.csr)
         self._certificates.check(role, request.name, request.hosts, request.days)  # before it is asked for
         summary = f"issue a certificate of {role.name.lower()}/{request.name}"

@@ -62,7 +62,7 @@ def request_for(key: Any, algorithm: Any = hashes.SHA256()) -> bytes:  # noqa: B
 @pytest.mark.parametrize(
     ("role", "usages"),
     [(role, {CLIENT}) for role in Role if role < Role.GATEWAY]
-    + [(Role.GATEWAY, {CLIENT, SERVER}), (Role.SERVER, {SERVER})],
+    + [(Role.GATEWAY, {CLIENT, SERVER}), (Role.SERVER, {CLIENT, SERVER}), (Role.CANDIDATE, {CLIENT})],
 )
 def test_a_leaf_may_be_used_for_what_its_role_does(
     issuer: pki.Issuer, role: Role, usages: set[x509.ObjectIdentifier]

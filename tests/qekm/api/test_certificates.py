@@ -154,7 +154,8 @@ async def test_what_cannot_be_issued_is_named_and_leaves_nothing(service: Servic
         ({"csr": b""}, BadCertificate, ""),
         ({"csr": good["csr"][:-1]}, BadCertificate, ""),  # type: ignore[index]
         ({"role": 0}, BadArgument, "role"),
-        ({"role": 7}, BadArgument, "role"),
+        ({"role": pb.ROLE_CANDIDATE}, BadArgument, "role"),
+        ({"role": 8}, BadArgument, "role"),
         ({"name": ""}, BadArgument, "name"),
         ({"name": "a/b"}, BadArgument, "name"),
         ({"name": "x" * 65}, BadArgument, "name"),
