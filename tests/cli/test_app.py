@@ -21,7 +21,7 @@ from .fake_service import FakeService
 from .installation import Installation
 
 COMMANDS = [
-    *("init", "diagnose", "completion", "audit list", "audit verify"),
+    *("init", "diagnose", "completion", "audit list", "audit verify", "audit checkpoints"),
     *("login", "logout"),
     *(f"accounts {verb}" for verb in ("list", "add", "passwd", "reset", "unlock", "remove")),
     *(f"config {verb}" for verb in ("list", "get", "set", "unset", "refresh", "export", "import")),

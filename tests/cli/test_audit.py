@@ -80,3 +80,13 @@ def test_a_check_that_ends_without_a_verdict_is_an_error(qekm: Qekm, service: Fa
 
     service.audit.VerifyTrail = away  # type: ignore[method-assign, assignment]
     assert qekm("audit", "verify").code == 10
+
+
+def test_checkpoints_are_listed_as_the_check_of_a_trail_takes_them(qekm: Qekm) -> None:
+    told = qekm("audit", "checkpoints")
+    assert told.lines[0].split() == ["SERVER", "TIME", "EPOCH", "COMMIT", "SEEN", "PUBLIC", "KEY"]
+    assert told.lines[1].split()[0] == "ekm2"
+    assert told.lines[1].split()[-3:] == ["71", f"51:{'01' * 32}", "01" * 32]
+    first, second = qekm("audit", "checkpoints", "--json").document["checkpoints"]
+    assert (first["server"], first["sequence"], first["hash"]) == ("ekm2", 51, "01" * 32)
+    assert (second["server"], second["instance"]) == ("", "02" * 8)

@@ -58,3 +58,20 @@ class FakeAudit:
             public_key=bytes([1] * 32),
         )
         yield audit_pb2.VerifyTrailResponse(checked=5, total=5, verdict=verdict)
+
+    def ListCheckpoints(self, request: Any) -> Any:
+        """Answer what is known of another server, and of one that is gone."""
+        told = (
+            audit_pb2.TrailCheckpoint(
+                server=server,
+                instance=bytes([n] * 8),
+                epoch=n,
+                commit=70 + n,
+                sequence=50 + n,
+                hash=bytes([n] * 32),
+                public_key=bytes([n] * 32),
+                time=moment(n),
+            )
+            for n, server in ((1, "ekm2"), (2, ""))
+        )
+        return audit_pb2.ListCheckpointsResponse(checkpoints=told)
