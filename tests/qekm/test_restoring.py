@@ -32,7 +32,7 @@ from qekm.model import Approval, ApprovalState, Key, KeyState, Outcome, Role
 from qekm.restoring import Restored, Restorer, Wanted
 from qekm.sealing import KeyFileSealer, PasswordSealer, Sealer, SharesSealer
 from qekm.secret import Secret
-from qekm.store import Store
+from qekm.store import INSTANCE, Store
 from qekm.subject import subject_of
 from qekm.tombstones import bury
 from qekm.trail import read_public_key, verify
@@ -99,7 +99,8 @@ def test_no_key_of_the_old_pool_can_ever_be_chosen_again(site: Site, tmp_path: P
     old = set(site.keys())
     home, _ = restored(tmp_path, site.back_up(), key_file(site))
     found, ring = site.load(home)
-    keystore = Keystore(found.keys, ring, now_us, os.urandom, "0A1B2C3D4E", 2)
+    instance = bytes.fromhex(found.settings[INSTANCE])
+    keystore = Keystore(found.keys, ring, now_us, os.urandom, "0A1B2C3D4E", 2, instance=instance)
     keystore.protect(1 << 40)
     allocator = Allocator(found.groups, keystore, now_us)
     given = []
