@@ -65,6 +65,9 @@ def test_without_a_target_that_is_the_one_thing_to_say() -> None:
     assert lines(replace(WELL, has_target=False)) == [
         "there is nowhere to put a backup (backup.target): new keys are not given out"
     ]
+    assert lines(replace(WELL, has_target=False, by_peer=True)) == [
+        "there is nowhere to put a backup (backup.target): nothing but peers has the keys, too"
+    ]
     unprotected = replace(WELL, has_target=False, protected=False)
     assert lines(unprotected) == ["keys are on one disk only: keystore.protect=none"]
 
