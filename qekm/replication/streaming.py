@@ -193,14 +193,17 @@ class Stream:
         try:
             for line in lines:
                 changes += ground.merging.take(line)
-        except QekmError:
+        except Exception:
             ground.store.submit_stamped([changes])  # what was decided before it is in memory already
             raise
         if changes:
             assert conversation.their is not None
             place = conversation.their.instance, batch.through
             changes.append(Cursor(self._link.name, *place, self._link.cursor.compare_time_us))
-        self._commits.put_nowait((ground.store.submit_stamped([changes]) if changes else None, batch.through))
+        # Rows without news are in memory; another stream may have brought them there just now.
+        is_awaited = bool(changes or lines)
+        commit = ground.store.submit_stamped([changes]) if is_awaited else None
+        self._commits.put_nowait((commit, batch.through))
 
     async def _present(self, batch: Batch) -> dict[tuple[str, PrimaryKey], tuple[Value, ...]]:
         """Return the rows that are here, of tables that the peer knows less of."""

@@ -14,6 +14,7 @@ from qekm.errors import PeerRefused
 from qekm.model import Change, Drive, DriveState, PeerState, Removal
 from qekm.replication.conversation import WINDOW
 from qekm.replication.messages import Acknowledgement, Batch, Heartbeat, Hello, Message
+from qekm.store import Store
 from tests.qekm.replication.sites import PATIENCE_S, Estate, Site, are_same, estate, make_key, refusals, until
 
 
@@ -133,7 +134,7 @@ async def test_while_nothing_is_acknowledged_few_batches_are_under_way(tmp_path:
     async with estate(tmp_path, "a", "b") as made:
         a, b = await linked(made)
         wire, sent = made.wire("a", "b"), list[Batch]()
-        await until(lambda: are_same(a, b))
+        await until(lambda: all(each.links.acknowledged == each.store.journal_end for each in (a, b)))
 
         def tamper(message: Message) -> Sequence[Message]:
             sent.extend([message] if isinstance(message, Batch) and message.rows else [])
@@ -148,6 +149,42 @@ async def test_while_nothing_is_acknowledged_few_batches_are_under_way(tmp_path:
         wire.break_()
         wire.cut = False
         await until(lambda: are_same(a, b))
+
+
+class Slow:
+    """A store whose commits of others' rows are known to be durable only once it may say so."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.may_say = store, asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def submit_stamped(self, units: Sequence[Sequence[Change]]) -> asyncio.Task[Any]:
+        """Commit, and tell of it later."""
+        return asyncio.create_task(self._late(self._store.submit_stamped(units)))
+
+    async def _late(self, commit: asyncio.Future[Any]) -> Any:
+        await self.may_say.wait()
+        return await commit
+
+
+async def test_what_another_stream_has_brought_is_acknowledged_when_it_is_on_the_disk(tmp_path: Path) -> None:
+    async with estate(tmp_path, "a", "b") as made:
+        a, b = await linked(made)
+        await a.commit(*keys("a", 1, 50))
+        await until(lambda: are_same(a, b) and a.links.acknowledged == a.store.journal_end)
+        slow = Slow(b.store)
+        b.links._ground = replace(b.links._ground, store=slow)
+        link = b.links._link("a")
+        link.cursor, wire = replace(link.cursor, received=0), made.wire("a", "b")
+        wire.break_()
+        wire.cut = False
+        await until(lambda: a.links._link("b").connected and len(b.merging.taken) >= 100)
+        await asyncio.sleep(0.2)
+        assert a.links.acknowledged < a.store.journal_end
+        slow.may_say.set()
+        await until(lambda: a.links.acknowledged == a.store.journal_end)
 
 
 async def test_the_newest_stream_of_a_server_holds(tmp_path: Path) -> None:
