@@ -48,7 +48,7 @@ class Federation:
         """Put them together. files: what is shown to others. ssl_refused: connections that were refused."""
         self.merging = merging = Merging(owners, store)
         self.links = links = links_of(store, owners, merging, files, now_us, random_bytes)
-        self._owners, self._ssl_refused = owners, ssl_refused
+        self._owners, self._store, self._ssl_refused = owners, store, ssl_refused
         settings, clocks = configuration.settings, (now_us, steady_s)
         keystore, peers = owners.keystore, owners.peers
         self.awaiting = Awaiting(links, store, settings, lambda: bool(peers.others))
@@ -93,6 +93,8 @@ class Federation:
 
     async def start(self) -> None:
         """Call other servers, and listen for whoever wants figures."""
+        if self._store.journaling:
+            await self._store.begin_journal()  # goes on where a crash left it
         self.merging.start()
         await self.links.start()
         await self.metrics.start()

@@ -27,7 +27,7 @@ from qekm.replication.streaming import Stream
 _log = logging.getLogger(__name__)
 
 SCHEMA = "peers.schema"  # a setting: the revision that the cursors are of
-_LOOK_S = 0.5  # between two looks at who is joined
+_LAST_S, _LOOK_S = 1.0, 0.5  # at the end; between two looks at who is joined
 _COMPARE_S = 150.0  # for all comparisons that somebody asked for
 
 Dial = Callable[[str], AbstractAsyncContextManager[Pipe]]  # host:port of a peer
@@ -68,11 +68,13 @@ class Links:
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """End all streams; what came is on its way to the disk."""
+        """End all streams, once the last changes are at a peer or a moment is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_S):
+                await self.told(self._ground.store.journal_end)
         self._closed = True
-        tasks = [*self._calls.values(), *(task for task, _ in self._streams.values())]
-        if self._task is not None:
-            tasks.append(self._task)
+        running = filter(None, [self._task])
+        tasks = [*self._calls.values(), *(task for task, _ in self._streams.values()), *running]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -80,7 +82,7 @@ class Links:
         if self._committed in self._ground.store.on_commit:
             self._ground.store.on_commit.remove(self._committed)
         if records := self._refusals.drain():
-            await asyncio.wait([self._ground.store.submit([records])])  # it may have failed before
+            await asyncio.wait([self._ground.store.submit([records])])  # may have failed before
 
     # What others ask.
 
@@ -105,9 +107,8 @@ class Links:
 
     def status(self, name: str) -> LinkStatus | None:
         """Return how the link to a server is; None for one that is not joined."""
-        if not any(peer.name == name for peer in self._ground.servers.others):
-            return None
-        return self._link(name).status(self._ground.store.journal_end)
+        joined = any(peer.name == name for peer in self._ground.servers.others)
+        return self._link(name).status(self._ground.store.journal_end) if joined else None
 
     @property
     def are_complete(self) -> bool:
