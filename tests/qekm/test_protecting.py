@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from qekm.configuration.settings import Settings
 from qekm.home import Home
@@ -112,14 +116,36 @@ async def test_a_part_of_what_was_made_together_is_a_part(tmp_path: Path) -> Non
         assert await made.tick() == 2
 
 
-async def test_a_key_that_is_not_committed_yet_is_not_at_a_peer(tmp_path: Path) -> None:
-    """Its row is in memory when the store is asked what a peer lacks, and the answer is: nothing."""
+@pytest.mark.parametrize("is_real", [True, False], ids=["real", "control"])
+async def test_a_key_that_is_not_committed_yet_is_not_at_a_peer(tmp_path: Path, is_real: bool) -> None:
+    """Its row is in memory when the store is asked what a peer lacks, and the answer is: nothing.
+
+    The control does not wait for what was made before.
+    """
     async with site(tmp_path) as made:
         made.peer.acknowledged = await made.generate(1)
+        gate = threading.Event()
+        held = asyncio.ensure_future(made.store._run(lambda _connection: gate.wait(60)))
         keys = made.keystore.generate(64, "default")
         commit = made.store.submit([[*keys]])  # on its way
-        assert await made.tick() == 1
-        await commit
+        if not is_real:
+            made.protecting._store = Impatient(made.store)
+        looking = asyncio.ensure_future(made.protecting.tick())
+        await asyncio.sleep(0.3)
+        assert looking.done() is not is_real
+        gate.set()
+        await asyncio.gather(held, commit, looking)
+        assert made.ready == (1 if is_real else 65)
+
+
+class Impatient:
+    """A store of which what was made before is not waited for."""
+
+    def __init__(self, store: Store) -> None:
+        self.unheld, self.journaling = store.unheld, store.journaling
+
+    async def commit(self, _changes: object) -> None:
+        """Wait for nothing."""
 
 
 async def test_backups_count_while_no_peer_is_there_for_long(tmp_path: Path) -> None:

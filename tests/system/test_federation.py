@@ -127,6 +127,20 @@ def test_a_property_that_both_have_is_changed_at_either(pair: Pair, at: str, the
     assert len([each for each in pair.events(one, "configuration.change") if value in each["message"]]) == 0
 
 
+def test_the_default_group_is_the_same_at_both_whoever_names_it(pair: Pair) -> None:
+    assert run_qekm(pair.a.home, "groups", "create", "tapes").returncode == 0
+    for one, other, group in ((pair.a, pair.b, "tapes"), (pair.b, pair.a, "default")):
+        done = run_qekm(one.home, "config", "set", f"symmetricKeySet={group}")
+        assert done.returncode == 0, done.stderr
+        until(lambda: pair.value(other, "symmetricKeySet") == group, f"{group} is the default")  # noqa: B023
+        time.sleep(2)
+        for each in (one, other):
+            groups = ask_qekm(each.home, "groups", "list")["groups"]
+            assert [row["name"] for row in groups if row["is_default"]] == [group]
+            assert pair.value(each, "symmetricKeySet") == group
+            assert "symmetricKeySet" not in run_qekm(each.home, "server", "status").stderr
+
+
 def test_each_knows_how_far_the_trail_of_the_other_is(pair: Pair) -> None:
     def told_at_b() -> list[dict[str, Any]]:
         found = ask_qekm(pair.b.home, "audit", "checkpoints")["checkpoints"]
