@@ -64,9 +64,13 @@ class Peers:
     # How a server comes and goes.
 
     def found(self, address: str, epoch: int, spki_sha256: bytes, now_us: int) -> list[Peer]:
-        """Return this server's own row if the first other one is about to be invited."""
+        """Return this server's own row if the first other one is about to be invited.
+
+        While it is alone an invitation may also tell it another address: the first one may have been wrong.
+        """
         if self.own is not None:
-            return []
+            known = self.others or address == self.own.address
+            return [] if known else [self.take(replace(self.own, address=address))]
         state = PeerState.JOINED
         return [
             self.take(Peer(self.own_name, address, self.instance, epoch, state, spki_sha256, now_us, now_us))
@@ -145,6 +149,14 @@ class Peers:
         """Put a row, from here or from another server, in the place of the one of its name."""
         self._peers[peer.name] = peer
         return peer
+
+    def ended(self, told: Peer) -> Peer | None:
+        """Return the removal, if of the row here and the one told of the same invitation only one is that."""
+        own = self._peers.get(told.name)
+        if own is None or own.create_time_us != told.create_time_us:
+            return None
+        removed = [each for each in (own, told) if each.state is PeerState.REMOVED]
+        return removed[0] if len(removed) == 1 else None
 
     def _as(self, peer: Peer, instance: bytes, epoch: int) -> list[Peer]:
         if (peer.instance, peer.epoch) == (instance, epoch):

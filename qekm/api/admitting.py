@@ -51,8 +51,9 @@ class Admitting:
 
     def own_address(self, told: str) -> str:
         """Return where others find this server's SSL port; BadArgument if nothing tells."""
-        if told:
-            return told
+        own = self.owners.peers.own
+        if known := told or (own.address if own is not None else ""):
+            return known
         host = next((each for each in subject_of(self.own_certificate).hosts if not is_local(each)), "")
         if not host or not self.ssl_port():
             what = "nothing tells how another server reaches this one's SSL port"

@@ -89,8 +89,9 @@ class Merging:
             return self._join(noun, line)
         if line.table == USES:
             return [noun, line.entry]
-        if not self._stamps.wins(line.table, line.key, line.stamp_us, line.origin):
-            return []
+        ended = self._ended(noun, line) if isinstance(noun, Peer) else []
+        if ended or not self._stamps.wins(line.table, line.key, line.stamp_us, line.origin):
+            return ended
         if isinstance(noun, Partner):
             return self._take_partner(noun, line)
         if line.table in self._takes:
@@ -111,6 +112,20 @@ class Merging:
         for heard in self._heard[line.table]:
             heard(what)
         return [what, line.entry]
+
+    def _ended(self, peer: Peer, line: Line) -> list[Change]:
+        """Return the removal of a server, where the other side noted something of it later: it holds.
+
+        Who noted it had not heard of the removal, and may be the removed server itself.
+        """
+        ended = self._owners.peers.ended(peer)
+        later = self._stamps.wins(line.table, line.key, line.stamp_us, line.origin)
+        if ended is None or later is (ended is peer):
+            return []  # the later of the two is what holds anyway
+        if later:
+            self._stamps.see(line.entry)
+        self._owners.peers.take(ended)
+        return [ended, self._stamps.entry(line.table, line.key)]
 
     # Keys.
 

@@ -38,8 +38,12 @@ def test_the_first_invitation_enters_the_inviting_server_too_and_the_second_does
     peers = Peers((), "server", OWN)
     (own,) = peers.found("ekm1:443", 3, b"\1" * 32, START_US)
     assert (own.name, own.instance, own.epoch, own.state) == ("server", OWN, 3, PeerState.JOINED)
-    assert peers.found("ekm9:443", 4, bytes(32), START_US) == []
-    assert peers.own == own
+    assert peers.found("ekm1:443", 4, bytes(32), START_US) == []
+    (again,) = peers.found("ekm9:443", 4, bytes(32), START_US)  # the first address was a mistake
+    assert again == replace(own, address="ekm9:443")
+    peers.take(Peer("b", "", b"b" * 8, 1, PeerState.JOINED, bytes(32), START_US, START_US))
+    assert peers.found("ekm1:443", 4, bytes(32), START_US) == [], "others call it where it is"
+    assert peers.own == again
 
 
 def test_a_server_is_invited_then_joined() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from qekm.errors import BatchRefused, UnknownKey
+from qekm.errors import BatchRefused, PeerRefused, UnknownKey
 from qekm.estate import UNERASED
 from qekm.keypair import make_key
 from qekm.model import (
@@ -20,6 +20,7 @@ from qekm.model import (
     KeyState,
     OnExhaustion,
     Partner,
+    PeerState,
     Removal,
     Role,
     Setting,
@@ -226,6 +227,25 @@ def test_a_page_of_keys_does_not_hold_drives_up(two: Two) -> None:
     took_ms = (time.process_time() - begun_s) * 1_000 / 10
     print(f"64 new keys of another server are taken in {took_ms:.1f} ms")
     assert took_ms < 3 * 10, "three times what it may be"
+
+
+@pytest.mark.parametrize("first", ["here", "there"])
+def test_a_server_that_was_removed_stays_so_whatever_was_noted_of_it_since(two: Two, first: str) -> None:
+    two.here.commit([two.here.peers.invite("c", "c:443", START_US)])
+    two.here.commit([two.here.peers.accept("c", b"instancC", bytes(32), START_US)])
+    two.settle()
+    two.here.commit([two.here.peers.remove("c")])
+    two.there.commit(two.there.peers.greet("c", b"another.", 2))  # later, and it has not heard
+    servers = (two.here, two.there) if first == "here" else (two.there, two.here)
+    two.tell(*servers)
+    two.settle()
+    for server in servers:
+        assert [peer.name for peer in server.peers.others if peer.name == "c"] == []
+        with pytest.raises(PeerRefused, match="no other server of the estate"):
+            server.peers.greet("c", b"athird..", 3)
+    two.here.commit([two.here.peers.invite("c", "c:443", START_US + 1)])
+    two.settle()
+    assert two.there.peers.find("c").state is PeerState.INVITED
 
 
 def test_a_row_of_a_kind_that_is_never_removed_stays(two: Two) -> None:
