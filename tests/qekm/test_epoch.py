@@ -109,3 +109,15 @@ def test_the_tag_the_epoch_and_that_nothing_is_behind_are_written() -> None:
     assert settings.keys() == {"keystore.tag", "keystore.epoch", "store.behind", "server.instance"}
     assert (settings["keystore.epoch"], settings["store.behind"]) == ("5", "")
     assert len(settings["keystore.tag"]) == 10
+
+
+def test_what_is_in_the_pool_of_another_server_stays_its_own_to_give() -> None:
+    own, other = keys(2)
+    own, other = replace(own, origin=b"own....."), replace(other, origin=b"other...")
+    past = Past(replace(found([own, other]), settings={"server.instance": b"own.....".hex()}), RING)
+    after, settings, _ = turned(past)
+    assert after[own.alias].state is KeyState.QUARANTINED
+    assert after[other.alias] == other
+    instance = bytes.fromhex(next(each.value for each in settings if each.name == "server.instance"))
+    assert {key.origin for key in after.values() if key.epoch == 2} == {instance}
+    assert instance not in (own.origin, other.origin)
