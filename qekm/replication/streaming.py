@@ -201,8 +201,7 @@ class Stream:
             place = conversation.their.instance, batch.through
             changes.append(Cursor(self._link.name, *place, self._link.cursor.compare_time_us))
         # Rows without news are in memory; another stream may have brought them there just now.
-        is_awaited = bool(changes or lines)
-        commit = ground.store.submit_stamped([changes]) if is_awaited else None
+        commit = ground.store.submit_stamped([changes]) if changes or lines else None
         self._commits.put_nowait((commit, batch.through))
 
     async def _present(self, batch: Batch) -> dict[tuple[str, PrimaryKey], tuple[Value, ...]]:
