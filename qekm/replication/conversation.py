@@ -24,7 +24,7 @@ from qekm.store.shared import TABLES, is_shared
 
 WINDOW = 4  # batches that were not acknowledged yet
 MOST_ROWS = 256  # a batch that is taken
-PAGE_ROWS = 64  # a batch that is sent: what a receiver does with it holds its drives up for 5 ms
+PAGE_ROWS = 40  # a batch that is sent: taking it holds the drives of a receiver up for 5 ms
 MOST_BYTES = 512 * 1024
 _MOST_TABLES, _MOST_COLUMNS, _MOST_VERSIONS = 256, 256, 4_096
 _NONCE, _INSTANCE = 32, 8
