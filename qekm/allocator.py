@@ -191,8 +191,8 @@ class Allocator:
     def needs_refill(self, name: str) -> int:
         """Return how many keys to make now: what a REFILL group lacks at its low-water mark, else 0.
 
-        Its pool is as many keys as this server made for it, or else as it holds of other servers, at most
-        POOL; a group that never held a key stays empty.
+        Its pool is as many keys as this server made for it, or as there are of other servers, who are to be
+        stood in for, at most POOL; a group that never held a key stays empty.
         """
         if self.find(name).on_exhaustion is not OnExhaustion.REFILL:
             return 0
@@ -200,7 +200,8 @@ class Allocator:
             return 0
         own = self._keystore.own_counts(name)
         coming = own[KeyState.READY] + own[KeyState.GENERATED]  # these wait for a backup
-        pool = min(sum(own.values()) or sum(self._keystore.counts(name).values()), POOL)
+        made = sum(own.values())
+        pool = min(max(made, sum(self._keystore.counts(name).values()) - made), POOL)
         return pool - coming if coming <= pool * LOW_WATER else 0
 
     def is_low(self, name: str, is_named: Callable[[str], bool] = lambda _name: True) -> bool:

@@ -21,7 +21,18 @@ def test_a_server_makes_a_pool_of_its_own_beside_another_ones() -> None:
     theirs = Keystore([], RING, lambda: 5, os.urandom, "FFFFFFFFFF", instance=b"other...").generate(
         10, "default"
     )
-    for key in theirs:
+    store.take(theirs[0])
+    assert allocator.needs_refill("default") == 1
+    store.generate(1, "default")
+    for key in theirs[1:]:
+        store.take(key)
+    assert allocator.needs_refill("default") == 9, "they came while the first was made"
+
+
+def test_a_server_without_keys_of_its_own_gives_none() -> None:
+    allocator, store = estate(OnExhaustion.REFILL, 0)
+    other = Keystore([], RING, lambda: 5, os.urandom, "FFFFFFFFFF", instance=b"other...")
+    for key in other.generate(10, "default"):
         store.take(key)
     assert allocator.counts("default") == (10, 0)
     with pytest.raises(PoolEmpty):
