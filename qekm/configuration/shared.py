@@ -22,6 +22,7 @@ from qekm.properties import PROPERTIES
 _log = logging.getLogger(__name__)
 
 SHARED = tuple(name for name, item in PROPERTIES.items() if item.shared)
+_LONGEST = 200  # characters of what another server says
 _AGAIN_US = 10_000_000  # the group that it names may come later than the property
 
 
@@ -90,7 +91,7 @@ class SharedProperties:
     def lines(self) -> list[str]:
         """Return what a status says: where this server is not as the others."""
         return [
-            f"{name}={self._pending[name]:.80} of server {self._author(name)} is not taken here: {why}"
+            f"{_line(name)}={_line(self._pending[name])} of server {self._author(name)} is not taken: {why}"
             for name, why in self._refused.items()
         ]
 
@@ -108,10 +109,11 @@ class SharedProperties:
         except Draining:
             return  # the next start goes on with it
         except QekmError as error:
-            if self._refused.get(name) != error.message:
-                _log.warning("%s of server %s is not taken: %s", name, self._author(name), error.message)
+            why = _line(error.message)
+            if self._refused.get(name) != why:
+                _log.warning("%s of server %s is not taken: %s", _line(name), self._author(name), why)
             if self._pending.get(name) == text:
-                self._refused[name] = error.message
+                self._refused[name] = why
             return
         self._settled(name, text)
 
@@ -144,3 +146,8 @@ class SharedProperties:
         self._refused.pop(name, None)
         self._rows[name] = text
         return [SharedProperty(name, text)]
+
+
+def _line(text: str) -> str:
+    """Return another server's text as a part of one line."""
+    return (text if text.isprintable() else ascii(text))[:_LONGEST]

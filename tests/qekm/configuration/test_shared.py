@@ -123,8 +123,8 @@ async def test_what_cannot_be_taken_is_named_kept_and_tried_again(tmp_path: Path
     await one.later()
     assert one.configuration.settings[RATE] == 9, "one that cannot be keeps no other one out"
     first, second = one.sharing.lines()
-    assert first.startswith(f"{ACCEPT}=sometimes of server b is not taken here: ")
-    assert second.startswith("drive.newerThanThis=yes of server b is not taken here: there is no property")
+    assert first.startswith(f"{ACCEPT}=sometimes of server b is not taken: ")
+    assert second.startswith("drive.newerThanThis=yes of server b is not taken: there is no property")
     later = one.again()
     await later.later()
     assert len(later.sharing.lines()) == 2
@@ -132,6 +132,16 @@ async def test_what_cannot_be_taken_is_named_kept_and_tried_again(tmp_path: Path
     await later.later()
     assert later.configuration.settings[ACCEPT] == "false"
     assert len(later.sharing.lines()) == 1
+
+
+async def test_what_another_server_says_forges_no_line(tmp_path: Path) -> None:
+    one = Server(tmp_path / "one")
+    one.sharing.heard(SharedProperty("no.such\n\x1b[2J", "a\nb"))
+    one.sharing.heard(SharedProperty(RATE, "7\nkeystore.protect=none"))
+    await one.later()
+    assert len(one.sharing.lines()) == 2
+    assert all(line.isprintable() for line in one.sharing.lines())
+    assert one.path.read_text() == FIRST
 
 
 async def test_what_was_edited_while_the_server_did_not_run_is_told_and_what_others_did_is_taken(
