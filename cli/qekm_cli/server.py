@@ -225,6 +225,8 @@ def _lines(row: dict[str, Any]) -> list[str]:
     lines += [f"keys     {status['ready_key_count']:,} ready", f"drives   {status['drive_count']:,}"]
     lines.append(f"anchor   {status['anchor']}")  # what drives are told to believe
     lines += [f"server   {brief(peer)}" for peer in row["peers"]]
+    if status.get("ssl_refused"):
+        lines.append(f"refused  {status['ssl_refused']:,} connections to the SSL port, or silent")
     return lines + [f"DEGRADED {cell(line)}" for line in status["degraded"]]
 
 

@@ -31,6 +31,11 @@ def test_status_of_a_whole_key_manager_ends_with_0(qekm: Qekm) -> None:
     ]
 
 
+def test_status_tells_of_connections_that_came_to_nothing(qekm: Qekm, service: FakeService) -> None:
+    service.server.status.ssl_refused = 1234
+    assert "refused  1,234 connections to the SSL port, or silent" in qekm("server", "status").lines
+
+
 def test_status_as_json_has_everything_the_service_says(qekm: Qekm) -> None:
     document = qekm("server", "status", "--json").document
     assert (document["service"], document["gateway"]) == ("running", "running")
