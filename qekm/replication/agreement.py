@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from qekm.audit import SERVICE, occurred
 from qekm.model import AuditRecord, Cartridge, Change, Key, Outcome, Setting
 from qekm.replication.comparing import Place, in_short
+from qekm.replication.conflicts import unexplained
 from qekm.replication.ground import Ground, Rows
 from qekm.replication.link import Link
 from qekm.store import SHARED, PrimaryKey
@@ -39,6 +40,7 @@ class Agreement:
 
     async def judge(self, link: Link, differences: tuple[str, ...]) -> None:
         """Take what a comparison found: stop giving keys, or go on; what is new is recorded. StoreFailed."""
+        differences = unexplained(self._ground.settings, differences)
         before = link.differences
         link.compared(differences)
         changes: list[Change] = [] if differences else [link.cursor]

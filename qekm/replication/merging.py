@@ -32,7 +32,7 @@ from qekm.model import (
     Vault,
 )
 from qekm.owners import Owners
-from qekm.replication import verifying
+from qekm.replication import conflicts, verifying
 from qekm.replication.keys import join
 from qekm.replication.verifying import refused
 from qekm.sealing import KeyRing
@@ -67,7 +67,11 @@ class Merging:
         self._heard: dict[str, list[Heard]] = defaultdict(list)
         self._takes = self._taking()
         self._drops = self._dropping()
-        self.conflicts: dict[str, str] = {}  # alias: why a key of another server is not here
+
+    @property
+    def conflicts(self) -> dict[str, str]:
+        """Return by alias why a key of another server is not here."""
+        return conflicts.told(self._owners.settings)
 
     def start(self) -> None:
         """Have the clock of rows know the drives' entries, so that it tells a change from a sign of life."""
@@ -135,8 +139,7 @@ class Merging:
         keystore = self._owners.keystore
         own = keystore.by_alias(key.alias) if keystore.has(key.alias) else None
         if own is not None and own.key_id != key.key_id:
-            self._conflict(own, key)
-            return []
+            return self._conflict(own, key)
         joined = key if own is None else self._join_keys(own, key)
         if joined == own:
             return []
@@ -152,12 +155,14 @@ class Merging:
             changes.append(Setting(UNERASED, "yes"))
         return changes
 
-    def _conflict(self, own: Key, key: Key) -> None:
+    def _conflict(self, own: Key, key: Key) -> list[Change]:
         """Name two keys of one alias. Neither is given up: tapes may have been written with either."""
-        what = f"another server has another key of this alias, imported {key.create_time_us // 1_000_000}"
-        if own.alias not in self.conflicts:
-            _log.error("key %s: %s", own.alias, what)
-        self.conflicts[own.alias] = what
+        noted = conflicts.note(self._owners.settings, own, key)
+        if noted is None:
+            return []
+        self._owners.settings[noted.name] = noted.value
+        _log.error("key %s: %s", own.alias, self.conflicts[own.alias])
+        return [noted]
 
     def _expect(self, name: str) -> list[Change]:
         """Return a group made for a key if it is not here: its own row comes later, and holds then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,7 @@ from qekm.model import (
     Role,
     Setting,
 )
+from qekm.replication.conflicts import note, unexplained
 from qekm.secret import Secret
 from qekm.store import Line
 from tests.fakes.replicas import START_US
@@ -215,6 +217,19 @@ def test_two_keys_of_one_alias_are_named_and_both_stay(two: Two) -> None:
     for server, material in ((two.here, b"1" * 32), (two.there, b"2" * 32)):
         assert server.keystore.open(server.keystore.by_alias("old1")).reveal() == material
         assert list(server.merging.conflicts) == ["OLD1"]
+        ids = [f"keys {each.keystore.by_alias('old1').key_id.hex()}" for each in (two.here, two.there)]
+        assert unexplained(server.settings, [*ids, "groups G"]) == ("groups G",), "drives are served on"
+        server.load()
+        assert list(server.merging.conflicts) == ["OLD1"], "the other key is not sent again"
+
+
+def test_two_keys_of_one_alias_that_drives_are_given_are_no_known_conflict(two: Two) -> None:
+    """As two copies of one server make them: that stops both."""
+    (own,) = keys(two)
+    assert note({}, own, replace(own, key_id=bytes(16))) is None
+    archived = replace(own, state=KeyState.PROCESS_ONLY)
+    assert note({}, archived, replace(own, key_id=bytes(16))) is None
+    assert note({}, archived, replace(archived, key_id=bytes(16))) is not None
 
 
 def test_a_page_of_keys_does_not_hold_drives_up(two: Two) -> None:
