@@ -50,6 +50,7 @@ class Inquiring:
 
     async def _compare(self) -> None:
         self._number += 1
+        self.found = ()
         comparing = Comparing(self._number, self._sums, self._inquire, self._has_all)
         found = await comparing.run(lambda: asyncio.sleep(LOOK_S))
         if found is not None:
