@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -63,9 +62,8 @@ def _asking(
 
 def peers(server: Server) -> list[dict[str, Any]]:
     """Return what a server tells of the others."""
-    done = server.operate("peers", "status", "--json")
-    assert done.stdout, done.stderr
-    return [row for row in json.loads(done.stdout)["peers"] if not row["self"] and row["state"] == "joined"]
+    rows = server.ask("peers", "status")["peers"]
+    return [row for row in rows if not row["self"] and row["state"] == "joined"]
 
 
 def caught_up(*servers: Server, within: int = 0) -> bool:

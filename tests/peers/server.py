@@ -14,6 +14,7 @@ from qekm.home import Home
 from qekm.init import Wanted, make
 from qekm_gateway.simulator.link import Server as Address
 from tests.peers.namespaces import Host
+from tests.peers.operator import Operator
 from tests.system.command import QEKM
 from tests.system.processes import Estate, Process, environment
 
@@ -39,6 +40,7 @@ class Server:
         self.host = host
         self.estate = Estate(home)
         self.estate.under = host.inside
+        self._operator: Operator | None = None
 
     @classmethod
     def make(cls, host: Host, home: Path, keys: int = 256, **properties: str) -> Server:
@@ -82,10 +84,19 @@ class Server:
         )
 
     def ask(self, *words: str) -> Any:
-        """Run a command of `qekm` that must succeed and return the document that it prints."""
-        done = self.operate(*words, "--json")
-        assert done.stdout, f"{self.host.name}: qekm {' '.join(words)}: {done.stderr}"
-        return json.loads(done.stdout)
+        """Run a command of `qekm` that tells something, and return the document that it prints."""
+        if self._operator is None:
+            self._operator = Operator(self.host, self.home.path)
+        _, said, complained = self._operator.type(*words, "--json")
+        assert said, f"{self.host.name}: qekm {' '.join(words)}: {complained}"
+        return json.loads(said)
+
+    def close(self) -> None:
+        """End whatever still runs, without asking."""
+        self.estate.close()
+        if self._operator is not None:
+            self._operator.leave()
+            self._operator = None
 
 
 def until(

@@ -157,4 +157,4 @@ def running(*servers: Server, environ: Mapping[str, str] | None = None) -> Itera
     finally:
         for server in servers:
             with suppress(ProcessLookupError):
-                server.estate.close()
+                server.close()
