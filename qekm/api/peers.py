@@ -18,7 +18,7 @@ from qekm.api.replication import replicate
 from qekm.approvals import Act
 from qekm.audit import occurred
 from qekm.errors import NoPeer, NotWaiting, PeerAway, PeerRefused, UnknownPeer
-from qekm.model import Approval, Certificate, Change, Outcome, Peer, PeerState, Role
+from qekm.model import Approval, Certificate, Change, Outcome, Peer, PeerState, Role, Slot
 from qekm.peers import check_address
 from qekm.pki import SKEW_US, read_request
 from qekm.rpc.welcomes import parts_of
@@ -98,6 +98,13 @@ class PeersServicer(PeersServiceServicer):
         with root:
             candidate = self._look(name, request.spki_sha256)  # meanwhile it may have gone
             wrapped, wrapping_key = self._admitting.wrapped(candidate, root)
+        # To its end, even if the caller leaves: half of it would be a server that nobody has welcomed.
+        peer = await asyncio.shield(asyncio.create_task(self._let_in(candidate, slot, wrapped, wrapping_key)))
+        return pb.AcceptPeerResponse(peer=to_proto(peer, self._peers, self._links))
+
+    async def _let_in(self, candidate: Candidate, slot: Slot, wrapped: bytes, wrapping_key: bytes) -> Peer:
+        """Make a server of the estate of who waits, and welcome it; PeerAway, and then it is none."""
+        name = candidate.identity.name
         consent, note = self._consent(name)
         peer, issued, changes = self._admitting.accept(candidate)
         what = f"server {name}, key {peer.spki_sha256.hex()}, opened with slot {slot.name}; {note}"
@@ -111,7 +118,7 @@ class PeersServicer(PeersServiceServicer):
         used = self._admitting.revoked(Role.CANDIDATE, name)
         record = occurred(self._now_us(), "peer.accept", caller().actor, message=f"server {name} has joined")
         await self._store.commit([*used, record])
-        return pb.AcceptPeerResponse(peer=to_proto(peer, self._peers, self._links))
+        return peer
 
     async def Replicate(  # type: ignore[override]  # the types know only generators
         self, request_iterator: AsyncIterator[pb.ReplicateRequest], context: Any

@@ -173,6 +173,22 @@ async def test_one_that_goes_away_while_it_is_let_in_is_none_of_the_estate(tmp_p
             await accept(run, b.fingerprint)
 
 
+async def test_who_leaves_while_a_server_is_let_in_leaves_no_half_of_it(tmp_path: Path) -> None:
+    async with alone(tmp_path / "a") as run, joiner(await invited(run)) as b:
+        await b.wait()
+        opening = asyncio.create_task(accept(run, b.fingerprint))
+        while not run.service.owners.peers.others:
+            await asyncio.sleep(0)
+        opening.cancel()
+        assert (await b.rest())[-1].HasField("welcome")
+        while not await events(run, "peer.accept"):
+            await asyncio.sleep(0.05)
+        assert await events(run, "peer.accept") == [
+            ("administrator/administrator", "peer.accept", Outcome.SUCCESS)
+        ]
+        assert (await peers_of(run))["b"].state == pb.PEER_STATE_JOINED
+
+
 @pytest.mark.parametrize("name", ["server", "a/b", ""])
 async def test_what_cannot_be_a_server_s_name_is_not_invited(tmp_path: Path, name: str) -> None:
     async with alone(tmp_path / "a") as run:
