@@ -42,7 +42,7 @@ def suspect(desk: Desk, session: Session, now_us: int, reason: str, changes: Cha
     if not session.created:
         return
     key = desk.keystore.by_alias(session.alias)
-    if key.state is KeyState.ASSIGNED and key.version == session.version:
+    if key.state is KeyState.ASSIGNED and key.assign_time_us == session.given_us:
         changes.append(desk.keystore.mark(key, KeyState.SUSPECT))
         changes.append(audit.key_suspected(now_us, session.subject, key.alias, reason))
 
@@ -98,7 +98,7 @@ def _create(desk: Desk, session: Session, drive: Drive | None, now_us: int, chan
         desk.creations.take(session.claim.serial, desk.elapsed_us(), desk.policy.creations_per_hour)
     page = _wrap(desk, session, _open_new(desk, session, key, now_us, changes), key.dki, drive)
     key = keystore.assign(key, now_us, session.mount)
-    session.alias, session.created, session.version = key.alias, True, key.version
+    session.alias, session.created, session.given_us = key.alias, True, key.assign_time_us
     changes.append(key)
     changes.append(audit.key_given(now_us, session.subject, key.alias, created=True))
     before = desk.latest.get(session.claim.serial)

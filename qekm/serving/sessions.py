@@ -52,7 +52,7 @@ class Session:
     alias: str = ""  # empty: no key was given
     created: bool = False  # for writing from the beginning, not for a cartridge that names its key
     written: bool = False  # an earlier session of this mount confirmed the key
-    version: int = 0  # of the key when it was given: a later one is another session's doing
+    given_us: int = 0  # when the key says that it was given: a later time is another session's doing
     confirmation_key: bytes = field(default=b"", repr=False)
     must_confirm: bool = True
 
