@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qekm.configuration.settings import Settings, amend, amendment, write_defaults
@@ -30,6 +30,8 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "TransportListener.tcp.host": ("::",),
         "TransportListener.tcp.drainMinutes": 10,
         "TransportListener.ssl.host": "::",
+        "TransportListener.ssl.gateways": "off",
+        "gateway.services": ("local",),
         "admin.sessionMinutes": 15,
         "dkp.tls": "optional",
         "dkp.connectionsPerAddress": 64,
@@ -301,6 +303,7 @@ def test_bytes_that_no_whole_file_has_are_refused(content: bytes, told: str) -> 
     assert Settings.parse(good, "some.properties", {})["symmetricKeySet"] == "Bänder\\"
 
 
+@settings(deadline=None)  # a busy machine
 @given(st.binary(max_size=200))
 def test_whatever_the_bytes_only_our_own_error_is_raised(content: bytes) -> None:
     for each in (content, b"grpc.port=1\n" + content, FIRST.encode() + content):
@@ -311,6 +314,7 @@ def test_whatever_the_bytes_only_our_own_error_is_raised(content: bytes) -> None
 SEEN = st.text().map(lambda text: "".join(each for each in text if each.isprintable() or each == "\t"))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["config.keystore.file", "sync.ipaddress", "fips"]), SEEN))
 def test_whatever_is_set_reads_back(values: dict[str, str]) -> None:
     text = explained(PROPERTIES, {})
