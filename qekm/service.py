@@ -87,6 +87,7 @@ class Service:
         self.federation = Federation(self.owners, store, self.configuration, *given)
         self.federation.attend(self.duties, self.upkeep.hasten)
         self.links, self.awaiting = self.federation.links, self.federation.awaiting
+        self.links.fail = self._fail
         self.upkeep.duties += self.federation.ticks
         servicers = Servicers(
             owners=self.owners,

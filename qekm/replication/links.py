@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from qekm.audit import Strangers
-from qekm.errors import BatchRefused, Draining, PeerAway, PeerRefused, QekmError
+from qekm.errors import BatchRefused, Draining, PeerAway, PeerRefused, QekmError, StoreFailed
 from qekm.model import Cursor, Setting
 from qekm.replication.agreement import Agreement, assert_rows
 from qekm.replication.calling import keep_calling
@@ -51,6 +51,7 @@ class Links:
         self.refused = 0  # streams, of whomever
         self.on_acknowledged: list[Callable[[], None]] = []
         self.on_behind: list[Callable[[str], None]] = []  # told why this store is an old copy
+        self.fail: Callable[[BaseException], None] = lambda _error: None  # memory and disk differ
         self._agreement = Agreement(ground, self._links)
         self._agreement.recall(self._link)
 
@@ -185,6 +186,8 @@ class Links:
             if link.last_error != error.message:
                 _log.warning("server %s: %s", link.name, error.message)
             link.end(error.message)
+            if isinstance(error, StoreFailed):
+                self.fail(error)
             raise
         except asyncio.CancelledError:
             link.end()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from qekm.errors import BatchRefused, PeerAway, PeerRefused, QekmError, ServiceAway
+from qekm.errors import BatchRefused, PeerAway, PeerRefused, QekmError, ServiceAway, StoreFailed
 from qekm.model import Change, Cursor, KeyState, Setting
 from qekm.replication.comparing import Place, Sums
 from qekm.replication.conversation import PAGE_ROWS, WINDOW, Conversation
@@ -224,8 +224,9 @@ class Stream:
             future, through = await self._commits.get()
             results: Results = await asyncio.shield(future) if future is not None else ()
             for error in results:
-                if error is not None:
-                    raise error
+                if error is not None:  # memory has what the disk refused: sent again, it would be no news
+                    what = f"rows of server {self._link.name} were taken and not written: {error.message}"
+                    raise StoreFailed(what) from error
             # A batch without news moves the cursor in memory only: after a crash it is sent again.
             self._link.cursor = replace(self._link.cursor, received=through)
             self._progress.set()
