@@ -25,7 +25,7 @@ from qekm.secret import Secret
 from qekm.signing import spki_sha256
 from qekm.store import Store
 from qekm.store.shared import SHARED
-from qekm.subject import subject_of
+from qekm.subject import check_hosts, subject_of
 from qekm.welcome import TABLES, Welcome, Wrapping, public
 
 _ANYWHERE = (PasswordSealer.kind, SharesSealer.kind)  # kinds of slots that belong to no machine
@@ -50,11 +50,15 @@ class Admitting:
         return x509.load_pem_x509_certificate(self.owners.certificates.server_pem)
 
     def own_address(self, told: str) -> str:
-        """Return where others find this server's SSL port; BadArgument if nothing tells."""
-        own = self.owners.peers.own
+        """Return where others find this server's SSL port; BadArgument if nothing tells, or it cannot be."""
+        own, names = self.owners.peers.own, subject_of(self.own_certificate).hosts
         if known := told or (own.address if own is not None else ""):
+            host = known.rpartition(":")[0].removeprefix("[").removesuffix("]")
+            if not set(check_hosts(Role.SERVER, [host])) <= set(names):
+                what = f"{host} is no name in this server's certificate, so nobody would believe it there"
+                raise BadArgument(what, hint=f"it has {', '.join(names)}", field="own_address")
             return known
-        host = next((each for each in subject_of(self.own_certificate).hosts if not is_local(each)), "")
+        host = next((each for each in names if not is_local(each)), "")
         if not host or not self.ssl_port():
             what = "nothing tells how another server reaches this one's SSL port"
             raise BadArgument(what, hint="say it: --own-address HOST:PORT", field="own_address")

@@ -201,6 +201,9 @@ async def test_a_server_that_nothing_tells_the_way_to_has_to_be_told(tmp_path: P
     async with alone(tmp_path / "a") as run:
         with pytest.raises(BadArgument, match="nothing tells how another server reaches this one"):
             await run.client.peers.InvitePeer(pb.InvitePeerRequest(name="b"))
+        with pytest.raises(BadArgument, match="ekm1 is no name in this server's certificate") as caught:
+            await run.client.peers.InvitePeer(pb.InvitePeerRequest(name="b", own_address="ekm1:443"))
+        assert "localhost" in caught.value.advice
         with pytest.raises(BadArgument, match="is not HOST:PORT"):
             await run.client.peers.InvitePeer(pb.InvitePeerRequest(name="b", own_address="ekm1"))
 
