@@ -51,15 +51,15 @@ class Link:
 
     def begin(self, hello: Hello, acknowledged: int, received: int) -> None:
         """Note that a stream stands."""
-        self.connected, self.version, self.last_error = True, hello.version, ""
+        self.connected, self.version = True, hello.version
         self.acknowledged, self.beat = acknowledged, Heartbeat()
         if self.cursor.instance != hello.instance:
             self.cursor = Cursor(self.name, hello.instance, received)
         self.heard()
 
-    def end(self, error: str = "") -> None:
-        """Note that no stream stands any more, or that none could be had."""
-        self.connected = False
+    def end(self, error: str = "", *, still: bool = False) -> None:
+        """Note that a stream ended, or that none could be had; still: another one stands."""
+        self.connected = self.connected and still
         if error:
             self.last_error, self.error_us = error, self.now_us()
 

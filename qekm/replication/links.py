@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from qekm.audit import Strangers
 from qekm.errors import BatchRefused, Draining, PeerAway, PeerRefused, QekmError, StoreFailed
 from qekm.model import Cursor, Setting
 from qekm.replication.agreement import Agreement, assert_rows
@@ -22,6 +21,7 @@ from qekm.replication.ground import Ground
 from qekm.replication.link import Link, LinkStatus
 from qekm.replication.messages import Pipe
 from qekm.replication.receipts import Receipts
+from qekm.replication.refusals import Refusals
 from qekm.replication.streaming import Stream
 
 _log = logging.getLogger(__name__)
@@ -44,11 +44,10 @@ class Links:
         self._streams: dict[str, tuple[asyncio.Task[None], Stream]] = {}
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._receipts = Receipts()
-        self._refusals = Strangers("peer.refuse")
+        self._refusals = Refusals(ground)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._changed = asyncio.Event()  # another stream stands
-        self.refused = 0  # streams, of whomever
         self.on_acknowledged: list[Callable[[], None]] = []
         self.on_behind: list[Callable[[str], None]] = []  # told why this store is an old copy
         self.fail: Callable[[BaseException], None] = lambda _error: None  # memory and disk differ
@@ -82,10 +81,14 @@ class Links:
         self._receipts.give_up()
         if self._committed in self._ground.store.on_commit:
             self._ground.store.on_commit.remove(self._committed)
-        if records := self._refusals.drain():
-            await asyncio.wait([self._ground.store.submit([records])])  # may have failed before
+        await self._refusals.close()
 
     # What others ask.
+
+    @property
+    def refused(self) -> int:
+        """Return how many streams were refused."""
+        return self._refusals.count
 
     @property
     def connected(self) -> bool:
@@ -178,19 +181,22 @@ class Links:
             async with self._instead(link.name, stream) as task:
                 _log.info("server %s is connected", link.name)
                 await self._outlast(link.name, task)
-                link.end()
+                link.end(f"server {link.name} has ended the stream")
         except QekmError as error:
             if isinstance(error, PeerRefused | BatchRefused):
-                self._refuse(link, error)
+                self._refusals.add(link, error)
                 await stream.say_why(error)
-            if link.last_error != error.message:
+            if link.connected or link.last_error != error.message:
                 _log.warning("server %s: %s", link.name, error.message)
-            link.end(error.message)
+            link.end(error.message, still=link.name in self._streams)
+            if error.details.get("behind"):
+                for tell in self.on_behind:
+                    tell(error.message)
             if isinstance(error, StoreFailed):
                 self.fail(error)
             raise
         except asyncio.CancelledError:
-            link.end()
+            link.end(still=link.name in self._streams)
             raise
 
     async def _outlast(self, name: str, task: asyncio.Task[None]) -> None:
@@ -225,18 +231,6 @@ class Links:
             if not self._streams:
                 self._receipts.give_up()
 
-    def _refuse(self, link: Link, error: QekmError) -> None:
-        """Count a stream that was refused, and record it."""
-        link.refused += 1
-        if error.details.get("behind"):
-            for tell in self.on_behind:
-                tell(error.message)
-        self.refused += 1
-        now_us = self._ground.now_us()
-        records = self._refusals.refuse(now_us, f"server/{link.name}", error.reason(), error.message)
-        if records:
-            self._ground.store.submit([records])
-
     async def _run(self) -> None:
         """Look every moment at who is joined, and call those that are to be called."""
         while True:
@@ -250,8 +244,7 @@ class Links:
                 self._calls.pop(name).cancel()
             for name in wanted - self._calls.keys():
                 self._calls[name] = asyncio.create_task(self._call(name))
-            if records := self._refusals.flush(self._ground.now_us()):
-                self._ground.store.submit([records])
+            self._refusals.flush()
             await asyncio.sleep(_LOOK_S)
 
     async def _call(self, name: str) -> None:

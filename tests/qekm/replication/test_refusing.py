@@ -119,6 +119,18 @@ async def test_who_is_not_enrolled_or_not_itself_is_refused(tmp_path: Path) -> N
         assert not a.links.connected
 
 
+async def test_a_rogue_under_the_name_of_a_server_does_not_end_its_stream(tmp_path: Path) -> None:
+    async with estate(tmp_path, "a", "b") as made:
+        a, b = made.sites["a"], made.sites["b"]
+        await until(lambda: are_same(a, b) and a.links.connected)
+        assert "copy of it" in await refused(a, "b", replace(made.rows[1], instance=b"another."))
+        status = a.links.status("b")
+        assert status is not None and status.connected
+        await a.commit(*(make_key(number, "a") for number in range(1, 20)))
+        await until(lambda: are_same(a, b))
+        assert a.links.connected
+
+
 async def test_a_server_of_a_new_epoch_is_taken_for_what_it_is_now(tmp_path: Path) -> None:
     async with estate(tmp_path, "a", "b") as made:
         a, b = made.sites["a"], made.rows[1]
