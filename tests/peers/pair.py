@@ -22,7 +22,10 @@ _PATIENCE_S = 120.0
 
 
 def join(first: Server, host: Host, home: Path, name: str = "", **properties: str) -> Server:
-    """Have a server of the estate invite one to a host, and let it in; it is not started."""
+    """Have a server of the estate invite one to a host, and let it in; it is not started.
+
+    Unless told otherwise its new keys are protected by its peer, and it makes no backups.
+    """
     name, file = name or host.name, home.with_suffix(".invitation")
     file.unlink(missing_ok=True)
     own = f"{first.host.address}:{SSL}"
@@ -47,7 +50,8 @@ def _asking(
     host: Host, home: Path, file: Path, fingerprint: str, properties: dict[str, str]
 ) -> subprocess.Popen[bytes]:
     """Start `qekm peers join` on a host."""
-    wanted = PROPERTIES | {name.replace("__", "."): value for name, value in properties.items()}
+    wanted = PROPERTIES | {"keystore.protect": "auto"}
+    wanted |= {name.replace("__", "."): value for name, value in properties.items()}
     words = [word for name, value in wanted.items() for word in ("--property", f"{name}={value}")]
     command = [*host.inside, *QEKM, "--home", str(home), "peers", "join", str(file)]
     with home.with_suffix(".joining").open("wb") as output:
@@ -84,7 +88,7 @@ def differences(server: Server) -> list[str]:
 
 
 def protected(home: Path) -> dict[str, str]:
-    """Return how a server protects new keys if nothing else is said: by backups until it has a peer."""
+    """Return how a first server protects new keys if nothing else is said: by backups until it has a peer."""
     target = home.with_suffix(".backups")
     target.mkdir(exist_ok=True)
     return {"keystore__protect": "auto", "backup__target": str(target), "backup__sameDisk": "true"}
@@ -97,7 +101,7 @@ def paired(network: Network, folder: Path, keys: int = 512, **properties: str) -
     authority = make_authority(now_us())
     with running(alpha):
         trust(alpha, authority)
-        beta = join(alpha, network["beta"], folder / "beta", **protected(folder / "beta") | properties)
+        beta = join(alpha, network["beta"], folder / "beta", **properties)
         with running(beta):
             until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
             until(

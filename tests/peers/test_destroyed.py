@@ -16,7 +16,7 @@ from tests.faults.verdict import judge, read_book
 from tests.peers.agreeing import unread
 from tests.peers.harm import destroy
 from tests.peers.namespaces import Network
-from tests.peers.pair import caught_up, join, paired, peers, protected, ready
+from tests.peers.pair import caught_up, join, paired, peers, ready
 from tests.peers.server import ASKING_S, Server, until
 from tests.peers.site import Site, running, work
 from tests.peers.sizes import SEED, SIZES
@@ -35,8 +35,7 @@ def replace(site: Site, left: Server, lost: Server, number: int, stack: ExitStac
     for row in peers(left):
         left.ask("peers", "remove", row["name"], "--yes")
     name = f"{lost.host.name}{number}"
-    home = site.folder / name
-    new = stack.enter_context(running(join(left, lost.host, home, name, **protected(home))))[0]
+    new = stack.enter_context(running(join(left, lost.host, site.folder / name, name)))[0]
     until(lambda: caught_up(left, new), "the new server does not have the same", every_s=ASKING_S)
     until(lambda: ready(left) > 0 and ready(new) > 0, "a server has no keys to give", every_s=ASKING_S)
     return Site((left, new), site.place, site.folder, site.drives, site.anchors)
