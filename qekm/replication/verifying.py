@@ -19,6 +19,8 @@ from qekm.store import Line
 from qekm.store.shared import SHARED
 
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+_LATEST_US = 253_402_300_799_000_000  # the end of the year 9999; beyond, no later change had a time
+_MOST_CHANGED = 1 << 62  # a version from which on a key could not be changed any more
 _KINDS: Mapping[str, tuple[type, ...]] = {
     name: tuple(column.type.python_type for column in shared.table.columns if column.name != "mac")
     for name, shared in SHARED.items()
@@ -45,14 +47,16 @@ def check_place(line: Line) -> None:
     """Raise BatchRefused unless a line is of a shared table, its key of the right kind, its time possible."""
     if line.table not in SHARED or type(line.key) is not _KINDS[line.table][0]:
         raise refused(line, "there is no such table, or its keys are of another kind")
-    if not 0 <= line.stamp_us <= _MOST:
+    if not 0 <= line.stamp_us <= _LATEST_US:
         raise refused(line, "its time is none")
 
 
 def check_key(key: Key, line: Line) -> None:
     """Raise BatchRefused for a key whose parts contradict each other."""
     counts = key.created_seq, key.epoch, key.version, key.assign_time_us
-    if len(key.key_id) != 16 or min(counts) < 0:
+    times_us = key.create_time_us, key.assign_time_us, key.destroy_time_us
+    impossible = min(counts) < 0 or max(times_us) > _LATEST_US or key.version >= _MOST_CHANGED
+    if len(key.key_id) != 16 or impossible:
         raise refused(line, "it is no key")
     try:
         fits = is_alias(key.alias) and alias_to_dki(key.alias) == key.dki

@@ -28,6 +28,8 @@ ALTERED: Sequence[tuple[dict[str, Any], str]] = (
     ({"alias": "x" * 40}, "DKi"),
     ({"assign_time_us": 5}, "was not"),
     ({"assign_time_us": -5}, "no key"),
+    ({"assign_time_us": 1 << 62}, "no key"),
+    ({"version": 1 << 62}, "no key"),
     ({"former": 3}, "contradict"),
     ({"destroy_time_us": 3}, "contradict"),
     ({"state": KeyState.DESTROY_PENDING, "destroy_time_us": 9, "former": 9}, "contradict"),
@@ -54,6 +56,15 @@ def test_a_key_that_does_not_verify_is_refused_and_changes_nothing(
     assert len(two.there.keystore) == before
     whole = replace(line, values=SHARED["keys"].to_row(key))
     assert two.there.merging.take(whole), "it was for what was altered"
+
+
+@pytest.mark.parametrize("stamp_us", [-1, 1 << 58, (1 << 63) - 1])
+def test_a_time_after_which_nothing_could_be_changed_is_refused(two: Two, stamp_us: int) -> None:
+    """Stamps are later than every one that was seen: after the last one there is no further one."""
+    line = Line(1, "groups", "g", stamp_us, two.here.instance, False, ("g", 1, 0, 1))
+    with pytest.raises(BatchRefused, match="its time is none"):
+        two.there.merging.take(line)
+    assert two.there.stamps.next() < 1 << 58
 
 
 VALUES = st.one_of(st.integers(-(1 << 65), 1 << 65), st.text(max_size=9), st.binary(max_size=33), st.none())
