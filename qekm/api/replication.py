@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from grpc_status import rpc_status
 
 from qekm.api.guard import caller
-from qekm.errors import QekmError
+from qekm.errors import PeerAway, QekmError, StoreFailed
 from qekm.replication.messages import Message, Pipe
 from qekm.rpc.peer import of_proto, to_proto, translated
 from qekm.rpc.status import to_status
@@ -50,5 +50,8 @@ async def replicate(links: Called, requests: AsyncIterator[pb.ReplicateRequest],
     try:
         name = caller().name
         await links.called(name, _Answering(name, requests, context))
+    except StoreFailed as error:  # ours, which ends this service and must not end the other one
+        gone = PeerAway(f"its disk failed: {error.message}")
+        await context.abort_with_status(rpc_status.to_status(to_status(gone)))
     except QekmError as error:
         await context.abort_with_status(rpc_status.to_status(to_status(error)))
