@@ -143,17 +143,25 @@ def sited(
 
 
 @contextmanager
-def running(*servers: Server, environ: Mapping[str, str] | None = None) -> Iterator[tuple[Server, ...]]:
-    """Run servers for a block; what they said is shown when something in it fails, and none is left."""
+def explained(*servers: Server) -> Iterator[None]:
+    """Show what servers said when something in a block fails."""
     try:
-        for server in servers:
-            server.start(environ)
-        yield servers
+        yield
     except BaseException:
         for server in servers:
             for output in sorted(server.home.path.glob("*.out")):
                 print(f"--- {output}", output.read_text(errors="replace")[-4_000:], sep="\n")
         raise
+
+
+@contextmanager
+def running(*servers: Server, environ: Mapping[str, str] | None = None) -> Iterator[tuple[Server, ...]]:
+    """Run servers for a block; what they said is shown when something in it fails, and none is left."""
+    try:
+        with explained(*servers):
+            for server in servers:
+                server.start(environ)
+            yield servers
     finally:
         for server in servers:
             with suppress(ProcessLookupError):

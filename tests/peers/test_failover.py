@@ -17,7 +17,7 @@ from tests.peers.harm import SmallDisk, frozen
 from tests.peers.namespaces import Network, UnavailableError
 from tests.peers.pair import caught_up, paired
 from tests.peers.server import ASKING_S, until
-from tests.peers.site import Hand, Site, work
+from tests.peers.site import Hand, Site, explained, work
 from tests.peers.sizes import SIZES
 from tests.peers.wires import RESET, Fault
 
@@ -118,7 +118,8 @@ def back(site: Site, hands: list[Hand]) -> None:
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_drive_has_its_next_key_in_seconds_and_goes_back(site: Site, harm: str) -> None:
-    with site.at_work(harm[:1].upper() + str(list(HARMS).index(harm))) as hands:
+    prefix = harm[:1].upper() + str(list(HARMS).index(harm))
+    with explained(*site.servers), site.at_work(prefix) as hands:
         for number in range(SIZES.failovers):
             back(site, hands)
             work(hands)
