@@ -16,6 +16,7 @@ from qekm.subject import check_name
 
 LIFE_US = 24 * 3_600 * 1_000_000  # of an invitation
 FIRST_EPOCH = 1
+KNOWN_EPOCH = "peers.epoch"  # a setting: the last epoch that another server knows of this one's name
 _ADDRESS_LENGTH = 300
 
 
@@ -132,13 +133,15 @@ class Peers:
         peer, own = self._peers.get(name), self.own
         if own is not None and own.state is PeerState.REMOVED:
             raise PeerRefused(f"{self.own_name} was removed from the estate", peer=self.own_name)
+        if peer is not None and peer.state is PeerState.REMOVED:
+            raise _disowned(peer, f"server {name} was removed from the estate")
         if peer is None or peer.state is not PeerState.JOINED or name == self.own_name:
             raise PeerRefused(f"{name[:64]!r} is no other server of the estate", peer=name[:64])
         if epoch < peer.epoch:
             what = f"server {name} comes with epoch {epoch}, and was at {peer.epoch} already"
-            raise PeerRefused(f"{what}: it is an old copy", peer=name)
+            raise _disowned(peer, f"{what}: it is an old copy")
         if epoch == peer.epoch and instance != peer.instance:
-            raise PeerRefused(f"server {name} is not the one that joined, but a copy of it", peer=name)
+            raise _disowned(peer, f"server {name} is not the one that joined, but a copy of it")
         return self._as(peer, instance, epoch)
 
     def became(self, epoch: int) -> list[Peer]:
@@ -185,6 +188,12 @@ def is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _disowned(peer: Peer, what: str) -> PeerRefused:
+    """Return the refusal of who comes with a server's name and is not that one; it learns of the epoch."""
+    hint = "stop it and erase it; if the other one is lost: qekm-server adopt"
+    return PeerRefused(what, hint=hint, peer=peer.name, epoch=str(peer.epoch))
 
 
 def _age(peer: Peer) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from qekm.epoch import Epoch, Past, turn
 from qekm.errors import StoreFailed
 from qekm.home import Home
 from qekm.model import KeyState
+from qekm.peers import KNOWN_EPOCH
 from qekm.pki import RandomBytes
 from qekm.sealing import KeyRing
 from qekm.store import Snapshot
@@ -63,9 +64,10 @@ def turned(
 ) -> Epoch:
     """Return the epoch that follows all that are known; own: that of the store as it was found."""
     past = Past(found, ring, around.destroyed(ring))
+    known = int(found.settings.get(KNOWN_EPOCH, "0"))  # a peer would take an earlier one for an old copy
     waits = settings["keystore.protect"] != "none"
     first_state = KeyState.GENERATED if waits else KeyState.READY
-    return turn(around.last_epoch(ring, own) + 1, past, first_state, now_us, random_bytes)
+    return turn(around.last_epoch(ring, max(own, known)) + 1, past, first_state, now_us, random_bytes)
 
 
 def _graves(directory: Path, ring: KeyRing) -> set[bytes]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from qekm.errors import BatchRefused, PeerRefused, QekmError
 from qekm.model import Checkpoint, Cursor
 from qekm.replication.columns import Blank, Columns, Present
-from qekm.replication.messages import Acknowledgement, Batch, Hello, RecordKey, Row, Tables, Value
+from qekm.replication.messages import Acknowledgement, Batch, Hello, RecordKey, Refusal, Row, Tables, Value
 from qekm.sealing import KeyRing
 from qekm.sealing.seals import encoded
 from qekm.store import Line
@@ -119,6 +119,23 @@ class Conversation:
         caller, called = (self._nonce, nonce) if self._calling else (nonce, self._nonce)
         keys = [self._ring.peer_mac("stream", way, caller, called) for way in ("calling", "called")]
         self._send_key, self._take_key = keys if self._calling else reversed(keys)
+
+    def refusal(self, error: QekmError) -> Refusal:
+        """Return what the peer is told at the end; whether it may give keys only where it said hello."""
+        epoch = int(error.details.get("epoch", "0"))
+        if not epoch or self.their is None:
+            return Refusal(error.reason(), error.message)
+        mac = self._ring.peer_mac("refusal", self.their.nonce, epoch, error.message)
+        return Refusal(error.reason(), error.message, epoch, mac)
+
+    def is_disowned(self, refusal: Refusal) -> bool:
+        """Tell whether the peer says, and may say, that this server is not the one that has its name.
+
+        It may without having said hello: the MAC proves the estate's root key, and our nonce is in it, so
+        that it was made for this stream. Whoever can make one can also give out keys.
+        """
+        mac = self._ring.peer_mac("refusal", self._nonce, refusal.epoch, refusal.message)
+        return refusal.epoch > 0 and hmac.compare_digest(mac, refusal.mac)
 
     def adopt(self, keys: Iterable[RecordKey]) -> list[int]:
         """Take versions of the record key that this server lacks, and return them; BatchRefused."""

@@ -149,6 +149,8 @@ class Refusal:
 
     reason: str
     message: str
+    epoch: int = 0  # of the server that has the receiver's name, if the receiver is not that one (any more)
+    mac: bytes = b""  # with an epoch: over the receiver's nonce
 
 
 Message: TypeAlias = Hello | Batch | Acknowledgement | Heartbeat | Comparison | Refusal

@@ -29,11 +29,11 @@ from qekm.replication.messages import (
     Refusal,
     Value,
 )
+from qekm.replication.refusing import turned_away
 from qekm.store import CURRENT, OLDEST, PrimaryKey
 
 BEAT_S = 1.0
 SILENCE_S = 4.0  # after which a stream ends
-_LONGEST = 300  # characters of what a peer says
 
 Judge = Callable[[Link, tuple[str, ...]], Awaitable[None]]
 
@@ -70,7 +70,7 @@ class Stream:
             await self._say(conversation.hello())
         hello = await self._hear()
         if isinstance(hello, Refusal):
-            raise _turned_away(self._link.name, hello)
+            raise await turned_away(ground, conversation, self._link.name, hello)
         if not isinstance(hello, Hello):
             raise PeerRefused("the first message of a stream is a hello", peer=self._link.name)
         conversation.greet(hello, self._link.name, ground.store.journal_end)
@@ -123,7 +123,7 @@ class Stream:
         """Tell the peer why this is the end, if it still listens."""
         try:
             async with asyncio.timeout(BEAT_S):
-                await self._say(Refusal(error.reason(), error.message))
+                await self._say(self._conversation.refusal(error))
         except (QekmError, TimeoutError):
             return
 
@@ -177,7 +177,7 @@ class Stream:
                 case Comparison():
                     await inquiring.take(message)
                 case Refusal():
-                    raise _turned_away(self._link.name, message)
+                    raise await turned_away(self._ground, self._conversation, self._link.name, message)
                 case Hello():
                     raise PeerRefused("a stream has one hello", peer=self._link.name)
 
@@ -288,9 +288,3 @@ class Stream:
 
     async def _take_verdict(self, differences: tuple[str, ...]) -> None:
         await self._judge(self._link, differences)
-
-
-def _turned_away(name: str, refusal: Refusal) -> PeerAway:
-    """Return what the peer ends the stream for: it has counted and recorded that, not this server."""
-    text = "".join(each if each.isprintable() else "?" for each in refusal.message[:_LONGEST])
-    return PeerAway(f"server {name} refuses this one: {text}", peer=name)

@@ -105,7 +105,7 @@ def to_proto(message: Message) -> pb.PeerMessage:
         case messages.Comparison():
             return pb.PeerMessage(comparison=_comparison(message))
         case messages.Refusal():
-            return pb.PeerMessage(refusal=pb.Refusal(reason=message.reason, message=message.message))
+            return pb.PeerMessage(refusal=_refusal(message))
 
 
 def of_proto(message: pb.PeerMessage) -> Message | None:
@@ -257,6 +257,10 @@ def _comparison_of(told: pb.Comparison) -> messages.Comparison:
     )
 
 
+def _refusal(told: messages.Refusal) -> pb.Refusal:
+    return pb.Refusal(reason=told.reason, message=told.message, epoch=told.epoch, mac=told.mac)
+
+
 def _keys(keys: tuple[messages.RecordKey, ...]) -> list[pb.RecordKey]:
     return [pb.RecordKey(version=key.version, sealed=key.sealed) for key in keys]
 
@@ -276,5 +280,5 @@ _READ: Mapping[str, Callable[[Any], Message]] = {
     "acknowledgement": lambda told: messages.Acknowledgement(told.through),
     "heartbeat": _heartbeat_of,
     "comparison": _comparison_of,
-    "refusal": lambda told: messages.Refusal(told.reason, told.message),
+    "refusal": lambda told: messages.Refusal(told.reason, told.message, told.epoch, told.mac),
 }

@@ -14,6 +14,7 @@ from qekm.clock import now_us
 from qekm.errors import BadPassword, NotBehind, StoreInUse
 from qekm.estate import BEHIND
 from qekm.model import KeyState, Setting
+from qekm.peers import KNOWN_EPOCH
 from qekm.sealing import KeyFileSealer, PasswordSealer
 from qekm.secret import Secret
 from qekm.store import Store
@@ -148,3 +149,11 @@ def test_the_program_wants_to_be_told_that_there_is_no_newer_store(site: Site, t
     assert done.returncode == 0, done.stderr
     assert "is the present one: epoch 2: 8 unused keys are put aside" in done.stdout
     assert run_server(*words, "--i-have-no-newer-store").returncode == 6
+
+
+def test_the_epoch_of_a_store_that_is_adopted_follows_what_another_server_knows(site: Site) -> None:
+    site.change(Setting(BEHIND, "server b refuses this one"), Setting(KNOWN_EPOCH, "7"))
+    assert "epoch 8" in str(adopted(site))
+    store = site.open()
+    assert (store.behind, store.witness.epoch) == ("", 8)
+    store.close()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from qekm.errors import BatchRefused, PeerRefused
 from qekm.model import Cursor
 from qekm.replication import conversation
 from qekm.replication.conversation import PAGE_ROWS, WINDOW, Conversation
-from qekm.replication.messages import Acknowledgement, RecordKey, Tables
+from qekm.replication.messages import Acknowledgement, RecordKey, Refusal, Tables
 from tests.qekm.replication.ends import ROOT, TABLES, begun, line, lines, own, pair, ring, taken
 
 
@@ -137,3 +139,23 @@ def test_a_version_of_the_record_key_arrives_before_the_rows_that_need_it() -> N
 
 def test_pages_fit_into_batches() -> None:
     assert PAGE_ROWS <= conversation.MOST_ROWS
+
+
+def disowning(b: Conversation) -> Refusal:
+    """Return what a server says to one that comes with an old epoch."""
+    return b.refusal(PeerRefused("server a is an old copy", peer="a", epoch="7"))
+
+
+def test_only_who_proves_the_root_key_in_this_stream_says_that_a_server_is_an_old_copy() -> None:
+    a, b = begun("a", calling=True), begun("b", calling=False)
+    b.greet(a.hello(), "a", 100)
+    told = disowning(b)
+    assert (told.epoch, a.is_disowned(told)) == (7, True), "before b has said hello"
+    for forged in (
+        *(replace(told, epoch=8), replace(told, message="other"), replace(told, mac=b"")),
+        *(replace(told, epoch=0), b.refusal(PeerRefused("any", peer="a"))),
+    ):
+        assert not a.is_disowned(forged)
+    later = begun("a", calling=True, nonce=b"n" * 32)
+    assert not later.is_disowned(told), "of another stream"
+    assert disowning(begun("b", calling=False)).mac == b"", "nobody is disowned who proved nothing"

@@ -6,7 +6,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from qekm.model import Checkpoint, Drive, DriveState
+from qekm.peers import KNOWN_EPOCH
 from tests.qekm.replication.ends import TABLES, begun, line, lines, pair, taken
 from tests.qekm.replication.sites import are_same, estate, instance_of, until
 
@@ -73,3 +76,22 @@ async def test_an_old_copy_that_has_written_more_since_is_told_how_far_it_was(tm
         made.wire("a", "b").cut = False
         await until(lambda: "checkpoints" in a.rows())
         assert a.store.load().checkpoints == [checkpoint(9_000)]
+
+
+@pytest.mark.parametrize(("now", "why"), [((b"newer...", 5), "old copy"), ((b"another.", 1), "a copy of it")])
+@pytest.mark.parametrize("name", ["a", "b"], ids=["who is called", "who calls"])
+async def test_a_server_whose_place_another_one_has_taken_learns_it_and_the_epoch(
+    tmp_path: Path, name: str, now: tuple[bytes, int], why: str
+) -> None:
+    async with estate(tmp_path, "a", "b") as made:
+        other = made.sites["b" if name == "a" else "a"]
+        await until(lambda: are_same(*made.sites.values()) and other.links.connected)
+        await made.end(name)
+        taken = replace(other.peers.find(name), instance=now[0], epoch=now[1])
+        await other.commit(other.peers.take(taken))
+        site = await made.begin(name)
+        reasons: list[str] = []
+        site.links.on_behind.append(reasons.append)
+        await until(lambda: bool(reasons))
+        assert why in reasons[0] and "refuses this one" in reasons[0]
+        assert site.store.load().settings[KNOWN_EPOCH] == str(now[1])

@@ -40,7 +40,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(messages.Batch, LONG, LONG, LONG, st.lists(ROW).map(tuple), KEYS, st.binary()),
     st.builds(messages.Acknowledgement, LONG),
     st.builds(messages.Heartbeat, LONG, TIME, LONG, TEXT, SHORT),
-    st.builds(messages.Refusal, TEXT, TEXT),
+    st.builds(messages.Refusal, TEXT, TEXT, LONG, st.binary()),
     st.builds(
         messages.Comparison,
         LONG,
