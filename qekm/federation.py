@@ -14,7 +14,7 @@ from qekm.configuration.shared import SharedProperties
 from qekm.duties import Duties
 from qekm.linking import links_of
 from qekm.metrics import Metrics, counter, gauge
-from qekm.model import Change, Checkpoint, Key, SharedProperty, Vault
+from qekm.model import Change, Checkpoint, Key, Peer, SharedProperty, Vault
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.properties.listeners import METRICS_PORT
@@ -69,7 +69,14 @@ class Federation:
         self.metrics.sources.append(self._figures)
         links.on_behind.append(self.checkpointing.doubt)
         merging.watch(TABLES[Checkpoint], self.checkpointing.heard)
+        merging.watch(TABLES[Peer], lambda _peer: self._heed_removal())
+        self._heed_removal()  # a crash may have come before that was remembered
         merging.watch(TABLES[SharedProperty], self.properties.heard)
+
+    def _heed_removal(self) -> None:
+        """Give no new keys once removed: nobody would know of them, and backups are no second server."""
+        if reason := self._owners.peers.removal:
+            self.checkpointing.doubt(reason)
 
     def attend(self, duties: Duties, renew: Callable[[], None]) -> None:
         """Have keys and record keys end only when all servers agree, and hear what others have ended.

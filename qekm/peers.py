@@ -43,6 +43,13 @@ class Peers:
             return []
         return [peer for peer in self if peer.state is PeerState.JOINED and peer.name != self.own_name]
 
+    @property
+    def removal(self) -> str:
+        """Return why this server gives no new keys any more if another one removed it; empty if none did."""
+        if self.own is None or self.own.state is PeerState.JOINED:
+            return ""
+        return "this server was removed from the estate: erase it, it may be invited anew on another one"
+
     def find(self, name: str) -> Peer:
         """Return the server of a name; UnknownPeer."""
         peer = self._peers.get(name)

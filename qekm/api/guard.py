@@ -268,7 +268,7 @@ def session_of(context: Context) -> bytes:
 
 
 def _ended(passport: Passport) -> RevokedIdentity:
-    return RevokedIdentity(f"the certificate of {passport.identity.actor} was revoked")
+    return RevokedIdentity(f"the certificate of {passport.identity.actor} was revoked", revoked="yes")
 
 
 def _not_valid(passport: Passport, now_us: int) -> RevokedIdentity:

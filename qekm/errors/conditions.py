@@ -135,7 +135,7 @@ class UnknownIdentity(IdentityError):
 
 
 class RevokedIdentity(IdentityError):
-    """The certificate was revoked or has ended."""
+    """The certificate was revoked or has ended; details: revoked."""
 
 
 class PasswordNeeded(IdentityError):

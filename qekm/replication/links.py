@@ -22,6 +22,7 @@ from qekm.replication.link import Link, LinkStatus
 from qekm.replication.messages import Pipe
 from qekm.replication.receipts import Receipts
 from qekm.replication.refusals import Refusals
+from qekm.replication.refusing import REVOKED, heed
 from qekm.replication.streaming import Stream
 
 _log = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class Links:
             if self._closed:
                 raise Draining("the service is stopping")
             await stream.greet()
+            self._ground.pool.thaw(REVOKED)
             self._links[link.name] = link
             async with self._instead(link.name, stream) as task:
                 _log.info("server %s is connected", link.name)
@@ -189,6 +191,7 @@ class Links:
             if link.connected or link.last_error != error.message:
                 _log.warning("server %s: %s", link.name, error.message)
             link.end(error.message, still=link.name in self._streams)
+            heed(self._ground.pool, error)
             if error.details.get("behind"):
                 for tell in self.on_behind:
                     tell(error.message)

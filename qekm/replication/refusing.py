@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from qekm.errors import PeerAway
+from qekm.errors import PeerAway, QekmError
 from qekm.model import Setting
 from qekm.peers import KNOWN_EPOCH
 from qekm.replication.conversation import Conversation
-from qekm.replication.ground import Ground
+from qekm.replication.ground import Ground, Pool
 from qekm.replication.messages import Refusal
 
+REVOKED = "another server has revoked this one's certificate: if it was removed from the estate, erase it"
 _LONGEST = 300  # characters of what a peer says
+
+
+def heed(pool: Pool, error: QekmError) -> None:
+    """Give no new keys while a server that is called refuses this one's certificate as revoked.
+
+    It proves a certificate of the estate for its address, and not the root key; so that is not remembered:
+    the next stream ends it. A certificate that was only replaced is on the disk by the next call.
+    """
+    if error.details.get("revoked") and not pool.read_only:
+        pool.freeze(REVOKED)
 
 
 async def turned_away(ground: Ground, conversation: Conversation, name: str, refusal: Refusal) -> PeerAway:

@@ -126,8 +126,10 @@ def test_a_server_that_others_removed_has_nobody_to_talk_to() -> None:
     peers = pair()
     own = peers.own
     assert own is not None
+    assert (peers.removal, Peers((), "server", OWN).removal) == ("", "")
     peers.take(replace(own, state=PeerState.REMOVED))
-    assert peers.others == []
+    assert (peers.others, own.state) == ([], PeerState.JOINED)
+    assert "removed from the estate" in peers.removal
     with pytest.raises(PeerRefused):
         peers.greet("b", OTHER, 1)
 

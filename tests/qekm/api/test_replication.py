@@ -98,6 +98,24 @@ async def test_what_one_service_does_the_other_has(tmp_path: Path) -> None:
             b.store.ring.open_key(key).wipe()
 
 
+@pytest.mark.parametrize("away", [False, True], ids=["while it is there", "while it was away"])
+async def test_a_server_that_was_removed_gives_no_new_keys(tmp_path: Path, away: bool) -> None:
+    async with alone(tmp_path / "a") as a:
+        await joined(a, tmp_path / "b")
+        async with running(tmp_path / "b") as b:
+            await until(lambda: a.service.links.connected and b.service.links.connected)
+            assert b.service.owners.keystore.read_only == ""
+            if not away:
+                await a.client.peers.RemovePeer(pb.RemovePeerRequest(name="b"))
+                await until(lambda: bool(b.service.owners.keystore.read_only))
+        if away:
+            await a.client.peers.RemovePeer(pb.RemovePeerRequest(name="b"))
+        async with running(tmp_path / "b") as b:
+            await until(lambda: bool(b.service.owners.keystore.read_only))
+            assert "removed from the estate" in b.service.owners.keystore.read_only
+        assert a.service.owners.keystore.read_only == ""
+
+
 async def test_a_service_that_starts_again_goes_on(tmp_path: Path) -> None:
     async with alone(tmp_path / "a") as a:
         await joined(a, tmp_path / "b")
