@@ -23,6 +23,7 @@ from qekm.model import Account, Change, Group, KeyState, OnExhaustion, Slot
 from qekm.pki import RandomBytes
 from qekm.properties import PROPERTIES
 from qekm.properties.listeners import SSL_PORT
+from qekm.protection import NONE, PEER
 from qekm.sealing import (
     KeyFileSealer,
     KeyRing,
@@ -110,7 +111,7 @@ def make(
         with Secret(random_bytes(_ROOT_LENGTH)) as root:
             slots = [Slot(sealer.kind, sealer.seal(root), sealer.kind, now_us()) for sealer in sealers]
             ring = KeyRing(root, estate_id, random_bytes=random_bytes)
-        unprotected = wanted.properties.get("keystore.protect") == "none"
+        unprotected = wanted.properties.get("keystore.protect") == NONE
         first_state = KeyState.READY if unprotected else KeyState.GENERATED
         made = estate.tag, estate.epoch, first_state, estate.instance
         keystore = Keystore((), ring, now_us, random_bytes, *made)
@@ -211,9 +212,9 @@ def _properties(home: Home, wanted: Wanted, key_file: Path | None) -> dict[str, 
 
 def _check_backups(home: Home, settings: Settings) -> None:
     """Raise NoBackupTarget unless backups can be made and count, or nothing waits for them."""
-    if settings["keystore.protect"] == "none":
-        return
     target = Target.of(settings, home.path)
+    if settings["keystore.protect"] == NONE or (settings["keystore.protect"] == PEER and target is None):
+        return
     if target is None:
         hint = (
             "name a directory on another file system with --backup-to (backup.target), "

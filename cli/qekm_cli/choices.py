@@ -18,6 +18,8 @@ from qekm_cli.inheriting import Inheritance, inherit
 from qekm_cli.passwords import COMMAND_OPTIONS, read_password
 from qekm_cli.shares import SPLIT, Split, check_place, parse_split
 
+_PLACES = ("auto", "peer", "backup", "peer+backup", "none")
+_WITHOUT_BACKUP = ("peer", "none")  # where no key waits for one
 _TOGETHER = (
     ("key_file", "no_key_file"),
     ("password_file", "no_password"),
@@ -33,7 +35,7 @@ _TOGETHER = (
 def _options() -> list[TyperOption]:
     number = whole_number(0, 2**20)
     shares_dir = "Write the shares here, a file each, instead of showing them once."
-    none = "none: no key waits for a backup; every status says DEGRADED."
+    protect = "Where else a key is before use; auto: at a peer, else in a backup; none: nowhere, DEGRADED."
     no_command = "No command password: the administrator's certificate is enough; DEGRADED."
     return [
         kept("--key-file", "Key file, if not root.key in the home.", type=str, metavar="FILE"),
@@ -47,7 +49,7 @@ def _options() -> list[TyperOption]:
         kept("--shares-dir", shares_dir, type=str, metavar="DIR"),
         kept("--backup-to", "Directory for backups, on another file system.", type=str, metavar="DIR"),
         kept("--same-disk", "Backups on the same file system will do; DEGRADED.", is_flag=True),
-        kept("--protect", none, type=_choice("backup", "none"), metavar="none|backup"),
+        kept("--protect", protect, type=_choice(*_PLACES), metavar="|".join(_PLACES)),
         kept(
             "--two-person", "off: one person may destroy keys.", type=_choice("on", "off"), metavar="on|off"
         ),
@@ -140,8 +142,8 @@ def _password(given: Mapping[str, Any], name: str, **more: Any) -> str | None:
 
 def wants_target(properties: Mapping[str, str]) -> bool:
     """Tell whether keys shall wait for backups, and nobody said where those go."""
-    protected = properties.get("keystore.protect", "backup").lower() != "none"
-    return protected and not properties.get("backup.target")
+    waits = properties.get("keystore.protect", "auto").lower() not in _WITHOUT_BACKUP
+    return waits and not properties.get("backup.target")
 
 
 def _as_properties(given: Mapping[str, Any]) -> dict[str, str]:

@@ -160,6 +160,9 @@ def test_on_a_terminal_everything_that_was_not_given_is_asked_for(
         (ALONE[:2], {"backup", "shares"}),
         (ALONE[:3], {"backup"}),
         ((*ALONE[:3], "--protect", "backup"), {"backup"}),
+        ((*ALONE[:3], "--protect", "auto"), {"backup"}),
+        ((*ALONE[:3], "--protect", "peer+backup"), {"backup"}),
+        (("--no-password", "--protect", "peer"), {"command", "shares"}),
         (("--no-password", "--protect", "none"), {"command", "shares"}),
         (("--no-shares", "--property", "keystore.protect=none"), {"password", "command"}),
         (("--no-shares", *ALONE[1:2], "--property", "backup.target=x"), {"password"}),
@@ -191,7 +194,7 @@ def test_without_a_terminal_everything_that_is_missing_is_named_at_once(
         (("--key-file", "k", "--no-key-file"), "--key-file and --no-key-file contradict"),
         (("--password-fd", "3", *ALONE), "--password-fd and --no-password contradict"),
         (("--command-password-fd", "3", *ALONE), "--command-password-fd and --no-command-password contra"),
-        (("--protect", "peer"), "'peer' is not one of backup, none"),
+        (("--protect", "paper"), "'paper' is not one of auto, peer, backup, peer+backup, none"),
         (("--two-person", "maybe"), "'maybe' is not one of on, off"),
         (("--password-file", "no-such-file", *ALONE[1:]), "no-such-file: No such file"),
         (

@@ -198,6 +198,12 @@ def test_keys_that_wait_for_a_backup_need_somewhere_to_put_one(tmp_path: Path) -
     assert not list((tmp_path / "home").iterdir())
 
 
+def test_keys_that_wait_for_a_peer_only_need_no_backup(tmp_path: Path) -> None:
+    assert protected(tmp_path / "home", keystore__protect="peer")["backup.target"] == ""
+    with pytest.raises(NoBackupTarget, match="nowhere"):
+        protected(tmp_path / "second", keystore__protect="peer+backup")
+
+
 def test_a_target_on_the_same_disk_must_be_spelled_out(tmp_path: Path) -> None:
     target = tmp_path / "backups"
     target.mkdir()
