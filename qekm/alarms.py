@@ -44,6 +44,10 @@ class Status(Protocol):
         """Return why there is no stream."""
 
     @property
+    def known(self) -> bool:
+        """Tell whether a stream to it ever stood."""
+
+    @property
     def differences(self) -> tuple[str, ...]:
         """Return the rows that differ."""
 
@@ -133,6 +137,9 @@ class Alarms:
 
     @staticmethod
     def _silence(name: str, link: Status) -> str:
+        if not link.known:
+            what = f"server {name} has joined and was never connected"
+            return f"{what}; if it is not there: qekm peers remove {name}"
         since = "since this server started"
         if link.heard_time_us:
             since = (

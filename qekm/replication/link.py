@@ -27,6 +27,7 @@ class LinkStatus:
     read_only: str  # why the peer gives no new keys
     version: str
     refused: int
+    known: bool  # whether a stream to it ever stood
 
 
 @dataclass(slots=True)
@@ -97,4 +98,5 @@ class Link:
             self.beat.read_only,
             self.version,
             self.refused,
+            bool(self.cursor.instance),
         )

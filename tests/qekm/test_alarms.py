@@ -18,6 +18,7 @@ class Link:
     lag_seconds: float = 0.0
     heard_time_us: int = 1_000_000
     last_error: str = ""
+    known: bool = True
     differences: tuple[str, ...] = ()
     read_only: str = ""
 
@@ -75,6 +76,14 @@ async def test_a_server_that_never_came_since_the_start_is_silent() -> None:
     assert await site.tick() == []
     assert await site.tick(10) == [("peer.silent", "FAILURE")]
     assert site.alarms.lines() == ["server b is silent since this server started"]
+
+
+async def test_a_server_that_joined_and_never_came_is_named_with_what_to_do() -> None:
+    site = Site({"b": Link(connected=False, heard_time_us=0, known=False)})
+    await site.tick()
+    assert await site.tick(10) == [("peer.silent", "FAILURE")]
+    (line,) = site.alarms.lines()
+    assert "never connected" in line and line.endswith("qekm peers remove b")
 
 
 async def test_a_link_that_comes_and_goes_is_not_silent() -> None:
