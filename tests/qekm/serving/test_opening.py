@@ -166,7 +166,7 @@ def test_a_session_lasts_as_long_as_it_lasts_though_the_date_is_set_meanwhile(se
     estate.set_by = set_by
     estate.disk.commit(estate.serving.expire())
     assert estate.ask(session.reply_dsk())
-    assert estate.refused(estate.begin(estate.drive().session()).reply_dsk()) == "EE34", "within the same hour"
+    assert estate.refused(estate.begin(estate.drive().session()).reply_dsk()) == "EE34"
 
 
 def test_all_of_an_ipv6_network_are_one_source() -> None:
