@@ -1,4 +1,4 @@
-"""How a call's answers leave: one within its time, or many, as they come."""
+"""How a call's answers leave: one within its time, many as they come, or an error in their place."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from grpc import aio
+from grpc_status import rpc_status
 
-from qekm.errors import ServiceAway
+from qekm.api.underway import this_task
+from qekm.errors import QekmError, ServiceAway
+from qekm.rpc.status import to_status
 
 DEADLINE_S = 30.0
 """Seconds that a call with one answer may take when its client set no deadline."""
@@ -39,3 +42,13 @@ async def pour(inner: Callable[..., Any], request: Any, context: Context) -> Non
     async with contextlib.aclosing(inner(request, context)) as answers:
         async for answer in answers:
             await context.write(answer)
+
+
+async def refuse(context: Context, error: QekmError) -> NoReturn:
+    """End a call with an error; for a caller who went meanwhile the call is cancelled, as grpc does it."""
+    try:
+        await context.abort_with_status(rpc_status.to_status(to_status(error)))
+    except aio.InternalError:  # nobody is there to be told
+        this_task().cancel()
+        await asyncio.sleep(0)
+    raise AssertionError("abort returns never")

@@ -22,9 +22,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
-from grpc_status import rpc_status
 
-from qekm.api.answers import in_time, pour
+from qekm.api.answers import in_time, pour, refuse
 from qekm.api.authority import is_allowed
 from qekm.api.entry import Entry
 from qekm.api.underway import Mark, UnderWay, this_task
@@ -44,7 +43,6 @@ from qekm.errors import (
 from qekm.model import Role
 from qekm.rpc.identity import Identity, Passport, peer_certificate, read_passport
 from qekm.rpc.sessions import METADATA_KEY
-from qekm.rpc.status import to_status
 from qekm.sessions import Place
 
 _log = logging.getLogger(__name__)
@@ -189,8 +187,7 @@ class Guard(aio.ServerInterceptor):
             failure = _incident(method)
         identity = passport.identity if passport else None
         self._tell(identity, method, failure, context)
-        await context.abort_with_status(rpc_status.to_status(to_status(failure)))
-        raise AssertionError("abort returns never")
+        return await refuse(context, failure)
 
     def _passport(self, context: Context) -> Passport:
         certificate = peer_certificate(context.auth_context())

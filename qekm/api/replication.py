@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from grpc_status import rpc_status
-
+from qekm.api.answers import refuse
 from qekm.api.guard import caller
 from qekm.errors import PeerAway, QekmError, StoreFailed
 from qekm.replication.messages import Message, Pipe
 from qekm.rpc.peer import of_proto, to_proto, translated
-from qekm.rpc.status import to_status
 from qekm.v1 import peers_pb2 as pb
 
 
@@ -51,7 +49,6 @@ async def replicate(links: Called, requests: AsyncIterator[pb.ReplicateRequest],
         name = caller().name
         await links.called(name, _Answering(name, requests, context))
     except StoreFailed as error:  # ours, which ends this service and must not end the other one
-        gone = PeerAway(f"its disk failed: {error.message}")
-        await context.abort_with_status(rpc_status.to_status(to_status(gone)))
+        await refuse(context, PeerAway(f"its disk failed: {error.message}"))
     except QekmError as error:
-        await context.abort_with_status(rpc_status.to_status(to_status(error)))
+        await refuse(context, error)

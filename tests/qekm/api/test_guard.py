@@ -24,8 +24,9 @@ from qekm.accounts import Accounts
 from qekm.api import answers, guard
 from qekm.api.entry import Entry
 from qekm.api.guard import caller
+from qekm.api.replication import replicate
 from qekm.denylist import DenyList
-from qekm.errors import BadArgument, GatewayAway, RevokedIdentity, StoreFailed, UnknownKey
+from qekm.errors import BadArgument, GatewayAway, PeerRefused, RevokedIdentity, StoreFailed, UnknownKey
 from qekm.model import Role
 from qekm.rpc.identity import read_passport
 from qekm.sessions import Sessions
@@ -180,6 +181,54 @@ async def test_the_cancellation_of_something_else_is_no_cancellation_of_the_call
     async with edge_of(pki).serving(HANDLERS) as edge, edge.dial("alice") as channel:
         error = await _failure(channel, name, b"cancelled")
     assert error.code() is grpc.StatusCode.INTERNAL
+
+
+async def test_a_caller_who_goes_before_the_error_leaves_is_no_incident(
+    pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    came, ended = asyncio.Event(), asyncio.Event()
+    links = _Refusing(came)
+
+    async def outlived(requests: AsyncIterator[bytes], context: Any) -> None:
+        await links.called("", None)
+
+    async def replicated(requests: Any, context: Any) -> None:
+        try:
+            await replicate(links, requests, context)
+        finally:
+            ended.set()
+
+    make = grpc.stream_stream_rpc_method_handler
+    handlers: dict[str, Any] = {"/t/Guard": make(outlived), "/t/Replicate": make(replicated)}
+    async with edge_of(pki).serving(handlers) as edge, edge.dial("alice") as channel:
+        for name in handlers:
+            stream: Any = channel.stream_stream(name)()
+            await asyncio.wait_for(came.wait(), 20)
+            came.clear()
+            stream.cancel()
+            await asyncio.wait_for(came.wait(), 20)  # it knows, and refuses all the same
+            came.clear()
+        await asyncio.wait_for(ended.wait(), 20)
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
+class _Refusing:
+    """Links that refuse a stream once its caller has gone."""
+
+    def __init__(self, came: asyncio.Event) -> None:
+        self._came = came
+
+    async def called(self, name: str, pipe: Any) -> None:
+        """Wait for the caller's end."""
+        this = asyncio.current_task()
+        self._came.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            assert this is not None
+            this.uncancel()
+        self._came.set()
+        raise PeerRefused("no server of the estate")
 
 
 async def test_details_fit_the_kind_of_error(pki: Pki) -> None:
