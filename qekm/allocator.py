@@ -219,7 +219,8 @@ class Allocator:
     # What other servers have changed: nothing of it is refused.
 
     def take(self, group: Group) -> None:
-        """Take a group as another server has it."""
+        """Take a group as another server has it; BadArgument for a name that no group has."""
+        check_name(group.name)
         self._groups[group.name] = group
         self._default = self._marked()
 

@@ -15,7 +15,7 @@ from qekm.model import Peer, PeerState
 from qekm.subject import check_name
 
 LIFE_US = 24 * 3_600 * 1_000_000  # of an invitation
-FIRST_EPOCH = 1
+FIRST_EPOCH, LAST_EPOCH = 1, 1_000_000  # told by another server: from beyond, nobody came back
 KNOWN_EPOCH = "peers.epoch"  # a setting: the last epoch that another server knows of this one's name
 _ADDRESS_LENGTH = 300
 
@@ -144,6 +144,8 @@ class Peers:
             raise _disowned(peer, f"server {name} was removed from the estate")
         if peer is None or peer.state is not PeerState.JOINED or name == self.own_name:
             raise PeerRefused(f"{name[:64]!r} is no other server of the estate", peer=name[:64])
+        if epoch > LAST_EPOCH:
+            raise PeerRefused(f"server {name} comes with epoch {epoch}, which no server has", peer=name)
         if epoch < peer.epoch:
             what = f"server {name} comes with epoch {epoch}, and was at {peer.epoch} already"
             raise _disowned(peer, f"{what}: it is an old copy")

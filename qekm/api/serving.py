@@ -24,6 +24,7 @@ from qekm.rpc.frames import frame_of_step, to_reply
 from qekm.serving import Decision, Serving
 from qekm.serving.faults import fault_of
 from qekm.source import network_of
+from qekm.text import as_line
 from qekm.v1.serving_pb2 import (
     ConfigureReport,
     DebugLine,
@@ -138,7 +139,8 @@ class ServingServicer(ServingServiceServicer):
             self._gateways.configured(link, _cleaned(batch.configure_report))
         if batch.debug_lines:
             lines = [
-                DebugLine(source=_line(each.source), text=_line(each.text)) for each in batch.debug_lines
+                DebugLine(source=as_line(each.source, _TEXT), text=as_line(each.text, _TEXT))
+                for each in batch.debug_lines
             ]
             self._gateways.noted(link, lines)
         commit = self._store.submit(units) if units else None
@@ -172,11 +174,12 @@ class ServingServicer(ServingServiceServicer):
         """Return units for sessions that ended at the gateway and for what it refused by itself."""
         units: list[Sequence[Change]]
         units = [
-            self._end(link, end.session_id, end.code and _code(end.code), _line(end.message)) for end in ends
+            self._end(link, end.session_id, end.code and _code(end.code), as_line(end.message, _TEXT))
+            for end in ends
         ]
         now_us = self._now_us()
         for refusal in refusals:
-            source, serial = network_of(refusal.source), _line(refusal.drive_serial)[:_SERIAL]
+            source, serial = network_of(refusal.source), as_line(refusal.drive_serial, _SERIAL)
             code, count = f"{_code(refusal.code):04X}", max(1, refusal.count)
             message = f"refused by gateway {link.name}"
             units.append(self._serving.turn_away(now_us, source, code, message, serial, count))
@@ -228,7 +231,7 @@ def _checked(first: ServeRequest) -> GatewayHello:
     if not first.HasField("hello"):
         raise BadArgument("the first message of a stream carries hello", field="hello")
     texts = (hello.version, *hello.addresses)
-    if len(hello.addresses) > _ADDRESSES or any(text != _line(text) for text in texts):
+    if len(hello.addresses) > _ADDRESSES or any(text != as_line(text, _TEXT) for text in texts):
         raise BadArgument("hello has addresses that no gateway has", field="hello.addresses")
     return hello
 
@@ -237,21 +240,15 @@ def _cleaned(report: ConfigureReport) -> ConfigureReport:
     """Return a gateway's report as people may read it."""
     return ConfigureReport(
         command_id=report.command_id,
-        error=_line(report.error),
-        reason=_line(report.reason),
-        addresses=map(_line, report.addresses[:_ADDRESSES]),
+        error=as_line(report.error, _TEXT),
+        reason=as_line(report.reason, _TEXT),
+        addresses=(as_line(each, _TEXT) for each in report.addresses[:_ADDRESSES]),
     )
 
 
 def _code(code: int) -> int:
     """Return a gateway's code; EE0F for one that does not exist: each is counted apart."""
     return code if code in _CODES else int(Code.EE0F)
-
-
-def _line(text: str) -> str:
-    """Return a gateway's text as one short line: people read it, and terminals."""
-    text = text[:_TEXT]
-    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _report(commit: Commit) -> None:

@@ -18,6 +18,7 @@ from qekm.replication.conflicts import unexplained
 from qekm.replication.ground import Ground, Rows
 from qekm.replication.link import Link
 from qekm.store import SHARED, PrimaryKey
+from qekm.text import as_line
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Agreement:
 
     async def judge(self, link: Link, differences: tuple[str, ...]) -> None:
         """Take what a comparison found: stop giving keys, or go on; what is new is recorded. StoreFailed."""
-        differences = unexplained(self._ground.settings, differences)
+        differences = tuple(map(as_line, unexplained(self._ground.settings, differences)))
         before = link.differences
         link.compared(differences)
         changes: list[Change] = [] if differences else [link.cursor]

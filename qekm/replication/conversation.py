@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 
 from qekm.errors import BatchRefused, PeerRefused, QekmError
 from qekm.model import Checkpoint, Cursor
+from qekm.peers import LAST_EPOCH
 from qekm.replication.columns import Blank, Columns, Present
 from qekm.replication.messages import Acknowledgement, Batch, Hello, RecordKey, Refusal, Row, Tables, Value
 from qekm.sealing import KeyRing
 from qekm.sealing.seals import encoded
 from qekm.store import Line
 from qekm.store.shared import TABLES, is_shared
+from qekm.text import as_line
 
 WINDOW = 4  # batches that were not acknowledged yet
 MOST_ROWS = 256  # a batch that is taken
@@ -88,7 +90,7 @@ class Conversation:
         are its record keys adopted.
         """
         if hello.name != identity:
-            raise PeerRefused(f"{identity} says that it is {_line(hello.name)}", peer=identity)
+            raise PeerRefused(f"{identity} says that it is {as_line(hello.name, 64)}", peer=identity)
         if not self._proves(hello):
             raise PeerRefused(f"{identity} does not prove the estate's root key", peer=identity)
         if len(hello.instance) != _INSTANCE or len(hello.nonce) != _NONCE or hello.nonce == self._nonce:
@@ -135,7 +137,7 @@ class Conversation:
         that it was made for this stream. Whoever can make one can also give out keys.
         """
         mac = self._ring.peer_mac("refusal", self._nonce, refusal.epoch, refusal.message)
-        return refusal.epoch > 0 and hmac.compare_digest(mac, refusal.mac)
+        return 0 < refusal.epoch <= LAST_EPOCH and hmac.compare_digest(mac, refusal.mac)
 
     def adopt(self, keys: Iterable[RecordKey]) -> list[int]:
         """Take versions of the record key that this server lacks, and return them; BatchRefused."""
@@ -235,7 +237,3 @@ def _mac(key: bytes, batch: Batch) -> bytes:
 
 def _size(line: Line) -> int:
     return _ROW_BYTES + sum(len(each) for each in line.values if isinstance(each, str | bytes))
-
-
-def _line(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text[:64])

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from qekm.model import Cursor
 from qekm.replication.messages import Heartbeat, Hello
+from qekm.text import as_line
+
+_VERSION_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Link:
 
     def begin(self, hello: Hello, acknowledged: int, received: int) -> None:
         """Note that a stream stands."""
-        self.connected, self.version = True, hello.version
+        self.connected, self.version = True, as_line(hello.version, _VERSION_LENGTH)
         self.acknowledged, self.beat = acknowledged, Heartbeat()
         if self.cursor.instance != hello.instance:
             self.cursor = Cursor(self.name, hello.instance, received)
@@ -62,7 +65,7 @@ class Link:
         """Note that a stream ended, or that none could be had; still: another one stands."""
         self.connected = self.connected and still
         if error:
-            self.last_error, self.error_us = error, self.now_us()
+            self.last_error, self.error_us = as_line(error), self.now_us()
 
     def heard(self) -> None:
         """Note that something came."""
@@ -95,7 +98,7 @@ class Link:
             self.cursor.compare_time_us,
             self.differences,
             self.beat.ready_keys,
-            self.beat.read_only,
+            as_line(self.beat.read_only),
             self.version,
             self.refused,
             bool(self.cursor.instance),

@@ -24,6 +24,7 @@ from qekm.replication.receipts import Receipts
 from qekm.replication.refusals import Refusals
 from qekm.replication.refusing import REVOKED, heed
 from qekm.replication.streaming import Stream
+from qekm.text import as_line
 
 _log = logging.getLogger(__name__)
 
@@ -188,8 +189,8 @@ class Links:
             if isinstance(error, PeerRefused | BatchRefused):
                 self._refusals.add(link, error)
                 await stream.say_why(error)
-            if link.connected or link.last_error != error.message:
-                _log.warning("server %s: %s", link.name, error.message)
+            if link.connected or link.last_error != as_line(error.message):
+                _log.warning("server %s: %s", link.name, as_line(error.message))
             link.end(error.message, still=link.name in self._streams)
             heed(self._ground.pool, error)
             if error.details.get("behind"):

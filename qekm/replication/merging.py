@@ -93,6 +93,8 @@ class Merging:
             return self._join(noun, line)
         if line.table == USES:
             return [noun, line.entry]
+        if isinstance(noun, Peer):
+            verifying.check_peer(noun, line)
         ended = self._ended(noun, line) if isinstance(noun, Peer) else []
         if ended or not self._stamps.wins(line.table, line.key, line.stamp_us, line.origin):
             return ended
@@ -145,7 +147,7 @@ class Merging:
             return []
         if key.sealed and (own is None or own.sealed != key.sealed):
             verifying.check_material(key, self._store.ring, line)
-        changes = self._expect(joined.group)
+        changes = self._expect(joined.group, line)
         keystore.take(joined)
         changes += self._holds(line, joined)
         if joined != key:
@@ -164,9 +166,12 @@ class Merging:
         _log.error("key %s: %s", own.alias, self.conflicts[own.alias])
         return [noted]
 
-    def _expect(self, name: str) -> list[Change]:
+    def _expect(self, name: str, line: Line) -> list[Change]:
         """Return a group made for a key if it is not here: its own row comes later, and holds then."""
-        changes: list[Change] = [*self._owners.allocator.expect(name)]
+        try:
+            changes: list[Change] = [*self._owners.allocator.expect(name)]
+        except QekmError as error:
+            raise refused(line, error.message) from None
         if not changes:
             return []
         # Later than its removal, if it was removed, and earlier than whatever anybody says of it since.

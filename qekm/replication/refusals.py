@@ -8,6 +8,7 @@ from qekm.audit import Strangers
 from qekm.errors import QekmError
 from qekm.replication.ground import Ground
 from qekm.replication.link import Link
+from qekm.text import as_line
 
 
 class Refusals:
@@ -22,7 +23,7 @@ class Refusals:
         link.refused += 1
         self.count += 1
         now_us, who = self._ground.now_us(), f"server/{link.name}"
-        if records := self._strangers.refuse(now_us, who, error.reason(), error.message):
+        if records := self._strangers.refuse(now_us, who, error.reason(), as_line(error.message)):
             self._ground.store.submit([records])
 
     def flush(self) -> None:

@@ -8,9 +8,9 @@ from qekm.peers import KNOWN_EPOCH
 from qekm.replication.conversation import Conversation
 from qekm.replication.ground import Ground, Pool
 from qekm.replication.messages import Refusal
+from qekm.text import as_line
 
 REVOKED = "another server has revoked this one's certificate: if it was removed from the estate, erase it"
-_LONGEST = 300  # characters of what a peer says
 
 
 def heed(pool: Pool, error: QekmError) -> None:
@@ -29,8 +29,7 @@ async def turned_away(ground: Ground, conversation: Conversation, name: str, ref
     The error says `behind` if this server is an old copy, a second copy or removed; the epoch that the peer
     knows is remembered, for the next one here is to follow it. StoreFailed.
     """
-    text = "".join(each if each.isprintable() else "?" for each in refusal.message[:_LONGEST])
-    what = f"server {name} refuses this one: {text}"
+    what = f"server {name} refuses this one: {as_line(refusal.message)}"
     if not conversation.is_disowned(refusal):
         return PeerAway(what, peer=name)
     known = int(ground.settings.get(KNOWN_EPOCH, "0"))

@@ -12,11 +12,14 @@ from typing import Any
 from qekm.dkp.codes import Fault
 from qekm.dkp.names import alias_to_dki, is_alias
 from qekm.errors import BatchRefused, QekmError
-from qekm.model import Key, KeyState
+from qekm.model import Key, KeyState, Peer
+from qekm.peers import LAST_EPOCH, check_address
 from qekm.replication.keys import RANKS, live
 from qekm.sealing import KeyRing
 from qekm.store import Line
 from qekm.store.shared import SHARED
+from qekm.subject import check_name
+from qekm.text import as_line
 
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _LATEST_US = 253_402_300_799_000_000  # the end of the year 9999; beyond, no later change had a time
@@ -70,6 +73,17 @@ def check_key(key: Key, line: Line) -> None:
         raise refused(line, "it was given to a drive, and was not")
 
 
+def check_peer(peer: Peer, line: Line) -> None:
+    """Raise BatchRefused for a server that cannot be one: no later epoch could follow that it has."""
+    try:
+        check_name(peer.name)
+        check_address(peer.address, "address")
+    except QekmError as error:
+        raise refused(line, error.message) from None
+    if not 0 <= peer.epoch <= LAST_EPOCH:
+        raise refused(line, "its epoch is none")
+
+
 def _can_end(key: Key) -> bool:
     """Tell whether state, time of destruction and what there is of the material belong together."""
     if key.state is KeyState.DESTROY_PENDING:
@@ -86,7 +100,8 @@ def check_material(key: Key, ring: KeyRing, line: Line) -> None:
         raise refused(line, error.message) from None
 
 
-def refused(line: Line, why: str) -> BatchRefused:
+def refused(row: Line, why: str) -> BatchRefused:
     """Return what is wrong with a row, which it names."""
-    key = line.key.hex() if isinstance(line.key, bytes) else str(line.key)[:64]
-    return BatchRefused(f"row {key} of table {line.table[:64]}: {why}", table=line.table[:64], row=key)
+    key = row.key.hex() if isinstance(row.key, bytes) else as_line(str(row.key), 64)
+    table = as_line(row.table, 64)
+    return BatchRefused(f"row {key} of table {table}: {why}", table=table, row=key)

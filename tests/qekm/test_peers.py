@@ -8,7 +8,7 @@ import pytest
 
 from qekm.errors import BadArgument, NotWaiting, PeerExists, PeerRefused, QekmError, UnknownPeer
 from qekm.model import Peer, PeerState
-from qekm.peers import LIFE_US, Peers, address_at, check_address, is_local
+from qekm.peers import LAST_EPOCH, LIFE_US, Peers, address_at, check_address, is_local
 
 START_US = 1_800_000_000_000_000
 OWN, OTHER, NEW = b"instanc1", b"instanc2", b"instanc3"
@@ -153,6 +153,14 @@ def test_who_is_not_the_server_that_joined_is_refused(name: str, instance: bytes
     peers.invite("c", "", START_US)
     with pytest.raises(PeerRefused):
         peers.greet(name, instance, epoch)
+
+
+@pytest.mark.parametrize("epoch", [1 << 62, LAST_EPOCH + 1])
+def test_an_epoch_after_which_the_server_itself_could_not_come_is_refused(epoch: int) -> None:
+    peers = pair()
+    with pytest.raises(PeerRefused, match="which no server has"):
+        peers.greet("b", NEW, epoch)
+    assert peers.greet("b", OTHER, 1) == []
 
 
 def test_a_server_tells_its_own_new_epoch() -> None:

@@ -156,6 +156,7 @@ def test_only_who_proves_the_root_key_in_this_stream_says_that_a_server_is_an_ol
         *(replace(told, epoch=0), b.refusal(PeerRefused("any", peer="a"))),
     ):
         assert not a.is_disowned(forged)
+    assert not a.is_disowned(b.refusal(PeerRefused("any", peer="a", epoch=str(1 << 62)))), "no such epoch"
     later = begun("a", calling=True, nonce=b"n" * 32)
     assert not later.is_disowned(told), "of another stream"
     assert disowning(begun("b", calling=False)).mac == b"", "nobody is disowned who proved nothing"

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qekm.errors import BatchRefused
-from qekm.model import Entry, KeyState, Removal
+from qekm.model import Entry, Group, KeyState, OnExhaustion, Peer, PeerState, Removal
+from qekm.peers import LAST_EPOCH
 from qekm.store import Line
 from qekm.store.shared import SHARED, TABLES
 from tests.fakes.replicas import START_US, Replica, member
 from tests.fakes.telling import Two
 
+PEER = Peer("c", "ekm3:443", b"c" * 8, 1, PeerState.JOINED, bytes(32), 1, 1)
 ALTERED: Sequence[tuple[dict[str, Any], str]] = (
     ({"check_value": b"\0\0\0\0"}, "does not verify"),
     ({"created_seq": 99}, "does not verify"),
@@ -65,6 +67,38 @@ def test_a_time_after_which_nothing_could_be_changed_is_refused(two: Two, stamp_
     with pytest.raises(BatchRefused, match="its time is none"):
         two.there.merging.take(line)
     assert two.there.stamps.next() < 1 << 58
+
+
+ROWS: Sequence[tuple[str, Any]] = (
+    ("groups", Group("a\x1b[2J", OnExhaustion.REFUSE, False, 1)),
+    ("groups", Group("", OnExhaustion.REFUSE, False, 1)),
+    ("peers", replace(PEER, name="a\nb")),
+    ("peers", replace(PEER, address="\x1b:1")),
+    ("peers", replace(PEER, epoch=LAST_EPOCH + 1)),
+    ("peers", replace(PEER, epoch=-1)),
+)
+
+
+@pytest.mark.parametrize(("table", "noun"), ROWS)
+def test_a_name_that_steers_a_terminal_and_an_epoch_that_nobody_outlives_are_refused(
+    two: Two, table: str, noun: Any
+) -> None:
+    values = SHARED[table].to_row(noun)
+    line = Line(1, table, values[0], START_US, two.here.instance, False, values)
+    with pytest.raises(BatchRefused) as refused:
+        two.there.merging.take(line)
+    assert refused.value.message.isprintable()
+    good = replace(noun, name="good", **({"address": "h:1", "epoch": LAST_EPOCH} if table == "peers" else {}))
+    values = SHARED[table].to_row(good)
+    assert two.there.merging.take(Line(1, table, values[0], START_US, two.here.instance, False, values))
+
+
+def test_a_key_of_a_group_that_cannot_be_is_refused(two: Two) -> None:
+    (key,) = two.here.keystore.generate(1, "refuses")
+    values = SHARED["keys"].to_row(replace(key, group="a\nb"))
+    with pytest.raises(BatchRefused, match="group's name"):
+        two.there.merging.take(Line(1, "keys", key.key_id, START_US, two.here.instance, False, values))
+    assert not two.there.keystore.has(key.alias)
 
 
 VALUES = st.one_of(st.integers(-(1 << 65), 1 << 65), st.text(max_size=9), st.binary(max_size=33), st.none())
