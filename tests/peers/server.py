@@ -85,11 +85,15 @@ class Server:
 
     def ask(self, *words: str) -> Any:
         """Run a command of `qekm` that tells something, and return the document that it prints."""
-        if self._operator is None:
-            self._operator = Operator(self.host, self.home.path)
-        _, said, complained = self._operator.type(*words, "--json")
+        _, said, complained = self.order(*words)
         assert said, f"{self.host.name}: qekm {' '.join(words)}: {complained}"
         return json.loads(said)
+
+    def order(self, *words: str) -> tuple[int, str, str]:
+        """Run a command of `qekm`; return its exit code and what it said, which is JSON, and complained."""
+        if self._operator is None:
+            self._operator = Operator(self.host, self.home.path)
+        return self._operator.type(*words, "--json")
 
     def close(self) -> None:
         """End whatever still runs, without asking."""
