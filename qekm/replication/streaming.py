@@ -57,7 +57,7 @@ class Stream:
         nonce = ground.random_bytes(32)
         self._conversation = Conversation(ground.own, ground.store.ring, nonce, link.cursor, calling=calling)
         self._wake, self._progress, self._starting_over = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._writing = asyncio.Lock()
+        self._writing, self._repairs = asyncio.Lock(), False
         self._commits: asyncio.Queue[tuple[asyncio.Future[list[QekmError | None]] | None, int]]
         self._commits = asyncio.Queue()
         self._inquiring: Inquiring | None = None
@@ -114,10 +114,11 @@ class Stream:
             ground.store.on_commit.remove(self._wake.set)
             for task in tasks:
                 task.cancel()
+            if starting_over := self._repairs or self._starting_over.is_set():
+                link.cursor = replace(link.cursor, received=0)  # nothing that comes is taken any more
             await asyncio.gather(*tasks, return_exceptions=True)
-        if self._starting_over.is_set():  # nothing that comes is taken any more
-            link.cursor = replace(link.cursor, received=0)
-            await ground.store.commit([link.cursor])
+            if starting_over:
+                await ground.store.commit([link.cursor])
 
     async def say_why(self, error: QekmError) -> None:
         """Tell the peer why this is the end, if it still listens."""
@@ -129,7 +130,9 @@ class Stream:
 
     async def repair(self) -> None:
         """Have every row sent again, both ways: the next stream begins at the start of both journals."""
+        self._repairs = True
         await self._say(Comparison(0, repair=True))
+        await asyncio.wait([self._ended], timeout=SILENCE_S)  # by the peer: else the end could overtake it
         self._starting_over.set()
 
     async def compare(self) -> tuple[Place, ...]:

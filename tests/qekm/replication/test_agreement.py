@@ -95,6 +95,15 @@ async def test_a_repair_makes_rows_what_they_are_where_it_was_asked_for(tmp_path
         await until(lambda: len(events(a, "peer.agree")) == len(events(b, "peer.agree")) == 1)
 
 
+async def test_a_repair_is_heard_whoever_of_the_two_has_called(tmp_path: Path) -> None:
+    async with estate(tmp_path, "a", "b") as made:
+        a, b = made.sites["a"], made.sites["b"]
+        await until(lambda: are_same(a, b) and a.links.connected and b.links.connected)
+        for asked, other in ((a, "b"), (b, "a")) * 2:
+            await asked.links.compare(repair=True)
+            assert differences(asked, other) == ()
+
+
 async def test_another_reason_to_give_no_keys_outlives_an_agreement(tmp_path: Path) -> None:
     async with estate(tmp_path, "a", "b") as made:
         a, b = made.sites["a"], made.sites["b"]
