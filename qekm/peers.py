@@ -157,6 +157,14 @@ class Peers:
         """Return this server's own row if a restore or an adoption has begun a new epoch since."""
         return [] if self.own is None else self._as(self.own, self.instance, epoch)
 
+    def moved(self, before: int, port: int) -> list[Peer]:
+        """Return this server's own row if its SSL port was the one before, and is another now."""
+        own = self.own
+        host = "" if own is None else own.address.rpartition(":")[0]
+        if own is None or not before or own.address != f"{host}:{before}":  # else others come another way
+            return []
+        return [self.take(replace(own, address=f"{host}:{port}"))]
+
     def take(self, peer: Peer) -> Peer:
         """Put a row, from here or from another server, in the place of the one of its name."""
         self._peers[peer.name] = peer

@@ -141,6 +141,7 @@ class Service:
         self.listeners = Listeners(settings, self._files, near, handlers.add_to, NAMES)
         self.ssl = SslListener(settings, self._files, far, handlers.add_to, handshakes)
         self.upkeep.duties.append(self.ssl.tick)
+        self.ssl.moved = self.owners.peers.moved
         self.configuration.on_change((SSL_HOST, SSL_PORT), self.ssl.apply)
         self.configuring = Configuring(self.gateways, self.configuration)
 

@@ -22,6 +22,7 @@ from qekm.configuration.parts import Applied
 from qekm.configuration.settings import Settings
 from qekm.errors import PortInUse, QekmError
 from qekm.listeners import bind
+from qekm.model import Change
 from qekm.properties.listeners import SSL_HOST, SSL_PORT
 from qekm.rpc.addresses import addresses_of
 from qekm.rpc.channel import make_server
@@ -63,6 +64,7 @@ class SslListener:
         self._tried_s = 0.0
         self._draining: dict[aio.Server, asyncio.Task[None]] = {}
         self.tell: Callable[[int], None] = lambda _port: None  # of another port
+        self.moved: Callable[[int, int], Sequence[Change]] = lambda _before, _port: ()  # what to commit
 
     @property
     def port(self) -> int:
@@ -119,6 +121,10 @@ class SslListener:
             """Listen at the present place only."""
             await new.server.stop(0)
 
+        def settle() -> Sequence[Change]:
+            """Tell other servers, over the streams that still stand on the port before."""
+            return self.moved(before.port if before else 0, new.port)
+
         async def finish() -> None:
             """Take the new place, and let calls at the one before come to their end."""
             if self._stopped:
@@ -132,7 +138,7 @@ class SslListener:
         notes = (
             (f"the SSL port is {new.port}; calls under way on {before.port} are finished",) if before else ()
         )
-        return Applied(undo=undo, finish=finish, notes=notes)
+        return Applied(undo=undo, settle=settle, finish=finish, notes=notes)
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new calls, let those under way end within `grace_s` seconds, and cancel the others."""

@@ -163,6 +163,17 @@ def test_an_epoch_after_which_the_server_itself_could_not_come_is_refused(epoch:
     assert peers.greet("b", OTHER, 1) == []
 
 
+def test_the_own_address_follows_a_port_that_moved_unless_others_come_another_way() -> None:
+    peers = pair()
+    own = peers.own
+    assert own is not None
+    port = int(own.address.rpartition(":")[2])
+    assert peers.moved(port + 1, 4443) == [] == peers.moved(0, 4443)
+    (moved,) = peers.moved(port, 4443)
+    assert moved == peers.own == replace(own, address=own.address.replace(f":{port}", ":4443"))
+    assert Peers((), "server", OWN).moved(port, 4443) == []
+
+
 def test_a_server_tells_its_own_new_epoch() -> None:
     rows: list[Peer] = list(pair())
     restored = Peers(rows, "server", NEW)

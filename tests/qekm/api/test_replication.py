@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from qekm import keypair
 from qekm.errors import PeerRefused, QekmError
 from qekm.model import Cursor, Role
+from qekm.properties.listeners import SSL_PORT
 from qekm.replication.comparing import blank_of_store, tables_of_store
 from qekm.replication.conversation import Conversation, Own
 from qekm.replication.messages import Message
@@ -114,6 +116,30 @@ async def test_a_server_that_was_removed_gives_no_new_keys(tmp_path: Path, away:
             await until(lambda: bool(b.service.owners.keystore.read_only))
             assert "removed from the estate" in b.service.owners.keystore.read_only
         assert a.service.owners.keystore.read_only == ""
+
+
+async def test_who_calls_follows_a_port_that_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QEKM_PROPERTY_TransportListener_ssl_port", raising=False)
+    async with pair(tmp_path) as both:
+        a, b = both.a, both.b
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        await a.service.configuration.update({SSL_PORT: str(port)})
+        await until(lambda: b.service.owners.peers.find("server").address == f"localhost:{port}")
+        status = b.service.links.status("server")
+        assert status is not None
+        before = status.error_time_us
+
+        def is_there_again() -> bool:
+            now = b.service.links.status("server")
+            return now is not None and now.error_time_us > before and now.connected
+
+        await until(is_there_again)
+        await a.client.groups.CreateGroup(
+            groups_pb2.CreateGroupRequest(group=groups_pb2.Group(name="archive"))
+        )
+        await until(both.are_same)
 
 
 async def test_a_service_that_starts_again_goes_on(tmp_path: Path) -> None:
