@@ -24,6 +24,7 @@ from qekm.unlocking import unlock
 from qekm.v1.accounts_pb2 import CreateAccountRequest
 from qekm.v1.backups_pb2 import CreateBackupRequest
 from qekm.v1.certificates_pb2 import ROLE_OPERATOR
+from qekm.v1.peers_pb2 import InvitePeerRequest
 from qekm_gateway.simulator.errand import Errand
 from tests.faults.site import working
 
@@ -51,6 +52,9 @@ def describe(store: Store) -> dict[str, object]:
         "accounts": sorted(account.actor for account in found.accounts),
         "vaults": sorted(found.vaults),
         "records": store.audit_count(),
+        "peers": {peer.name: peer.state.name for peer in found.peers},
+        "uses": sorted(use.volser for _, use in store.cartridges_page(0, 100)),
+        "journal": store.journal_end,
     }
 
 
@@ -85,6 +89,8 @@ def main() -> int:
                 password = os.urandom(16).hex().encode()  # nobody's
                 account = CreateAccountRequest(role=ROLE_OPERATOR, name="olga", password=password)
                 client.accounts.CreateAccount(account)
+                invited = InvitePeerRequest(name="second", hosts=["localhost"], own_address="localhost:443")
+                client.peers.InvitePeer(invited)  # a journal is kept from here on
                 made = list(client.backups.CreateBackup(CreateBackupRequest()))[-1].backup
             site.estate.stop()
             folder.mkdir()
