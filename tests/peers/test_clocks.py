@@ -7,6 +7,7 @@ the certificates is refused by a message that names the clock, and comes in when
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,11 @@ from qekm.clock import now_us
 from qekm.store import Store
 from qekm_gateway.simulator.authority import make_authority
 from tests.faults.verdict import judge
+from tests.peers.agreeing import conflicts
 from tests.peers.harm import Clock
 from tests.peers.namespaces import Network, UnavailableError
-from tests.peers.server import Server, until
+from tests.peers.pair import caught_up, differences, paired, peers
+from tests.peers.server import ASKING_S, Server, until
 from tests.peers.site import Site, running, sited, trust, work
 
 # Years. Certificates of servers and persons are valid for one from now; those of the drives, of whom each
@@ -111,3 +114,58 @@ def test_a_client_with_a_wrong_clock_is_told_of_it(dated: Dated, tmp_path: Path)
         assert "clock" in refused.stderr
     own.step(0)
     assert dated.status(**own.environ).returncode in (0, 5)
+
+
+_DAY = 1 / 365  # in years
+UNDER_WAY = 100  # records: two drives at work make a few dozen in a second
+
+
+@pytest.fixture
+def pair(network: Network, tmp_path: Path) -> Iterator[Dated]:
+    """Return a pair whose second server has a clock of its own; skips where there can be none."""
+    try:
+        clock = Clock(tmp_path / "clock")
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    authority = make_authority(now_us() - _DRIVES_SINCE_US)
+    with paired(network, tmp_path) as site:
+        alpha, beta = site.servers
+        beta.estate.stop()
+        beta.start(clock.environ)
+        trust(alpha, authority)
+        until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
+        since_us = now_us() - _DRIVES_SINCE_US
+        yield Dated(sited(network, tmp_path, authority, site.servers, since_us), clock)
+
+
+@pytest.mark.parametrize("years", [-4.0, _DAY])
+def test_years_between_two_servers_harm_neither(pair: Dated, years: float) -> None:
+    """A server that by its own date has no valid certificate renews it: the stream with the old one ends.
+
+    The stream comes again with the right date, and with a certificate that is right by then.
+    """
+    alpha, beta = pair.site.servers
+    with pair.site.at_work(order=((alpha, beta), (beta, alpha))) as hands:
+        work(hands, 4)
+        pair.clock.step(years)
+        begun, links = time.monotonic(), list[bool]()
+        while time.monotonic() - begun < 5:
+            work(hands, 4)
+            links += [row["connected"] for row in peers(alpha)]
+        pair.clock.step(0)
+        work(hands, 4)
+        until(lambda: beta.order("status")[0] in (0, 5), "the right date does not help", every_s=ASKING_S)
+        wait_s = until(lambda: caught_up(alpha, beta, within=UNDER_WAY), "no link again", every_s=ASKING_S)
+    print(f"{years:+.3f} years: linked at {sum(links)} of {len(links)} looks; they met after {wait_s:.1f} s")
+    assert years != _DAY or all(links), "within the validity of all certificates an open link stays"
+    assert [hand.repeated for hand in hands] == [0, 0], [hand.tickets for hand in hands]
+    until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
+    assert differences(alpha) == differences(beta) == []
+    for server in pair.site.servers:
+        server.estate.stop()
+    assert conflicts(alpha, beta) == []
+    for server in pair.site.servers:
+        verdict = judge(server.home, pair.site.books)
+        print(f"{server.host.name}: {ordered(server)} records in order:", verdict)
+        # A mount that had to ask the other server as well may have been given a key of each.
+        assert [verdict.lost, verdict.unreadable, verdict.twice, verdict.free, verdict.trail] == [[]] * 5
