@@ -190,11 +190,15 @@ class Certificates(Authorities):
         return Issued(record, self.chain(leaf)), [record]
 
     def _issue_server(self) -> list[Change]:
-        """Replace the service's own leaf by one for the same key and hosts; the one before is refused."""
+        """Replace the service's own leaf by one for the same key and hosts; the one before is refused.
+
+        Unless it has no validity by our date: that may be wrong, and others go on seeing a good certificate.
+        """
         before = subject_of(self._server)
         key = check_key(self._server.public_key())
         issued, changes = self._issue(key, before, pki.LEAF_DAYS)
-        replaced = self._records.get(pki.serial_of(self._server))
+        valid = pki.start_us(self._server) <= self._now_us() < pki.end_us(self._server)
+        replaced = self._records.get(pki.serial_of(self._server)) if valid else None
         self._server = x509.load_pem_x509_certificate(issued.pem)
         return changes + ([self._revoke(replaced)] if replaced else [])
 

@@ -189,10 +189,12 @@ class Links:
             if isinstance(error, PeerRefused | BatchRefused):
                 self._refusals.add(link, error)
                 await stream.say_why(error)
-            if link.connected or link.last_error != as_line(error.message):
+            stood = link.connected
+            if stood or link.last_error != as_line(error.message):
                 _log.warning("server %s: %s", link.name, as_line(error.message))
             link.end(error.message, still=link.name in self._streams)
-            heed(self._ground.pool, error)
+            if not stood:  # the certificate of a stream that stood may only have been replaced
+                heed(self._ground.pool, error)
             if error.details.get("behind"):
                 for tell in self.on_behind:
                     tell(error.message)
