@@ -38,6 +38,4 @@ def moves_of(version: int) -> int:
 def latest(a: int, b: int) -> int:
     """Return the version that has the greater of each count."""
     changes = max(a % _MOVE, b % _MOVE)
-    return (
-        max(keepings_of(a), keepings_of(b)) * _KEEPING + max(moves_of(a), moves_of(b)) * _MOVE + changes
-    )
+    return max(keepings_of(a), keepings_of(b)) * _KEEPING + max(moves_of(a), moves_of(b)) * _MOVE + changes
