@@ -139,7 +139,7 @@ def test_a_certificate_for_servers_only(shared: tuple[Estate, Forge]) -> None:
     estate, forge = shared
     forge.forge("purpose", uris=[forge.uri()], usages=[SERVER])
     refused(estate, forge, "purpose", ServiceAway)
-    refused(estate, forge, "server", ServiceAway)  # the service's own
+    refused(estate, forge, "server", NotAllowed)  # the service's own, which calls its peers
 
 
 def test_a_certificate_with_the_right_common_name_only(shared: tuple[Estate, Forge]) -> None:

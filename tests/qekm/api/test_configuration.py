@@ -37,6 +37,7 @@ URL = "config.drivetable.file.url"
 READ_ANEW = {
     *("store.scrubHours", "keystore.destroyDays", "admin.sessionMinutes", URL),
     *("Audit.event.types", "Audit.event.outcome"),
+    *("peers.waitMilliseconds", "peers.strict", "peers.awayMinutes", "peers.lagSeconds"),
 }
 """Dynamic properties of which no part is told: they are looked up whenever they are needed."""
 
@@ -99,7 +100,10 @@ async def test_some_are_listed_under_any_of_their_names_and_unknown_ones_as_such
 async def test_every_dynamic_property_is_somebodys_and_every_part_is_told_of_dynamic_ones(
     run: Running,
 ) -> None:
-    parts = {name for part in run.service.configuration._parts for name in part.names}
+    shared = {name for name, item in PROPERTIES.items() if item.shared}
+    told = [set(part.names) for part in run.service.configuration._parts]
+    assert told.count(shared) == 1  # what tells the other servers
+    parts = {name for names in told if names != shared for name in names}
     dynamic = {name for name, item in PROPERTIES.items() if item.dynamic}
     assert dynamic <= parts | READ_ANEW
     assert not READ_ANEW & parts

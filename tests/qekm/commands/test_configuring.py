@@ -57,7 +57,7 @@ def test_properties_are_set_and_unset_and_what_became_of_them_is_told(
     assert capsys.readouterr().out == "twoPerson: off -> on\n"
     assert config(home, "set", "sync.type=all", "Server.password=hunter2") == 0
     out = capsys.readouterr().out
-    assert "sync.type: drivetab -> all\nsync.type is kept and means nothing here: Until" in out
+    assert "sync.type: drivetab -> all\nsync.type is kept and means nothing here: Servers are enrolled" in out
     assert "hunter2" not in out
 
 

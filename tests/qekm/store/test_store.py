@@ -51,6 +51,7 @@ from tests.qekm.store.material import (
     verify,
 )
 
+FIRST = 1 << 40  # below are the numbers of former schemas
 STEP = 1 << NODE_BITS  # between the numbers of two uses, while time stands still
 KEY = make_key(1, KeyState.ASSIGNED, 2, assign_time_us=9, drive_serial="1", volser="V", mount_id=b"m" * 16)
 GROUP = Group("Abteilung Süd", OnExhaustion.REFUSE, False, 3)
@@ -96,7 +97,7 @@ def test_what_a_store_is_created_with_is_there_when_it_is_opened(tmp_path: Path)
     assert store.estate_id == ESTATE
     assert store.load().slots == [*SLOTS]
     _expected(store.load())
-    assert store.cartridges_page(0, 10) == [(STEP, replace(use, id=STEP))]
+    assert store.cartridges_page(0, 10) == [(FIRST + STEP, replace(use, id=FIRST + STEP))]
     assert verify(list(store.iterate_audit())) == 1
     store.close()
 
@@ -107,7 +108,7 @@ async def test_every_kind_of_change_outlives_the_process_that_committed_it(path:
     store.close()
     again = Store.open(path, unlock)
     _expected(again.load())
-    assert again.cartridges_page(0, 10) == [(STEP, replace(use, id=STEP))]
+    assert again.cartridges_page(0, 10) == [(FIRST + STEP, replace(use, id=FIRST + STEP))]
     assert [item.record for item in again.iterate_audit()] == [make_record("all")]
     again.close()
 
@@ -256,13 +257,14 @@ async def test_pages_of_the_trail_are_filtered_and_go_both_ways(store: Store) ->
 async def test_uses_of_keys_are_found_by_cartridge_and_by_key(store: Store) -> None:
     uses = [Cartridge(f"V{number % 2}", f"A{number % 3}", "D", b"", number) for number in range(6)]
     await store.commit(uses)
-    assert [row // STEP for row, _ in store.cartridges_page(2 * STEP, 3)] == [3, 4, 5]
+    assert [(row - FIRST) // STEP for row, _ in store.cartridges_page(FIRST + 2 * STEP, 3)] == [3, 4, 5]
     assert [use.write_time_us for _, use in store.cartridges_page(0, 9, volser="V1")] == [1, 3, 5]
     assert [use.write_time_us for _, use in store.cartridges_page(0, 9, volser="V1", alias="A2")] == [5]
-    assert [row // STEP for row, _ in store.cartridges_page(0, 3, newest_first=True)] == [6, 5, 4]
-    assert [row // STEP for row, _ in store.cartridges_page(4 * STEP, 3, newest_first=True)] == [3, 2, 1]
-    page = store.cartridges_page(5 * STEP, 9, alias="A0", newest_first=True)
-    assert [row // STEP for row, _ in page] == [4, 1]
+    assert [(row - FIRST) // STEP for row, _ in store.cartridges_page(0, 3, newest_first=True)] == [6, 5, 4]
+    page = store.cartridges_page(FIRST + 4 * STEP, 3, newest_first=True)
+    assert [(row - FIRST) // STEP for row, _ in page] == [3, 2, 1]
+    page = store.cartridges_page(FIRST + 5 * STEP, 9, alias="A0", newest_first=True)
+    assert [(row - FIRST) // STEP for row, _ in page] == [4, 1]
 
 
 def test_a_second_process_is_refused_and_told_who_has_the_store(path: Path) -> None:

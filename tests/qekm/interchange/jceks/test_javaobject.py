@@ -6,7 +6,7 @@ import time
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qekm.errors import BadFile
@@ -192,6 +192,7 @@ def test_an_object_cut_short_anywhere_is_refused() -> None:
             read(whole[:length])
 
 
+@settings(deadline=None)  # other tests make the machine slow
 @given(st.data())
 def test_whatever_is_changed_only_our_own_error_is_raised(data: st.DataObject) -> None:
     whole = bytearray(key_rep("AES", bytes(32)))
