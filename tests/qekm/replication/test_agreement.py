@@ -130,6 +130,7 @@ async def test_what_is_under_way_is_no_difference(tmp_path: Path) -> None:
                 await site.commit(
                     make_key(number, site.name), Drive(str(number % 7), DriveState.ACCEPTED, number)
                 )
+                await asyncio.sleep(0.02)  # a comparison's answers come in between
 
         tasks = [asyncio.create_task(work(a, 0)), asyncio.create_task(work(b, 100_000))]
         for _ in range(3):
