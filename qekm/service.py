@@ -55,6 +55,7 @@ from qekm.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
+_COLLECT = 50_000, 20, 100  # an exchange makes hundreds of objects, few of them in cycles
 GRACE_S = 6.0  # for calls under way when the service is asked to stop; it must have ended after 10 s
 
 
@@ -75,6 +76,7 @@ class Service:
         self._files = Files(home.certificate("server"), home.key("server"), home.trust)
         self.owners = Owners.load(store, settings, self._files.read()[0], now_us, random_bytes)
         gc.freeze()  # what was loaded stays; a full collection of a million keys would take 0.1 s
+        gc.set_threshold(*_COLLECT)
         self._refusals = Strangers("rpc.refuse")
         self.gateways = Gateways()
         self._ended = asyncio.Event()
