@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,17 +21,9 @@ from qekm_gateway.simulator.link import Server
 from tests.system.command import ask_qekm, run_qekm
 from tests.system.joining import PASSWORD, Inviting
 from tests.system.processes import Estate
+from tests.waiting import wait_for
 
-PATIENCE_S = 90.0
 KEYS = 16
-
-
-def until(reached: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
 
 
 def ready(estate: Estate) -> int:
@@ -92,7 +82,7 @@ def test_both_servers_are_lost_and_both_are_there_again(tmp_path: Path) -> None:
             client.drives.CreateAuthority(CreateAuthorityRequest(certificate=der))
         drive, anchors = make_drive(authority, "001300000392", now_us()), load_anchors([], [first.home.trust])
         estates.append(second := joined(Inviting(first, tmp_path), "b"))
-        until(lambda: ready(first) == KEYS and ready(second) == KEYS, "both have keys of their own")
+        wait_for(lambda: ready(first) == KEYS and ready(second) == KEYS, "both have keys of their own")
         keys = [written(first, drive, anchors, "A00001L4"), written(second, drive, anchors, "B00001L4")]
         done = run_qekm(first.home, "backup", "create")
         assert done.returncode == 0, done.stderr
@@ -115,9 +105,9 @@ def test_both_servers_are_lost_and_both_are_there_again(tmp_path: Path) -> None:
         assert {name: row["state"] for name, row in rows.items()} == {"server": "joined", "b": "joined"}
         Inviting(new, tmp_path).remove("b")
         estates.append(other := joined(Inviting(new, tmp_path), "d"))
-        until(lambda: ready(new) >= KEYS and ready(other) >= KEYS, "both have new keys")
+        wait_for(lambda: ready(new) >= KEYS and ready(other) >= KEYS, "both have new keys")
         keys += [written(new, drive, anchors, "C00001L4"), written(other, drive, anchors, "D00001L4")]
-        until(lambda: run_qekm(new.home, "peers", "sync").returncode == 0, "the stores agree")
+        wait_for(lambda: run_qekm(new.home, "peers", "sync").returncode == 0, "the stores agree")
         assert_reads(new, drive, anchors, keys)
         assert_reads(other, drive, anchors, keys)
         assert len({dki for dki, _ in keys}) == len(keys)

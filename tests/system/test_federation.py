@@ -6,7 +6,7 @@ import re
 import socket
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from qekm.v1.server_pb2 import GetStatusRequest
 from tests.system.command import ask_qekm, run_qekm
 from tests.system.joining import PASSWORD, Inviting
 from tests.system.processes import Estate, run_server
+from tests.waiting import wait_for
 
-PATIENCE_S = 90.0
 RATE = "drive.creationsPerHour"
 
 
@@ -53,14 +53,6 @@ class Pair:
         """Return what Prometheus is told."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=20) as answer:
             return str(answer.read().decode())
-
-
-def until(reached: Callable[[], object], what: str) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
 
 
 def free_port() -> int:
@@ -103,10 +95,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 def test_keys_are_ready_once_the_peer_has_them_and_backups_are_made_all_the_same(pair: Pair) -> None:
-    until(lambda: pair.ready() == 16, "16 keys are READY")
-    until(lambda: not any("no verified backup" in line for line in pair.degraded()), "one")
+    wait_for(lambda: pair.ready() == 16, "16 keys are READY")
+    wait_for(lambda: not any("no verified backup" in line for line in pair.degraded()), "one")
     keys = {row["alias"] for row in ask_qekm(pair.a.home, "keys", "list")["keys"]}
-    until(
+    wait_for(
         lambda: keys <= {row["alias"] for row in ask_qekm(pair.b.home, "keys", "list")["keys"]}, "all there"
     )
 
@@ -116,7 +108,7 @@ def test_a_property_that_both_have_is_changed_at_either(pair: Pair, at: str, the
     one, other = getattr(pair, at), getattr(pair, there)
     done = run_qekm(one.home, "config", "set", f"{RATE}={value}", "debug=none")
     assert done.returncode == 0, done.stderr
-    until(lambda: pair.value(other, RATE) == value, f"{RATE} is {value} at {there}")
+    wait_for(lambda: pair.value(other, RATE) == value, f"{RATE} is {value} at {there}")
     (told,) = [
         each for each in pair.events(other, "configuration.change") if f"-> {value}" in each["message"]
     ]
@@ -132,7 +124,7 @@ def test_the_default_group_is_the_same_at_both_whoever_names_it(pair: Pair) -> N
     for one, other, group in ((pair.a, pair.b, "tapes"), (pair.b, pair.a, "default")):
         done = run_qekm(one.home, "config", "set", f"symmetricKeySet={group}")
         assert done.returncode == 0, done.stderr
-        until(lambda: pair.value(other, "symmetricKeySet") == group, f"{group} is the default")  # noqa: B023
+        wait_for(lambda: pair.value(other, "symmetricKeySet") == group, f"{group} is the default")  # noqa: B023
         time.sleep(2)
         for each in (one, other):
             groups = ask_qekm(each.home, "groups", "list")["groups"]
@@ -146,7 +138,7 @@ def test_each_knows_how_far_the_trail_of_the_other_is(pair: Pair) -> None:
         found = ask_qekm(pair.b.home, "audit", "checkpoints")["checkpoints"]
         return [each for each in found if each["server"] == "server"]
 
-    until(told_at_b, "b knows of a")
+    wait_for(told_at_b, "b knows of a")
     assert run_qekm(pair.a.home, "audit", "verify").returncode == 0
     (told,) = told_at_b()
     link = next(
@@ -159,7 +151,7 @@ def test_each_knows_how_far_the_trail_of_the_other_is(pair: Pair) -> None:
 
 
 def test_prometheus_is_told_of_the_peer_and_the_keys(pair: Pair) -> None:
-    until(lambda: 'qekm_peer_connected{peer="b"} 1.0' in pair.metrics(), "connected")
+    wait_for(lambda: 'qekm_peer_connected{peer="b"} 1.0' in pair.metrics(), "connected")
     told = pair.metrics()
     assert 'qekm_peer_lag_records{peer="b"} ' in told
     assert 'qekm_peer_diverged{peer="b"} 0.0' in told
@@ -169,13 +161,13 @@ def test_prometheus_is_told_of_the_peer_and_the_keys(pair: Pair) -> None:
 def test_a_peer_that_is_gone_is_told_of_and_one_that_is_back(pair: Pair) -> None:
     before = {event: len(pair.events(pair.a, event)) for event in ("peer.silent", "peer.heard")}
     pair.b.kill()
-    until(lambda: len(pair.events(pair.a, "peer.silent")) > before["peer.silent"], "silence is an alarm")
+    wait_for(lambda: len(pair.events(pair.a, "peer.silent")) > before["peer.silent"], "silence is an alarm")
     assert any("server b is silent since " in line for line in pair.degraded())
     assert 'qekm_peer_connected{peer="b"} 0.0' in pair.metrics()
     assert pair.a.server is not None
     assert "server b is silent since" in pair.a.server.said()
     pair.b.start(gateway=False)
-    until(lambda: len(pair.events(pair.a, "peer.heard")) > before["peer.heard"], "it is back")
+    wait_for(lambda: len(pair.events(pair.a, "peer.heard")) > before["peer.heard"], "it is back")
     assert not any("silent" in line for line in pair.degraded())
 
 
