@@ -15,6 +15,7 @@ from qekm.clock import steady_s
 from qekm.configuration.settings import Settings
 from qekm.drives import Registry
 from qekm.estate import Estate
+from qekm.expiring import Ending, endings
 from qekm.keystore import Keystore
 from qekm.model import Cursor, KeyState, SharedProperty
 from qekm.opened import Opened
@@ -29,6 +30,8 @@ from qekm.sharing import Exporting, Importing, Pairs
 from qekm.signing import FrameSigner
 from qekm.slots import Slots
 from qekm.store import Store
+
+_PARTNERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class Owners:
         """Return the vendor of a drive, as its entry or else the drive itself says; from any thread."""
         drive = self.registry.find(serial)
         return drive.vendor if drive is not None else self.serving.newcomers.get(serial, "")
+
+    def endings(self) -> list[Ending]:
+        """Return every certificate in force, ours and others', and when it ends; expiring(…) judges them."""
+        partners = self.partners.page(limit=_PARTNERS)
+        return endings(self.certificates, self.registry.authorities(), partners)
 
     @classmethod
     def load(

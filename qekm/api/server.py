@@ -14,15 +14,13 @@ from qekm.api.journal import Journal
 from qekm.approvals import people
 from qekm.configuration.settings import Settings
 from qekm.estate import ONE_PERSON
-from qekm.model import DriveState, KeyState, Role
+from qekm.expiring import expiring
+from qekm.model import DriveState, KeyState
 from qekm.owners import Owners
 from qekm.v1 import server_pb2 as pb
 from qekm.v1.server_pb2_grpc import ServerServiceServicer
 
-_DAY_US = 86_400 * 1_000_000
-_SOON_US = 30 * _DAY_US
 _MOST_LINES = 32  # groups told of
-_MOST_CERTIFICATES = 10_000  # looked at
 
 
 class ServerServicer(ServerServiceServicer):
@@ -43,7 +41,7 @@ class ServerServicer(ServerServiceServicer):
         self._keystore, self._allocator = owners.keystore, owners.allocator
         self._registry, self._certificates = owners.registry, owners.certificates
         self._approvals, self._accounts = owners.approvals, owners.accounts
-        self._anchor = owners.estate.anchor
+        self._anchor, self._endings = owners.estate.anchor, owners.endings
         self._gateways, self._journal, self._backups, self._stop = gateways, journal, backups, stop
         self._ssl_port, self._settings = ssl_port, settings
         self.ssl_refused: Callable[[], int] = lambda: 0
@@ -95,7 +93,7 @@ class ServerServicer(ServerServiceServicer):
         if not self._registry.authorities():
             yield "no drive authority is trusted: no drive can prove who it is"
         yield from self._low_pools()
-        yield from self._ending()
+        yield from (each.line for each in expiring(self._endings(), self._now_us()))
         if self._certificates.rolling:
             yield "a roll-over of the authority is under way: finish it when every certificate is renewed"
 
@@ -108,21 +106,6 @@ class ServerServicer(ServerServiceServicer):
                 yield f"group {group.name}: {ready} of {held} keys are left to give out"
             elif self._allocator.is_others(group.name):
                 yield f"group {group.name}: all its keys are other servers' to give out, this one has none"
-
-    def _ending(self) -> Iterator[str]:
-        """Yield the identities whose newest certificate ends soon, or has ended and was not revoked."""
-        now_us = self._now_us()
-        seen: set[tuple[Role, str]] = set()
-        for record in self._certificates.page("", _MOST_CERTIFICATES):
-            if record.revoke_time_us or (record.role, record.name) in seen:
-                continue
-            seen.add((record.role, record.name))
-            left_us = record.expire_time_us - now_us
-            if left_us < _SOON_US:
-                who = f"{record.role.name.lower()}/{record.name}"
-                ends = f"ends in {left_us // _DAY_US} days"
-                when = ends if left_us > 0 else "has ended: renew or revoke it"
-                yield f"certificate {record.serial} of {who} {when}"
 
 
 def _to_proto(link: Link) -> pb.Gateway:

@@ -66,8 +66,11 @@ async def test_what_is_not_as_it_should_be_is_told_a_line_each(run: Running) -> 
         ]
         run.clock.ahead_us += 370 * DAY_US
         lines = list((await status(run)).degraded)
-        ending = {line.split(" of ")[1] for line in lines[3:]}
-        assert ending == {f"{who}/{who} ends in 26 days" for who in ("server", "gateway", "administrator")}
+        ending, overdue = {line.split(" of ")[1] for line in lines[3:]}, " and was not renewed by itself"
+        assert ending == {
+            "administrator/administrator ends in 26 days",
+            *(f"{who}/{who} ends in 26 days{overdue}" for who in ("server", "gateway")),
+        }
 
 
 async def test_a_certificate_that_has_ended_is_told_until_it_is_revoked(run: Running) -> None:
