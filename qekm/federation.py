@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from qekm.alarms import Alarms
+from qekm.alarms.peers import PeerAlarms
 from qekm.awaiting import Awaiting
 from qekm.checkpointing import Checkpointing
 from qekm.clock import steady_s
@@ -64,7 +64,7 @@ class Federation:
             return next((peer.name for peer in peers if peer.instance == origin), origin.hex())
 
         self.properties = SharedProperties(owners.shared, configuration, store, author, now_us)
-        self.alarms = Alarms(peers, links.status, settings, store.commit, clocks)
+        self.alarms = PeerAlarms(peers, links.status, settings, store.commit, clocks)
         self.metrics = Metrics(settings[METRICS_PORT])
         self.metrics.sources.append(self._figures)
         links.on_behind.append(self.checkpointing.doubt)

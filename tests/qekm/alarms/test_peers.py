@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from qekm.alarms import Alarms
+from qekm.alarms.peers import PeerAlarms
 from qekm.model import AuditRecord, Change, Peer, PeerState
 
 
@@ -35,7 +35,7 @@ class Site:
         """Begin."""
         settings = {"peers.lagSeconds": 60}
         clocks = (lambda: 5), (lambda: self.now_s)
-        self.alarms = Alarms(self, self.links.get, settings, self.commit, clocks)
+        self.alarms = PeerAlarms(self, self.links.get, settings, self.commit, clocks)
 
     @property
     def others(self) -> list[Peer]:

@@ -64,7 +64,7 @@ class Servers(Protocol):
         """Return the other servers that have joined."""
 
 
-class Alarms:
+class PeerAlarms:
     """Looks every second; made and run in one event loop."""
 
     def __init__(
