@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from qekm.v1.groups_pb2_grpc import GroupsServiceAsyncStub, GroupsServiceStub
     from qekm.v1.keystore_pb2_grpc import KeystoreServiceAsyncStub, KeystoreServiceStub
     from qekm.v1.peers_pb2_grpc import PeersServiceAsyncStub, PeersServiceStub
+    from qekm.v1.report_pb2_grpc import ReportServiceAsyncStub, ReportServiceStub
     from qekm.v1.server_pb2_grpc import ServerServiceAsyncStub, ServerServiceStub
     from qekm.v1.sharing_pb2_grpc import SharingServiceAsyncStub, SharingServiceStub
     from qekm.v1.slots_pb2_grpc import SlotsServiceAsyncStub, SlotsServiceStub
@@ -63,6 +64,7 @@ _SERVICES = (
     "groups",
     "keystore",
     "peers",
+    "report",
     "server",
     "sharing",
     "slots",
@@ -99,6 +101,7 @@ class Client(_Stubs):
         groups: GroupsServiceStub
         keystore: KeystoreServiceStub
         peers: PeersServiceStub
+        report: ReportServiceStub
         server: ServerServiceStub
         sharing: SharingServiceStub
         slots: SlotsServiceStub
@@ -119,6 +122,7 @@ class AsyncClient(_Stubs):
         groups: GroupsServiceAsyncStub
         keystore: KeystoreServiceAsyncStub
         peers: PeersServiceAsyncStub
+        report: ReportServiceAsyncStub
         server: ServerServiceAsyncStub
         sharing: SharingServiceAsyncStub
         slots: SlotsServiceAsyncStub

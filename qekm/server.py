@@ -67,7 +67,7 @@ def run_service(options: argparse.Namespace) -> int:
 
     from qekm.configuration.settings import Settings
     from qekm.logs.process import ProcessLog
-    from qekm.service import serve
+    from qekm.running import serve
     from qekm.unlocking import sealer_of
 
     home = Home.find(options.home)

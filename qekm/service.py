@@ -7,12 +7,12 @@ import contextlib
 import gc
 import logging
 import os
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 from qekm import __version__, clock
 from qekm.accounts import unguarded
+from qekm.activity import Activity
 from qekm.api.configuring import Configuring
 from qekm.api.consent import OFF
 from qekm.api.entry import Entry
@@ -35,8 +35,7 @@ from qekm.listeners import Listeners
 from qekm.logs.debugging import Tap
 from qekm.logs.keeping import CHANGEABLE, Logs
 from qekm.logs.outlets import Outlets
-from qekm.logs.process import ProcessLog
-from qekm.model import Change, Setting
+from qekm.model import AuditRecord, Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.properties.listeners import SSL_GATEWAYS, SSL_HOST, SSL_PORT
@@ -44,12 +43,11 @@ from qekm.rpc.handlers import Handlers
 from qekm.rpc.handshakes import Handshakes
 from qekm.rpc.identity import Identity
 from qekm.rpc.tls import Files, publish
-from qekm.sealing import Sealer
 from qekm.serving.policy import NAMES as POLICY
 from qekm.serving.policy import policy_of
 from qekm.source import host_of
 from qekm.ssl_listener import SslListener
-from qekm.standing import Checking, doubt, open_store
+from qekm.standing import doubt
 from qekm.store import Store
 from qekm.upkeep import Upkeep
 
@@ -78,6 +76,7 @@ class Service:
         gc.freeze()  # what was loaded stays; a full collection of a million keys would take 0.1 s
         gc.set_threshold(*_COLLECT)
         self._refusals = Strangers("rpc.refuse")
+        self.activity = Activity()
         self.gateways = Gateways()
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
@@ -111,6 +110,7 @@ class Service:
             ssl_refused=lambda: self.ssl.refused,
             links=self.links,
             awaiting=self.awaiting,
+            activity=self.activity,
         )
         self._listen(settings, servicers)
         self._task: asyncio.Task[None] | None = None
@@ -150,7 +150,7 @@ class Service:
     async def start(self) -> dict[str, int]:
         """Put right what a former stop left, then listen; returns the ports. PortInUse, StoreFailed."""
         doubts = self._doubt()  # first: a store in doubt leaves its anchor alone
-        self._store.committed = self.logs.committed
+        self._store.committed, self._store.measured = self._committed, self.activity.wrote
         self.logs.start(self._store)
         self._store.start(self.owners.estate.audit_key.sign, self._fail)
         two_person = self.owners.approvals.two_person
@@ -168,11 +168,9 @@ class Service:
         ports = self.ports
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
-        for line in self.lines():
-            _log.warning("DEGRADED: %s", line)
-        if not two_person:
-            _log.warning("DEGRADED: %s", ONE_PERSON)
-        for line in unguarded(self.owners.accounts, self.owners.certificates, self._now_us()):
+        alone = () if two_person else (ONE_PERSON,)
+        open_to_all = unguarded(self.owners.accounts, self.owners.certificates, self._now_us())
+        for line in (*self.lines(), *alone, *open_to_all):
             _log.warning("DEGRADED: %s", line)
         return ports
 
@@ -239,6 +237,11 @@ class Service:
                 await self._task
         await self.duties.rest()
 
+    def _committed(self, first: int, records: Sequence[AuditRecord]) -> None:
+        """Tell who copies or counts the trail; in the writer's thread."""
+        self.logs.committed(first, records)
+        self.activity.committed(first, records)
+
     def _fail(self, error: BaseException) -> None:
         """Note that the store or a change of properties has failed, once, in the event loop."""
         self._failure = error
@@ -265,29 +268,3 @@ class Service:
 def _host(peer: str) -> str:
     """Return the network of a peer as grpc writes it: ipv4:127.0.0.1:40000, ipv6:%5B::1%5D:40000."""
     return host_of(unquote(peer).partition(":")[2])
-
-
-async def serve(home: Home, settings: Settings, sealer: Sealer, log: ProcessLog | None = None) -> None:
-    """Run the key manager of a home until a signal or a call ends it; returns when all is written.
-
-    BadPassword, BadConfiguration, NotInitialised, PortInUse, StoreInUse, StoreNewer, StoreDamaged, …
-    """
-    store = open_store(home, settings, sealer, Checking())
-    try:
-        service = Service(home, settings, store, outlets=None if log is None else log.outlets)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, service.end)
-        try:
-            ports = await service.start()
-            with home.announced("server", __version__, ports) as announce:
-                service.ssl.tell = lambda _port: announce(service.ports)
-                if log is not None:
-                    log.started(ports)
-                await service.wait()
-                await service.stop()
-        except BaseException:
-            await service.abort()
-            raise
-    finally:
-        store.close()

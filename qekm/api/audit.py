@@ -14,7 +14,7 @@ from qekm.api.paging import Paged, cut
 from qekm.audit import Verdict, verify_trail
 from qekm.checkpoints import Checkpoints, Held
 from qekm.claim import normalise_serial
-from qekm.model import Checkpoint
+from qekm.model import AuditRecord, Checkpoint
 from qekm.peers import Peers
 from qekm.store import Head, Link
 from qekm.v1 import audit_pb2 as pb
@@ -72,7 +72,8 @@ class AuditServicer(AuditServiceServicer):
             newest_first=request.newest_first,
         )
         rows, token = cut(page, links, lambda link: link.sequence)
-        return pb.ListRecordsResponse(records=map(_to_proto, rows), next_page_token=token)
+        records = (record_of(link.sequence, link.record) for link in rows)
+        return pb.ListRecordsResponse(records=records, next_page_token=token)
 
     async def VerifyTrail(
         self, request: pb.VerifyTrailRequest, context: Any
@@ -145,10 +146,10 @@ def _judged(verdict: Verdict, head: Head, public_key: Ed25519PublicKey) -> pb.Ve
     return pb.VerifyTrailResponse(checked=verdict.checked, total=head.sequence, verdict=told)
 
 
-def _to_proto(link: Link) -> pb.Record:
-    record = link.record
+def record_of(sequence: int, record: AuditRecord) -> pb.Record:
+    """Return a record of the trail, and its place in it, as a message."""
     return pb.Record(
-        sequence=link.sequence,
+        sequence=sequence,
         time=stamp(record.time_us),
         event=record.event,
         outcome=pb.Outcome.ValueType(record.outcome),

@@ -34,7 +34,8 @@ class Answer:
 
     owners: for each of its first units, the index of the reply that it belongs to; no reply waits for the
     others (the end of a session, a report of refusals). held: whether it has a place in the link's window.
-    new: which of those units give a key to write with, where a peer is to know of it first.
+    new: which of those units give a key to write with, where a peer is to know of it first. begun_s: when its
+    batch came, by the steady clock.
     """
 
     response: ServeResponse
@@ -42,6 +43,7 @@ class Answer:
     owners: Sequence[int] = ()
     held: bool = False
     new: Sequence[int] = ()
+    begun_s: float = 0.0
 
 
 class Link:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from grpc import aio
 
+from qekm.activity import Activity
 from qekm.api.accounts import AccountsServicer
 from qekm.api.admitting import Admitting
 from qekm.api.approvals import ApprovalsServicer
@@ -26,6 +27,7 @@ from qekm.api.logins import Logins
 from qekm.api.pairs import OwnPairs
 from qekm.api.peers import PeersServicer
 from qekm.api.proofs import Proofs
+from qekm.api.report import ReportServicer
 from qekm.api.server import ServerServicer
 from qekm.api.serving import ServingServicer
 from qekm.api.sharing import SharingServicer
@@ -67,6 +69,8 @@ from qekm.v1 import (
     keystore_pb2_grpc,
     peers_pb2,
     peers_pb2_grpc,
+    report_pb2,
+    report_pb2_grpc,
     server_pb2,
     server_pb2_grpc,
     serving_pb2,
@@ -89,6 +93,7 @@ _FILES = (
     groups_pb2,
     keystore_pb2,
     peers_pb2,
+    report_pb2,
     server_pb2,
     serving_pb2,
     sharing_pb2,
@@ -121,6 +126,7 @@ class Servicers:
     keyset: KeySet
     ssl_port: Callable[[], int]  # of peers and remote administration; 0: nothing listens
     ssl_refused: Callable[[], int]  # connections to it that came to nothing
+    activity: Activity  # what happened since the start
     links: Links | None = None  # to the other servers of the estate
     awaiting: Awaiting | None = None  # what a new key's answer waits for
 
@@ -151,7 +157,11 @@ class Servicers:
         own = ServerServicer(owners, gateways, journal, self.lines, self.stop, ssl_port, settings, now_us)
         own.ssl_refused = self.ssl_refused
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
-        serving = ServingServicer(owners.serving, store, gateways, now_us, self.tap, self.awaiting)
+        report = ReportServicer(owners, store, self.activity, now_us)
+        report_pb2_grpc.add_ReportServiceServicer_to_server(report, server)
+        serving = ServingServicer(
+            owners.serving, store, gateways, now_us, self.tap, self.awaiting, self.activity.answered
+        )
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
         self._add_sharing(server, journal, consents)
 

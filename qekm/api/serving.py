@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from qekm.api.gateways import Answer, Commit, Gateways, Link, Unit
 from qekm.api.guard import caller
 from qekm.awaiting import Awaiting, gives_new
+from qekm.clock import steady_s
 from qekm.dkp.codes import Code, Fault
 from qekm.errors import BadArgument, PeerAway, QekmError, StoreFailed
 from qekm.failpoints import failpoint
@@ -65,9 +66,12 @@ class ServingServicer(ServingServiceServicer):
         now_us: Callable[[], int],
         tap: Tap | None = None,
         awaiting: Awaiting | None = None,
+        answered: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
-        """awaiting: what a new key's answer waits for, None where there are no peers."""
-        self._serving, self._tap = serving, tap or Tap(serving)
+        """awaiting: what a new key's answer waits for, None where there are no peers. answered: told how many
+        seconds a batch of frames took.
+        """
+        self._serving, self._tap, self._answered = serving, tap or Tap(serving), answered
         self._store = store
         self._gateways = gateways
         self._now_us = now_us
@@ -92,6 +96,8 @@ class ServingServicer(ServingServiceServicer):
                     self._settle(link, answer, await asyncio.shield(answer.commit))
                     if answer.new:
                         await self._await(link, answer)
+                if answer.begun_s:
+                    self._answered(steady_s() - answer.begun_s)
                 failpoint("answer.before")
                 await context.write(answer.response)
                 if answer.held:
@@ -119,6 +125,7 @@ class ServingServicer(ServingServiceServicer):
 
     def _take(self, link: Link, batch: ServeRequest) -> None:
         """Decide a batch, hand its changes to the store and its answer to the outbox. Nothing here waits."""
+        begun_s = steady_s()
         others = len(batch.session_ends) + len(batch.refusals) + len(batch.debug_lines)
         if len(batch.steps) > MOST_STEPS or others > MOST_OTHERS:
             raise BadArgument(f"a batch has at most {MOST_STEPS} steps", field="steps")
@@ -145,7 +152,7 @@ class ServingServicer(ServingServiceServicer):
             self._gateways.noted(link, lines)
         commit = self._store.submit(units) if units else None
         if response.replies:
-            link.outbox.put_nowait(Answer(response, commit, owners, held=True, new=new))
+            link.outbox.put_nowait(Answer(response, commit, owners, True, new, begun_s))
             return
         if commit is not None:
             commit.add_done_callback(_report)

@@ -121,6 +121,11 @@ class Serving:
             self._end(session, Code.EE0E.name, "the session took too long", now_us, changes)
         return tuple(changes)
 
+    @property
+    def session_count(self) -> int:
+        """Return how many conversations with drives are under way."""
+        return len(self._sessions)
+
     def drain(self) -> tuple[Change, ...]:
         """Return what was counted and not yet written, before the service stops."""
         return (*self.strangers.drain(), *self.proved.drain())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from qekm.store.locked import Locked, look
 from qekm.store.plan import Statements, plan
 from qekm.store.reader import Reader
 from qekm.store.submitting import Submitting
-from qekm.store.writer import Committed, Writer, witness_of
+from qekm.store.writer import Committed, Measured, Writer, witness_of
 
 _PART = 10_000  # changes of a new store that are in memory at a time
 
@@ -49,6 +49,7 @@ class Store(Submitting):
         self.anchor_seen: Witness | None = None  # what the anchor said when the store was opened
         self._lock, self._anchor = lock, anchor
         self.committed: Committed | None = None  # to be set before `start`, if somebody copies the trail
+        self.measured: Measured | None = None  # likewise, of who counts commits
 
     @staticmethod
     def create(
@@ -161,7 +162,7 @@ class Store(Submitting):
                 sync_directory(self._anchor.parent)
         connection = self._engine.connect()
         self._writer = Writer(
-            connection, self._ledger, sign_head, on_failure, anchor, self.committed, self._tell
+            connection, self._ledger, sign_head, on_failure, anchor, self.committed, self._tell, self.measured
         )
 
     @property
@@ -206,6 +207,15 @@ class Store(Submitting):
         """Return the names of the stores that a restore has put aside, which hold what they held then."""
         directory = self._path.parent
         return sorted(each.name for each in directory.parent.glob(f"{directory.name}.before-restore-*"))
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of the file and its log on the disk; 0 where they cannot be looked at."""
+        total = 0
+        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            with suppress(OSError):
+                total += path.stat().st_size
+        return total
 
     @property
     def _path(self) -> Path:

@@ -13,6 +13,7 @@ import logging
 import secrets
 import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ Waiting = tuple["asyncio.Future[Results]", Sequence[Unit]]
 Work = Callable[[Connection], bool]  # on the file as a whole; tells whether it was done
 Committed = Callable[[int, Sequence[AuditRecord]], None]
 """Told in the writer's thread which audit records are durable now, and the first one's place in the trail."""
+Measured = Callable[[int, float], None]
+"""Told in the writer's thread how many units a commit made durable, and in how many seconds."""
 
 # What a unit's own values can do to a statement. Everything else is the database's or the disk's.
 _OWN_FAULT = (exc.IntegrityError, exc.DataError, OverflowError, UnicodeError, UnplannableError, struct.error)
@@ -65,12 +68,14 @@ class Writer:
         anchor: Anchor | None = None,
         committed: Committed | None = None,
         journaled: Callable[[], None] | None = None,
+        measured: Measured | None = None,
     ) -> None:
         self._connection = connection
         self._driver = connection.connection.driver_connection
         self._ledger, self._anchor = ledger, anchor
         self._sign = sign
         self._on_failure, self._committed, self._journaled = on_failure, committed, journaled
+        self._measured = measured or (lambda _units, _seconds: None)
         self._statements = Statements.compile(connection.dialect)
         self._queue: SimpleQueue[Waiting | Errand | None] = SimpleQueue()
         self._failure: BaseException | None = None
@@ -144,6 +149,7 @@ class Writer:
         return [StoreFailed("a write to the store failed; nothing more is written") for _ in units]
 
     def _transact(self, units: list[Unit]) -> None:
+        begun_s = time.perf_counter()
         steps, draft = plan(units, self._ledger, self._sign, self._statements, self._anchor is not None)
         failpoint("commit.before")
         with self._connection.begin():
@@ -157,6 +163,7 @@ class Writer:
         if self._anchor is not None:
             self._anchor.put(witness_of(self._ledger))
             failpoint("anchor.after")
+        self._measured(len(units), time.perf_counter() - begun_s)
         self._tell_of(first, units)
 
     def _tell_of(self, first: int, units: list[Unit]) -> None:

@@ -31,7 +31,7 @@ from tests.fakes.pki import Pki, now_us
 
 NOUNS = (
     *("accounts", "approvals", "audit", "backups", "certificates", "configuration", "diagnosis", "drives"),
-    *("groups", "keystore", "peers", "server", "serving", "sharing", "slots"),
+    *("groups", "keystore", "peers", "report", "server", "serving", "sharing", "slots"),
 )
 Refusal = tuple[Identity | None, str, QekmError, str]
 

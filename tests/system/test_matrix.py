@@ -46,6 +46,7 @@ MAY = {
     "AuditService/ListRecords": "A U",
     "AuditService/VerifyTrail": "A U",
     "AuditService/ListCheckpoints": "A U",
+    "ReportService/GetActivity": "A O U",
     "BackupsService/CreateBackup": "A O C",
     "BackupsService/DrillBackup": "A C",
     "BackupsService/GetSchedule": "A O U C",

@@ -1,0 +1,83 @@
+"""Count what the service does since its start: a view of the trail, and of how long drives waited.
+
+Pure; told of in the event loop and in the writer's thread, read in the event loop.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from qekm.model import AuditRecord, Outcome
+
+MOST_FAILURES = 32
+MOST_KINDS = (
+    1_000  # of events, outcomes and codes: there are a few hundred; a newer gateway's codes are bounded
+)
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+UNITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+
+Kind = tuple[str, Outcome, str]
+"""Event, outcome and code."""
+
+
+@dataclass(slots=True)
+class Distribution:
+    """A histogram: how many were at most each bound and above the one before, and how many above all."""
+
+    bounds: Sequence[float]
+    sum: float = 0.0
+    counts: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+class Activity:
+    """What happened since the start. Counts only go up."""
+
+    def __init__(self) -> None:
+        self.answers = Distribution(SECONDS)
+        self.commit_units, self.commit_seconds = Distribution(UNITS), Distribution(SECONDS)
+        self._events: Counter[Kind] = Counter()
+        self._failures: deque[tuple[int, AuditRecord]] = deque(maxlen=MOST_FAILURES)
+        self._lock = Lock()
+
+    def committed(self, first: int, records: Sequence[AuditRecord]) -> None:
+        """Count records that are in the trail from place `first` on; from the writer's thread."""
+        with self._lock:
+            for place, record in enumerate(records, first):
+                kind = record.event, record.outcome, record.code
+                if kind in self._events or len(self._events) < MOST_KINDS:
+                    self._events[kind] += record.count
+                if record.outcome is Outcome.FAILURE:
+                    self._failures.append((place, record))
+
+    def wrote(self, units: int, seconds: float) -> None:
+        """Count a commit; from the writer's thread."""
+        self.commit_units.add(units)
+        self.commit_seconds.add(seconds)
+
+    def answered(self, seconds: float) -> None:
+        """Count a batch of drives' frames whose answers are on their way."""
+        self.answers.add(seconds)
+
+    @property
+    def events(self) -> Mapping[Kind, int]:
+        """Return how often each event came to each outcome."""
+        with self._lock:
+            return dict(self._events)
+
+    @property
+    def failures(self) -> list[tuple[int, AuditRecord]]:
+        """Return the last failures with their places in the trail, newest first."""
+        with self._lock:
+            return list(reversed(self._failures))

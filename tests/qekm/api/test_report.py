@@ -1,0 +1,35 @@
+"""What the service says of its work since its start."""
+
+from __future__ import annotations
+
+from qekm.dkp.codes import Ask
+from qekm.v1.audit_pb2 import OUTCOME_FAILURE, OUTCOME_INTENT
+from qekm.v1.report_pb2 import GetActivityRequest, GetActivityResponse
+from tests.qekm.api.drives_at_work import Site, play
+from tests.qekm.api.running import Running
+
+
+async def ask(run: Running) -> GetActivityResponse:
+    """Return what the service says now."""
+    return await run.client.report.GetActivity(GetActivityRequest())
+
+
+async def test_what_drives_were_given_and_refused_is_counted_and_how_long_they_waited(run: Running) -> None:
+    site = await Site.of(run)
+    before = await ask(run)
+    assert not before.answer_seconds.sum
+    async with run.gateway() as gateway:
+        await play(gateway, site.asking(site.drive()))
+        await play(gateway, site.asking(site.drive(), Ask.TRANSLATE, dki=b"no such key's DKi"))
+        at_work = await ask(run)
+    counts = {(each.event, each.outcome): each.count for each in at_work.events}
+    assert counts["key.create", OUTCOME_INTENT] == 1
+    refused = [each for each in at_work.events if each.event == "drive.refuse"]
+    assert [(each.outcome, each.count) for each in refused] == [(OUTCOME_FAILURE, 1)]
+    assert at_work.failures[0].event == "drive.refuse"
+    assert at_work.failures[0].code == refused[0].code
+    assert sum(at_work.answer_seconds.counts) >= 4
+    assert len(at_work.answer_seconds.counts) == len(at_work.answer_seconds.bounds) + 1
+    assert sum(at_work.commit_units.counts) == sum(at_work.commit_seconds.counts) > 0
+    assert at_work.store_bytes > 100_000
+    assert at_work.time.ToMicroseconds() > at_work.start_time.ToMicroseconds()

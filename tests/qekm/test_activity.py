@@ -1,0 +1,39 @@
+"""What the service counts since its start."""
+
+from __future__ import annotations
+
+from qekm.activity import MOST_FAILURES, MOST_KINDS, Activity, Distribution
+from qekm.model import AuditRecord, Outcome
+
+
+def record(event: str, outcome: Outcome = Outcome.SUCCESS, code: str = "", count: int = 1) -> AuditRecord:
+    return AuditRecord(1, event, outcome, "drive", code=code, count=count)
+
+
+def test_a_value_is_counted_under_the_first_bound_that_it_does_not_exceed() -> None:
+    found = Distribution((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 9.0):
+        found.add(value)
+    assert (found.counts, found.sum) == ([2, 2, 1], 14.0)
+
+
+def test_events_are_counted_by_outcome_and_code_with_what_one_record_stands_for() -> None:
+    activity = Activity()
+    activity.committed(1, [record("drive.refuse", Outcome.FAILURE, "EE31", 7), record("key.create")])
+    activity.committed(3, [record("drive.refuse", Outcome.FAILURE, "EE31")])
+    assert activity.events == {
+        ("drive.refuse", Outcome.FAILURE, "EE31"): 8,
+        ("key.create", Outcome.SUCCESS, ""): 1,
+    }
+
+
+def test_the_last_failures_are_kept_newest_first_and_no_more() -> None:
+    activity = Activity()
+    activity.committed(10, [record("drive.refuse", Outcome.FAILURE) for _ in range(MOST_FAILURES + 5)])
+    assert [place for place, _ in activity.failures] == list(range(46, 14, -1))
+
+
+def test_whoever_invents_codes_does_not_fill_the_memory() -> None:
+    activity = Activity()
+    activity.committed(1, [record("drive.refuse", Outcome.FAILURE, str(n)) for n in range(2 * MOST_KINDS)])
+    assert len(activity.events) == MOST_KINDS
