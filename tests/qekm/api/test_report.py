@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from qekm.dkp.codes import Ask
 from qekm.v1.audit_pb2 import OUTCOME_FAILURE, OUTCOME_INTENT
 from qekm.v1.report_pb2 import GetActivityRequest, GetActivityResponse
+from qekm_gateway.simulator.errand import Refused
 from tests.qekm.api.drives_at_work import Site, play
 from tests.qekm.api.running import Running
 
@@ -20,7 +23,8 @@ async def test_what_drives_were_given_and_refused_is_counted_and_how_long_they_w
     assert not before.answer_seconds.sum
     async with run.gateway() as gateway:
         await play(gateway, site.asking(site.drive()))
-        await play(gateway, site.asking(site.drive(), Ask.TRANSLATE, dki=b"no such key's DKi"))
+        with pytest.raises(Refused):
+            await play(gateway, site.asking(site.drive(), Ask.TRANSLATE, dki=b"nobody's key"))
         at_work = await ask(run)
     counts = {(each.event, each.outcome): each.count for each in at_work.events}
     assert counts["key.create", OUTCOME_INTENT] == 1
