@@ -11,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
+from qekm.audit import KEY_CREATED, KEY_SERVED
 from qekm.model import AuditRecord, Outcome
 
-MOST_FAILURES = 32
+MOST_FAILURES, MOST_DRIVES = 32, 64
 MOST_KINDS = (
     1_000  # of events, outcomes and codes: there are a few hundred; a newer gateway's codes are bounded
 )
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 UNITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+
+GIVEN = frozenset({KEY_CREATED, KEY_SERVED})
 
 Kind = tuple[str, Outcome, str]
 """Event, outcome and code."""
@@ -41,6 +44,15 @@ class Distribution:
         self.sum += value
 
 
+@dataclass(slots=True)
+class AtWork:
+    """What the trail told of a drive: keys that were about to be given, its last record and the place of that."""
+
+    given: int
+    place: int
+    last: AuditRecord
+
+
 class Activity:
     """What happened since the start. Counts only go up."""
 
@@ -48,6 +60,7 @@ class Activity:
         self.answers = Distribution(SECONDS)
         self.commit_units, self.commit_seconds = Distribution(UNITS), Distribution(SECONDS)
         self._events: Counter[Kind] = Counter()
+        self._drives: dict[str, AtWork] = {}  # told of last comes last
         self._failures: deque[tuple[int, AuditRecord]] = deque(maxlen=MOST_FAILURES)
         self._lock = Lock()
 
@@ -58,8 +71,18 @@ class Activity:
                 kind = record.event, record.outcome, record.code
                 if kind in self._events or len(self._events) < MOST_KINDS:
                     self._events[kind] += record.count
+                if record.drive_serial:
+                    self._see(place, record)
                 if record.outcome is Outcome.FAILURE:
                     self._failures.append((place, record))
+
+    def _see(self, place: int, record: AuditRecord) -> None:
+        """Note what a drive did, and forget the one of which nothing was told for longest."""
+        before = self._drives.pop(record.drive_serial, None)
+        given = (before.given if before else 0) + (record.event in GIVEN and record.outcome is Outcome.INTENT)
+        self._drives[record.drive_serial] = AtWork(given, place, record)
+        if len(self._drives) > MOST_DRIVES:
+            del self._drives[next(iter(self._drives))]
 
     def wrote(self, units: int, seconds: float) -> None:
         """Count a commit; from the writer's thread."""
@@ -75,6 +98,12 @@ class Activity:
         """Return how often each event came to each outcome."""
         with self._lock:
             return dict(self._events)
+
+    @property
+    def drives(self) -> list[AtWork]:
+        """Return what was told of drives, newest first."""
+        with self._lock:
+            return list(reversed(self._drives.values()))
 
     @property
     def failures(self) -> list[tuple[int, AuditRecord]]:

@@ -20,7 +20,7 @@ from qekm.store.chain import GENESIS, Link, head_message, link
 MINUTE_US = 60_000_000
 # (Source, code) pairs told apart in one minute: at most 514 records, about 80 kB, whoever reaches the port.
 MAX_STRANGERS = 256
-KEY_CREATED = "key.create"  # the event of a key that is given to write with
+KEY_CREATED, KEY_SERVED = "key.create", "key.serve"  # a key is given to write with, to read with
 SERVICE = "server"  # the actor of what the service does by itself
 MAX_COUNT = 2**32 - 1  # what a record has room for
 _MAX_SOURCE = 64
@@ -41,7 +41,7 @@ NOBODY = Subject()
 
 def key_given(time_us: int, subject: Subject, alias: str, *, created: bool, message: str = "") -> AuditRecord:
     """Record that a key is about to leave: key.create for a new cartridge, key.serve for a written one."""
-    event = KEY_CREATED if created else "key.serve"
+    event = KEY_CREATED if created else KEY_SERVED
     return _told(time_us, event, Outcome.INTENT, subject, alias, "", message)
 
 

@@ -46,6 +46,14 @@ class ReportServicer(ReportServiceServicer):
             session_count=self._owners.serving.session_count,
             failures=(record_of(place, record) for place, record in activity.failures),
             store_bytes=size,
+            drives=(
+                pb.DriveActivity(
+                    serial=each.last.drive_serial,
+                    given_count=each.given,
+                    last=record_of(each.place, each.last),
+                )
+                for each in activity.drives
+            ),
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from qekm.activity import MOST_FAILURES, MOST_KINDS, Activity, Distribution
+from dataclasses import replace
+
+from qekm.activity import MOST_DRIVES, MOST_FAILURES, MOST_KINDS, Activity, Distribution
 from qekm.model import AuditRecord, Outcome
 
 
@@ -31,6 +33,17 @@ def test_the_last_failures_are_kept_newest_first_and_no_more() -> None:
     activity = Activity()
     activity.committed(10, [record("drive.refuse", Outcome.FAILURE) for _ in range(MOST_FAILURES + 5)])
     assert [place for place, _ in activity.failures] == list(range(46, 14, -1))
+
+
+def test_drives_are_told_of_newest_first_with_what_they_were_given_and_not_more_than_fit() -> None:
+    activity = Activity()
+    given = [record("key.create", Outcome.INTENT), record("key.install"), record("key.serve", Outcome.INTENT)]
+    activity.committed(1, [replace(each, drive_serial="first") for each in given])
+    activity.committed(4, [replace(record("drive.enrol"), drive_serial="second")])
+    found = [(each.last.drive_serial, each.given, each.place) for each in activity.drives]
+    assert found == [("second", 0, 4), ("first", 2, 3)]
+    activity.committed(5, [replace(record("drive.enrol"), drive_serial=str(n)) for n in range(MOST_DRIVES)])
+    assert [each.last.drive_serial for each in activity.drives][-1] == "0"
 
 
 def test_whoever_invents_codes_does_not_fill_the_memory() -> None:
