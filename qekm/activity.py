@@ -46,7 +46,7 @@ class Distribution:
 
 @dataclass(slots=True)
 class AtWork:
-    """What the trail told of a drive: keys that were about to be given, its last record and the place of that."""
+    """What was told of a drive: keys that were about to be given, its last record and that one's place."""
 
     given: int
     place: int
