@@ -5,43 +5,24 @@ Pure; told of in the event loop and in the writer's thread, read in the event lo
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 
 from qekm.audit import KEY_CREATED, KEY_SERVED
+from qekm.distribution import SECONDS, UNITS, Distribution
 from qekm.model import AuditRecord, Outcome
 
 MOST_FAILURES, MOST_DRIVES = 32, 64
 MOST_KINDS = (
     1_000  # of events, outcomes and codes: there are a few hundred; a newer gateway's codes are bounded
 )
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-UNITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
 GIVEN = frozenset({KEY_CREATED, KEY_SERVED})
 
 Kind = tuple[str, Outcome, str]
 """Event, outcome and code."""
-
-
-@dataclass(slots=True)
-class Distribution:
-    """A histogram: how many were at most each bound and above the one before, and how many above all."""
-
-    bounds: Sequence[float]
-    sum: float = 0.0
-    counts: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.counts = [0] * (len(self.bounds) + 1)
-
-    def add(self, value: float) -> None:
-        """Count a value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
 
 
 @dataclass(slots=True)

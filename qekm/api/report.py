@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from qekm.activity import Activity, Distribution
+from qekm.activity import Activity
 from qekm.api.audit import record_of
 from qekm.api.fields import stamp
+from qekm.distribution import Distribution
 from qekm.owners import Owners
 from qekm.v1 import report_pb2 as pb
 from qekm.v1.report_pb2_grpc import ReportServiceServicer

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qekm.activity import MOST_DRIVES, MOST_FAILURES, MOST_KINDS, Activity, Distribution
+from qekm.activity import MOST_DRIVES, MOST_FAILURES, MOST_KINDS, Activity
 from qekm.model import AuditRecord, Outcome
 
 
 def record(event: str, outcome: Outcome = Outcome.SUCCESS, code: str = "", count: int = 1) -> AuditRecord:
     return AuditRecord(1, event, outcome, "drive", code=code, count=count)
-
-
-def test_a_value_is_counted_under_the_first_bound_that_it_does_not_exceed() -> None:
-    found = Distribution((1.0, 2.0))
-    for value in (0.5, 1.0, 1.5, 2.0, 9.0):
-        found.add(value)
-    assert (found.counts, found.sum) == ([2, 2, 1], 14.0)
 
 
 def test_events_are_counted_by_outcome_and_code_with_what_one_record_stands_for() -> None:
