@@ -37,6 +37,7 @@ PROPERTIES = (
     "grpc.port=0",
     "health.port=0",
     "metrics.port=0",
+    "gateway.metrics.port=0",
     "TransportListener.tcp.port=0",
     "TransportListener.ssl.port=0",
     "drive.creationsPerHour=1000000",

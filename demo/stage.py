@@ -49,7 +49,7 @@ class Stage:
         """Environment of every program: our home, free ports, nothing of the caller's own installation."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("QEKM_")}
         ports = ("grpc_port", "health_port", "metrics_port", "TransportListener_tcp_port")
-        ports += ("TransportListener_ssl_port",)
+        ports += ("TransportListener_ssl_port", "gateway_metrics_port")
         return kept | {"QEKM_HOME": str(self.home)} | {f"QEKM_PROPERTY_{name}": "0" for name in ports}
 
     def run(self, *words: str, show: bool = True, fails: bool = False) -> str:

@@ -10,12 +10,14 @@ TCP_DRAIN = "TransportListener.tcp.drainMinutes"
 SSL_PORT, SSL_HOST = "TransportListener.ssl.port", "TransportListener.ssl.host"
 SSL_GATEWAYS, GATEWAY_SERVICES = "TransportListener.ssl.gateways", "gateway.services"
 GRPC_PORT, HEALTH_PORT, METRICS_PORT = "grpc.port", "health.port", "metrics.port"
+GATEWAY_METRICS_PORT = "gateway.metrics.port"
 PORTS = (
     TCP_PORT,
     SSL_PORT,
     GRPC_PORT,
     HEALTH_PORT,
     METRICS_PORT,
+    GATEWAY_METRICS_PORT,
 )  # no two of them may be the same; 0 is any free one
 
 _PORT = whole(0, 65_535)
@@ -158,5 +160,12 @@ LISTENERS = (
         "9464",
         "ours",
         "Metrics for Prometheus are served here, loopback only; 0: nowhere.",
+    ),
+    Property(
+        GATEWAY_METRICS_PORT,
+        _PORT,
+        "9465",
+        "ours",
+        "The gateway's metrics for Prometheus are served here, loopback only; 0: nowhere.",
     ),
 )

@@ -30,7 +30,10 @@ PASSWORDS = {
     "": "",
 }
 FREE = dict.fromkeys(
-    ("grpc.port", "health.port", "metrics.port", "TransportListener.tcp.port", "TransportListener.ssl.port"),
+    (
+        *("grpc.port", "health.port", "metrics.port", "gateway.metrics.port"),
+        *("TransportListener.tcp.port", "TransportListener.ssl.port"),
+    ),
     "0",
 )
 KEEPING = FREE | {"keystore.protect": "none"}

@@ -20,6 +20,7 @@ FREE_PORTS = [
         "grpc.port",
         "health.port",
         "metrics.port",
+        "gateway.metrics.port",
         "TransportListener.tcp.port",
         "TransportListener.ssl.port",
     )

@@ -27,6 +27,7 @@ PROPERTIES = {
     "twoPerson": "off",
     "health.port": "0",
     "metrics.port": "0",
+    "gateway.metrics.port": "0",
     "TransportListener.tcp.port": str(TCP),
     "TransportListener.ssl.port": str(SSL),
     "drive.creationsPerHour": "1000000",

@@ -22,6 +22,7 @@ FREE_PORTS = {
     "grpc.port": "0",
     "health.port": "0",
     "metrics.port": "0",
+    "gateway.metrics.port": "0",
     "TransportListener.tcp.port": "0",
     "TransportListener.ssl.port": "0",
 }

@@ -25,7 +25,10 @@ LINES = [line for block in split(PAGE)[0] for line in joined(block.text) if line
 INIT = "qekm init --from /mnt/qekm-old --backup-to /mnt/backup"
 FREE = [
     f"--property={name}=0"
-    for name in ("TransportListener.tcp.port", "grpc.port", "health.port", "metrics.port")
+    for name in (
+        *("TransportListener.tcp.port", "grpc.port", "health.port", "metrics.port"),
+        "gateway.metrics.port",
+    )
 ]
 pytestmark = pytest.mark.slow
 

@@ -35,7 +35,10 @@ CONTENT = os.urandom(200_000)
 ALONE = ("--no-password", "--no-command-password", "--no-shares", "--protect", "none")
 FREE = [
     word
-    for name in ("TransportListener.tcp.port", "grpc.port", "health.port", "metrics.port")
+    for name in (
+        *("TransportListener.tcp.port", "grpc.port", "health.port", "metrics.port"),
+        "gateway.metrics.port",
+    )
     for word in ("--property", f"{name}=0")
 ]
 KEYS, AIM_S = 1_024, 5.0

@@ -43,6 +43,7 @@ FREE_PORTS = {
     "grpc.port": "0",
     "health.port": "0",
     "metrics.port": "0",
+    "gateway.metrics.port": "0",
     "keystore.protect": "none",
 }
 

@@ -44,6 +44,7 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "grpc.reflection": False,
         "health.port": 0,
         "metrics.port": 9464,
+        "gateway.metrics.port": 9465,
         "drive.creationsPerHour": 120,
         "drive.optionalEncryption": "create",
         "store.scrubHours": 24,

@@ -51,6 +51,7 @@ _OURS = {
     "grpc.reflection": _FLAG,
     "health.port": _PORT,
     "metrics.port": _PORT,
+    "gateway.metrics.port": _PORT,
     "drive.acceptUnknownDrives": Example("pending", "pending", ("maybe", "", "1")),
     "drive.creationsPerHour": Example("1", 1, ("0", "1000001")),
     "drive.optionalEncryption": Example("clear", "clear", ("none", "")),
