@@ -31,6 +31,7 @@ COMPLETE = "_QEKM_COMPLETE"  # set by the completion scripts
 NOUNS = {
     "init": ("init", "Make a key manager: keys, certificates, settings."),
     "server": ("server", "Start, stop and watch the service and the gateway."),
+    "top": ("top", "Watch drives, serving, pool, servers and failures, live."),
     "login": ("login", "Log in with the command password for some minutes."),
     "logout": ("logout", "End the session that qekm login began."),
     "accounts": ("accounts", "Command passwords: who has one, new ones, locks."),
@@ -46,6 +47,7 @@ NOUNS = {
     "audit": ("audit", "The audit trail."),
     "certificates": ("certificates", "Who may call what: certificates of people and gateways."),
     "diagnose": ("diagnose", "Test the whole path to a key with a drive of our own."),
+    "doctor": ("doctor.app", "What is broken here and on the way to the service, and what to do."),
     "errors": ("errors", "What a code or an error means, and what to do."),
     "completion": ("completion", "Print the completion script of a shell."),
 }
