@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from qekm import __version__
-from qekm.commands import configuring, initialising, joining, recovery
+from qekm.commands import configuring, examining, initialising, joining, recovery
 from qekm.errors import EXIT_VERDICT, QekmError, exit_code
 from qekm.hardening import harden
 from qekm.home import Home
@@ -214,6 +214,7 @@ def _parser() -> Parser:
     checking.add_argument("--seen", action="append", default=[], metavar="SEQUENCE:HASH", help=told)
     checking.set_defaults(act=verify_audit)
     configuring.add_to(acts, common)
+    examining.add_to(acts, common)
     recovery.add_to(acts, common)
     return parser
 

@@ -54,7 +54,7 @@ class ServerServicer(ServerServiceServicer):
             start_time=stamp(self._start_us),
             pid=os.getpid(),
             gateways=map(_to_proto, self._gateways),
-            degraded=self._degraded(),
+            degraded=self.degraded(),
             drive_count=self._registry.total(DriveState.ACCEPTED),
             ready_key_count=self._keystore.own_counts()[KeyState.READY],
             anchor=self._anchor,
@@ -66,8 +66,8 @@ class ServerServicer(ServerServiceServicer):
         )
 
     async def GetVersion(self, request: pb.GetVersionRequest, context: Any) -> pb.GetVersionResponse:
-        """Tell the version of the service."""
-        return pb.GetVersionResponse(version=__version__)
+        """Tell the version of the service, and what time it is here."""
+        return pb.GetVersionResponse(version=__version__, time=stamp(self._now_us()))
 
     async def StopServer(self, request: pb.StopServerRequest, context: Any) -> pb.StopServerResponse:
         """End the service; answers under way finish, this one first."""
@@ -75,7 +75,7 @@ class ServerServicer(ServerServiceServicer):
         self._stop()
         return pb.StopServerResponse()
 
-    def _degraded(self) -> Iterator[str]:
+    def degraded(self) -> Iterator[str]:
         """Yield a line for each thing that is not as it should be."""
         yield from self._backups()
         if not self._approvals.two_person:

@@ -1,0 +1,119 @@
+"""What is taken out of a bundle whatever was asked for: passwords, addresses that let in, keys. Pure.
+
+The logs have none of it by themselves; they are masked all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+import javaproperties
+
+from qekm.properties import PROPERTIES, Table, is_password
+from qekm.properties.lines import ENCODING
+
+MASKED = "(masked)"
+# Parts of names whose values are masked. The path of a file that holds a secret is none itself.
+_HIDING = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "webhook",
+    "credential",
+    "authorization",
+    "apikey",
+    "cookie",
+)
+_PATHS = ("file", "directory", "path", "module")
+_COMMAND = "command"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_PRIVATE = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
+_SPOKEN = re.compile(
+    r"(?i)\b(pass(?:word|wd|phrase)|pin|secret|token|api[_-]?key|authorization|cookie)(\s*[=:]\s*|\s+is\s+)(\"[^\"]*\"|\S+)"
+)
+_LONG = re.compile(
+    r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}(?![0-9A-Fa-f])|(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}"
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether the value of a property, known or not, is masked."""
+    lower = name.lower()
+    if is_password(name):
+        return True
+    return any(word in lower for word in _HIDING) and not lower.endswith(_PATHS)
+
+
+def shown(name: str, value: str, *, known: bool = True) -> str:
+    """Return the value of a property as the bundle has it; of one that nobody knows, nothing is shown."""
+    if value and (not known or is_hidden(name)):
+        return MASKED
+    if name.lower().endswith(_COMMAND) and value:
+        return f"{value.split(maxsplit=1)[0]} {MASKED}" if len(value.split()) > 1 else value
+    return without_doors(value)
+
+
+def properties(content: bytes, table: Table = PROPERTIES) -> str:
+    """Return a file of properties, masked; comments, which may say anything, are left out."""
+    found: list[tuple[str, str]] = []
+    try:
+        elements = javaproperties.parse(content.decode(ENCODING))
+        found = [(each.key, each.value) for each in elements if isinstance(each, javaproperties.KeyValue)]
+    except (ValueError, javaproperties.InvalidUEscapeError):
+        return "this file cannot be read as properties; what is wrong with it is in doctor.json\n"
+    rows = (f"{name}={shown(name, value, known=table.find(name) is not None)}\n" for name, value in found)
+    return "".join(rows)
+
+
+def environment(environ: Mapping[str, str], table: Table = PROPERTIES) -> Iterator[str]:
+    """Yield the variables that a key manager reads, a line each."""
+    names = {table.variable(spelling): spelling for spelling in table.spellings()}
+    for name in sorted(environ):
+        if name.startswith("QEKM_"):
+            spelling = names.get(name, name)
+            yield f"{name}={shown(spelling, environ[name], known=name in names or name in _OURS)}"
+
+
+_OURS = ("QEKM_HOME", "QEKM_IDENTITY", "QEKM_TRACEBACK")
+
+
+def without_doors(text: str) -> str:
+    """Return text in which URLs have no users, passwords, paths or queries: those let in by themselves."""
+    return _URL.sub(lambda found: _address(found[0]), text)
+
+
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return MASKED
+    if parts.scheme.lower() in (
+        "file",
+        "qekm",
+    ):  # a path; an identity, which a certificate shows to everybody
+        return url
+    more = f"/{MASKED}" if parts.path.strip("/") or parts.query or parts.fragment else ""
+    return f"{parts.scheme}://{host}{more}"
+
+
+class Masker:
+    """Masks logs; what is long and looks like a key has the same number wherever it is the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def __call__(self, text: str) -> str:
+        """Return text without what could open anything."""
+        text = _PRIVATE.sub(f"(private key {MASKED})", text)
+        text = _SPOKEN.sub(lambda found: f"{found[1]}{found[2]}{MASKED}", without_doors(text))
+        return _LONG.sub(self._numbered, text)
+
+    def _numbered(self, found: re.Match[str]) -> str:
+        number = self._known.setdefault(found[0].lower(), len(self._known) + 1)
+        return f"({len(found[0])} characters, no. {number})"

@@ -1,0 +1,54 @@
+"""Whether what opens the keystore at a start is there; nothing is opened, no PIN or key is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from qekm.configuration.settings import Settings
+from qekm.doctor.finding import Seen, broken, doubtful, fine, unseen
+from qekm.home import Home
+
+_CREDENTIAL = "credential:"
+_KEPT = {"key-file": "keystore.keyFile", "pkcs11": "keystore.pkcs11.pinFile"}
+_OTHERS = "open the keystore with another slot, a password or recovery shares: qekm keystore slots list"
+
+
+def files_of(home: Home, settings: Settings) -> list[Path]:
+    """Return the files that open the keystore and only their owner may read."""
+    text = settings[_KEPT[kind]] if (kind := settings["keystore.slot"]) in _KEPT else ""
+    return [home.path / text] if text and not text.startswith(_CREDENTIAL) else []
+
+
+def look(home: Home, settings: Settings) -> Iterator[Seen]:
+    """Yield what is missing."""
+    kind = settings["keystore.slot"]
+    if kind not in _KEPT:
+        yield fine("a person's password opens it at every start")
+        return
+    name, text = _KEPT[kind], settings[_KEPT[kind]]
+    if text.startswith(_CREDENTIAL):
+        yield unseen(f"systemd passes it ({name}={text})", "systemctl cat qekm-server.service")
+    for path in files_of(home, settings):
+        yield from _present(path, name)
+    if kind == "pkcs11":
+        module = Path(settings["keystore.pkcs11.module"] or "/nowhere")
+        yield from _module(module)
+
+
+def _present(path: Path, name: str) -> Iterator[Seen]:
+    if not path.exists():
+        yield broken(f"{path} ({name}) is missing", f"put it back; without it {_OTHERS}")
+    elif not path.is_file():
+        yield broken(f"{path} ({name}) is no file", f"name the file itself: {name}")
+    elif not path.stat().st_size:
+        yield broken(f"{path} ({name}) is empty", f"put it back; without it {_OTHERS}")
+    else:
+        yield fine(f"{path} is there")
+
+
+def _module(module: Path) -> Iterator[Seen]:
+    if not module.is_file():
+        yield broken(f"the PKCS#11 library {module} is missing", "install it, or set keystore.pkcs11.module")
+    elif not module.is_absolute():
+        yield doubtful(f"the PKCS#11 library {module} is named by a path that is not absolute")
