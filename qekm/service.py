@@ -198,6 +198,11 @@ class Service:
         """Have `wait` return: the service is to stop."""
         self._ended.set()
 
+    @property
+    def well(self) -> bool:
+        """Whether every write to the store and every change of properties was made so far."""
+        return self._failure is None
+
     async def wait(self) -> None:
         """Wait until the service is to stop; StoreFailed when it must."""
         await self._ended.wait()
