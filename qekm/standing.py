@@ -28,16 +28,17 @@ _log = logging.getLogger(__name__)
 
 
 class Checking:
-    """Logs how far the check of a large store is, once a second."""
+    """Logs how far the check of a large store is, once a second, and tells it to whoever waits."""
 
-    def __init__(self) -> None:
-        self._rows, self._since = 0, time.monotonic()
+    def __init__(self, tell: Callable[[str], None] = lambda _status: None) -> None:
+        self._rows, self._since, self._tell = 0, time.monotonic(), tell
 
     def __call__(self, rows: int) -> None:
         self._rows += rows
         if time.monotonic() - self._since >= 1.0:
             self._since = time.monotonic()
             _log.info("checking the store", extra={"fields": {"rows": self._rows}})
+            self._tell(f"checking the store: {self._rows:,} rows")
 
 
 class Opened(Protocol):

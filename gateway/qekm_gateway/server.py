@@ -19,6 +19,7 @@ from qekm.configuration.settings import Settings
 from qekm.errors import NotInitialised, QekmError, exit_code
 from qekm.home import Home
 from qekm.logs.process import ProcessLog
+from qekm.notify import Notifier
 from qekm.properties.listeners import TCP_HOST, TCP_PORT
 from qekm_gateway.configuring import FROM_OPTION
 from qekm_gateway.faults import Incidents
@@ -84,26 +85,34 @@ async def _serve(
     home: Home, settings: Settings, opened: Mapping[Place, socket.socket], log: ProcessLog
 ) -> None:
     """Take drives until SIGTERM or SIGINT, then finish what is under way."""
-    loop = asyncio.get_running_loop()
+    loop, notifier = asyncio.get_running_loop(), Notifier.take()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     parts = Parts(loop, home, settings, opened)
     loop.set_exception_handler(lambda _loop, context: _unforeseen(parts.gateway.incidents, context))
+    await parts.metrics.start()
     await parts.ports.start()
     with home.announced("gateway", __version__, {"tcp": parts.ports.port}) as announce:
         parts.announce = announce
         parts.lines.start()
         renewing = loop.create_task(parts.renewal.run())
+        guard = loop.create_task(notifier.guard(lambda: True))
         _log.info("drives are taken on port %d", parts.ports.port)
         log.started({"tcp": parts.ports.port})
+        for line in parts.metrics.lines():
+            _log.warning("DEGRADED: %s", line)
+        notifier.ready(f"drives are taken on port {parts.ports.port}")
         await stop.wait()
+        notifier.stopping()
         _log.info("stopping")
-        renewing.cancel()
+        for task in (renewing, guard):
+            task.cancel()
         await parts.configuring.close()
         parts.ports.close()
         await _drain(parts.gateway)
-        await asyncio.gather(renewing, return_exceptions=True)
+        await asyncio.gather(renewing, guard, return_exceptions=True)
+        await parts.metrics.close()
         await parts.lines.close()
 
 
