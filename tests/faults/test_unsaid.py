@@ -25,6 +25,7 @@ CARRIERS = {
 FINE = {
     *("name", "alias", "aliases", "message", "advice", "serial", "version", "step_id", "session_id", "count"),
     *("strerror", "kind", "group", "request_id", "type", "flags", "lineno", "old_count", "trust_pem", "pem"),
+    *("number", "after", "repair"),  # of a batch between servers, and whether stores are compared anew
 }
 TOLD = {"wanted.shares"}  # how many of how many, as an option says it
 DUMPERS = {"MessageToJson", "MessageToDict", "MessageToString", "text_format", "json_format"}
