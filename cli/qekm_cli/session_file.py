@@ -30,16 +30,24 @@ class SessionFile:
 
     def read(self) -> bytes | None:
         """Return the session that is kept, None if there is none for this address; one that ended goes."""
+        _, end_us = self._told()
+        if 0 < end_us <= time.time_ns() // 1000:
+            self.forget()
+        return self.peek()
+
+    def peek(self) -> bytes | None:
+        """Return the same and leave the file as it is."""
+        session, end_us = self._told()
+        return session if end_us > time.time_ns() // 1000 else None
+
+    def _told(self) -> tuple[bytes | None, int]:
+        """Return the session, None if it is for another address, and its end; 0 if nothing is told."""
         try:
             told = json.loads(self.path.read_bytes())
             session, end_us = bytes.fromhex(told["session"]), int(told["expire_time_us"])
-            address = told["address"]
+            return session if told["address"] == self.address else None, end_us
         except (OSError, ValueError, KeyError, TypeError):
-            return None
-        if end_us <= time.time_ns() // 1000:
-            self.forget()
-            return None
-        return session if address == self.address else None
+            return None, 0
 
     def keep(self, session: bytes, expire_time_us: int) -> None:
         """Write a session, whole or not at all; without a session, remove the file. OSError."""

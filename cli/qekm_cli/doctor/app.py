@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from qekm.errors import EXIT_VERDICT
 from qekm_cli.commands import Noun, global_options, whole_number
-from qekm_cli.connection import client_of, home_of, invocation_of
+from qekm_cli.connection import home_of, invocation_of
 from qekm_cli.render import document, wants_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Doctor(TyperGroup):
 
     def __init__(self, **more: Any) -> None:
         more["params"] = [*(more.get("params") or []), *global_options(hidden=True)]
-        more["invoke_without_command"] = True
+        more |= {"invoke_without_command": True, "subcommand_metavar": "[COMMAND]"}
         super().__init__(**more)
 
 
@@ -83,10 +83,15 @@ def _link(context: typer.Context) -> Any:
     invocation.identity = found.identity
     invocation.target = invocation.target or (found.target if found.named else None)
 
-    def open_client() -> AbstractContextManager[Client]:
-        return client_of(context, asking=False)
+    return Link(home, found.target, found.identity, found.named, lambda: _client(context))
 
-    return Link(home, found.target, found.identity, found.named, open_client)
+
+def _client(context: typer.Context) -> AbstractContextManager[Client]:
+    """Return a client with the session that `qekm login` keeps; none is asked for, and none forgotten."""
+    from qekm_cli.session_file import SessionFile
+
+    told, kept = invocation_of(context), SessionFile.of(context)
+    return told.connect(told.home, told.target, kept.identity, session=kept.peek())
 
 
 @app.command("bundle")
@@ -118,7 +123,7 @@ def bundle(
         raise typer.BadParameter(f"{output} is there already; name another --output")
     found = list(examine(context))
     wanted = Wanted(lines, records, mask_names)
-    members = gather(home_of(context), wanted, told(found), lambda: client_of(context, asking=False))
+    members = gather(home_of(context), wanted, told(found), lambda: _client(context))
     size = pack(output, members)
     sentence = (
         f"{output}: {len(members)} files, {size:,} bytes; look at its README.txt before you give it away"
