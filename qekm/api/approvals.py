@@ -27,14 +27,14 @@ class ApprovalsServicer(ApprovalsServiceServicer):
         page = Paged.of(request)
         found = self._approvals.page(page.text, page.size + 1, over=request.all)
         rows, token = cut(page, found, lambda each: each.approval_id)
-        return pb.ListApprovalsResponse(approvals=map(_to_proto, rows), next_page_token=token)
+        return pb.ListApprovalsResponse(approvals=map(to_proto, rows), next_page_token=token)
 
     async def GrantApproval(self, request: pb.GrantApprovalRequest, context: Any) -> pb.GrantApprovalResponse:
         """Approve a request of somebody else's; UnknownApproval, SameSubject."""
         own = caller()
         granted = self._approvals.grant(request.approval_id, own.actor, self._issued_us(own.serial))
         await self._journal.commit("GrantApproval", [granted], message=_told(granted))
-        return pb.GrantApprovalResponse(approval=_to_proto(granted))
+        return pb.GrantApprovalResponse(approval=to_proto(granted))
 
     async def RefuseApproval(
         self, request: pb.RefuseApprovalRequest, context: Any
@@ -42,14 +42,15 @@ class ApprovalsServicer(ApprovalsServiceServicer):
         """Refuse a request, or take one's own back; UnknownApproval."""
         refused = self._approvals.refuse(request.approval_id, caller().actor)
         await self._journal.commit("RefuseApproval", [refused], message=_told(refused))
-        return pb.RefuseApprovalResponse(approval=_to_proto(refused))
+        return pb.RefuseApprovalResponse(approval=to_proto(refused))
 
 
 def _told(approval: Approval) -> str:
     return f"request {approval.approval_id} of {approval.requester}: {approval.summary}"
 
 
-def _to_proto(approval: Approval) -> pb.Approval:
+def to_proto(approval: Approval) -> pb.Approval:
+    """Return a request as its message."""
     return pb.Approval(
         approval_id=approval.approval_id,
         action=approval.action,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -77,7 +77,7 @@ class AuditServicer(AuditServiceServicer):
 
     async def VerifyTrail(
         self, request: pb.VerifyTrailRequest, context: Any
-    ) -> AsyncIterator[pb.VerifyTrailResponse]:
+    ) -> AsyncGenerator[pb.VerifyTrailResponse, None]:
         """Check every link and signature that is there now; the last answer has the verdict."""
         async with self._checking:
             head = await asyncio.to_thread(self._trail.audit_head)

@@ -71,6 +71,7 @@ _RULES: Mapping[str, set[Role]] = {
     "qekm.v1.AuditService/VerifyTrail": {_A, _U},
     "qekm.v1.AuditService/ListCheckpoints": {_A, _U},
     "qekm.v1.ReportService/GetActivity": {_A, _O, _U},
+    "qekm.v1.ReportService/GetReport": {_A, _U},
     # Whoever is a person proves a password; its own is everybody's, another's an administrator's.
     "qekm.v1.AccountsService/Login": {_A, _O, _U, _C},
     "qekm.v1.AccountsService/Logout": {_A, _O, _U, _C},

@@ -51,7 +51,7 @@ class BackupsServicer(BackupsServiceServicer):
         """List backups, newest first."""
         page = Paged.of(request)
         rows, token = cut(page, self._backups.page(page.text, page.size + 1), lambda each: each.name)
-        return pb.ListBackupsResponse(backups=map(_to_proto, rows), next_page_token=token)
+        return pb.ListBackupsResponse(backups=map(to_proto, rows), next_page_token=token)
 
     async def VerifyBackup(
         self, request: pb.VerifyBackupRequest, context: Any
@@ -127,12 +127,13 @@ async def _told(work: Work) -> AsyncIterator[dict[str, Any]]:
             if latest.step and not task.done():
                 yield {"progress": latest}
                 await asyncio.wait([task], timeout=_EVERY_S)
-        yield {"backup": _to_proto(task.result())}
+        yield {"backup": to_proto(task.result())}
     finally:
         task.cancel()
 
 
-def _to_proto(row: Backup) -> pb.Backup:
+def to_proto(row: Backup) -> pb.Backup:
+    """Return a backup as its message."""
     return pb.Backup(
         name=row.name,
         create_time=stamp(row.create_time_us),

@@ -46,11 +46,11 @@ class DrivesServicer(DrivesServiceServicer):
         found = self._registry.page(page.text, page.size + 1, state)
         rows, token = cut(page, found, lambda drive: drive.serial)
         total = self._registry.total(state)
-        return pb.ListDrivesResponse(drives=map(_to_proto, rows), next_page_token=token, total=total)
+        return pb.ListDrivesResponse(drives=map(to_proto, rows), next_page_token=token, total=total)
 
     async def GetDrive(self, request: pb.GetDriveRequest, context: Any) -> pb.GetDriveResponse:
         """Return one drive; UnknownDrive."""
-        return pb.GetDriveResponse(drive=_to_proto(self._registry.get(request.serial)))
+        return pb.GetDriveResponse(drive=to_proto(self._registry.get(request.serial)))
 
     async def CreateDrive(self, request: pb.CreateDriveRequest, context: Any) -> pb.CreateDriveResponse:
         """Add a drive before it first asks; DriveExists, BadArgument, UnknownGroup, UnknownKey, KeyInUse."""
@@ -58,7 +58,7 @@ class DrivesServicer(DrivesServiceServicer):
         drive = self._registry.get(request.drive.serial)
         changes += self._allocator.bind(drive)
         await self._journal.commit("CreateDrive", changes, about(drive), alias=drive.alias)
-        return pb.CreateDriveResponse(drive=_to_proto(drive))
+        return pb.CreateDriveResponse(drive=to_proto(drive))
 
     async def UpdateDrive(self, request: pb.UpdateDriveRequest, context: Any) -> pb.UpdateDriveResponse:
         """Change the fields that update_mask names; UnknownDrive, BadArgument, DriveExists, …"""
@@ -70,14 +70,14 @@ class DrivesServicer(DrivesServiceServicer):
         drive = self._registry.get(request.drive.serial)
         changes += self._allocator.bind(drive) if "alias" in paths else ()
         await self._journal.commit("UpdateDrive", changes, about(drive), message=", ".join(sorted(paths)))
-        return pb.UpdateDriveResponse(drive=_to_proto(drive))
+        return pb.UpdateDriveResponse(drive=to_proto(drive))
 
     async def AcceptDrive(self, request: pb.AcceptDriveRequest, context: Any) -> pb.AcceptDriveResponse:
         """Move a pending drive into the registry; UnknownDrive, DriveExists."""
         changes = self._registry.accept(request.serial)
         drive = self._registry.get(request.serial)
         await self._journal.commit("AcceptDrive", changes, about(drive))
-        return pb.AcceptDriveResponse(drive=_to_proto(drive))
+        return pb.AcceptDriveResponse(drive=to_proto(drive))
 
     async def RejectDrive(self, request: pb.RejectDriveRequest, context: Any) -> pb.RejectDriveResponse:
         """Take a drive off the pending list; UnknownDrive."""
@@ -203,7 +203,8 @@ def _said(drive: pb.Drive) -> Said:
     return entry.serial, said
 
 
-def _to_proto(drive: Drive) -> pb.Drive:
+def to_proto(drive: Drive) -> pb.Drive:
+    """Return a drive as its message."""
     return pb.Drive(
         serial=drive.serial,
         state=pb.DriveState.ValueType(drive.state),

@@ -28,6 +28,7 @@ from qekm.api.pairs import OwnPairs
 from qekm.api.peers import PeersServicer
 from qekm.api.proofs import Proofs
 from qekm.api.report import ReportServicer
+from qekm.api.reported import Present
 from qekm.api.server import ServerServicer
 from qekm.api.serving import ServingServicer
 from qekm.api.sharing import SharingServicer
@@ -157,7 +158,8 @@ class Servicers:
         own = ServerServicer(owners, gateways, journal, self.lines, self.stop, ssl_port, settings, now_us)
         own.ssl_refused = self.ssl_refused
         server_pb2_grpc.add_ServerServiceServicer_to_server(own, server)
-        report = ReportServicer(owners, store, self.activity, now_us)
+        present = Present(owners, settings, own.degraded, self.ssl_refused, self.links, now_us())
+        report = ReportServicer(present, store, self.activity, audit, journal, now_us)
         report_pb2_grpc.add_ReportServiceServicer_to_server(report, server)
         serving = ServingServicer(
             owners.serving, store, gateways, now_us, self.tap, self.awaiting, self.activity.answered

@@ -110,6 +110,7 @@ _TABLE = (
     ("authorization_terminate", "server", "rpc.Logout"),
     ("authorization_terminate", "keystore", "rpc.LockKeystore"),
     ("authorization_terminate", "certificate", "certificate.revoke rpc.RevokeCertificate"),
+    ("audit_management", "report", "rpc.GetReport"),
     ("audit_management", "audit log", "log.resume log.gap log.other"),
 )
 

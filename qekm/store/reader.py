@@ -21,6 +21,7 @@ from qekm.store.locked import Locked, look
 from qekm.store.nouns import cartridge_of, link_of
 from qekm.store.plan import INSTANCE
 from qekm.store.shared import PrimaryKey
+from qekm.store.summary import Summary
 
 _CHUNK = 1_000
 
@@ -104,6 +105,11 @@ class Reader:
             )
             row = connection.execute(query).first()
         return Checkpoint(*row[:9]) if row else None
+
+    @property
+    def summary(self) -> Summary:
+        """Return what counts all of it, for a report."""
+        return Summary(self._engine)
 
     def audit_count(self) -> int:
         """Count the rows of the trail; a gap in it shows as a count below the head's sequence."""

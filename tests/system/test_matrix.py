@@ -47,6 +47,7 @@ MAY = {
     "AuditService/VerifyTrail": "A U",
     "AuditService/ListCheckpoints": "A U",
     "ReportService/GetActivity": "A O U",
+    "ReportService/GetReport": "A U",
     "BackupsService/CreateBackup": "A O C",
     "BackupsService/DrillBackup": "A C",
     "BackupsService/GetSchedule": "A O U C",
