@@ -28,6 +28,7 @@ from qekm.home import Home
 if TYPE_CHECKING:
     from qekm.rpc.tls import Files
     from qekm.v1.accounts_pb2_grpc import AccountsServiceAsyncStub, AccountsServiceStub
+    from qekm.v1.alarms_pb2_grpc import AlarmsServiceAsyncStub, AlarmsServiceStub
     from qekm.v1.approvals_pb2_grpc import ApprovalsServiceAsyncStub, ApprovalsServiceStub
     from qekm.v1.audit_pb2_grpc import AuditServiceAsyncStub, AuditServiceStub
     from qekm.v1.backups_pb2_grpc import BackupsServiceAsyncStub, BackupsServiceStub
@@ -54,6 +55,7 @@ PORT = 3802
 
 _SERVICES = (
     "accounts",
+    "alarms",
     "approvals",
     "audit",
     "backups",
@@ -91,6 +93,7 @@ class Client(_Stubs):
 
     if TYPE_CHECKING:
         accounts: AccountsServiceStub
+        alarms: AlarmsServiceStub
         approvals: ApprovalsServiceStub
         audit: AuditServiceStub
         backups: BackupsServiceStub
@@ -112,6 +115,7 @@ class AsyncClient(_Stubs):
 
     if TYPE_CHECKING:
         accounts: AccountsServiceAsyncStub
+        alarms: AlarmsServiceAsyncStub
         approvals: ApprovalsServiceAsyncStub
         audit: AuditServiceAsyncStub
         backups: BackupsServiceAsyncStub

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from qekm import __version__, clock
 from qekm.accounts import unguarded
 from qekm.activity import Activity
+from qekm.alarming import Alarming
 from qekm.api.configuring import Configuring
 from qekm.api.consent import OFF
 from qekm.api.entry import Entry
@@ -30,15 +31,17 @@ from qekm.duties import Duties
 from qekm.errors import Draining, QekmError, StoreFailed
 from qekm.estate import ONE_PERSON
 from qekm.federation import Federation
+from qekm.figures import Sources
 from qekm.home import Home
 from qekm.listeners import Listeners
 from qekm.logs.debugging import Tap
 from qekm.logs.keeping import CHANGEABLE, Logs
 from qekm.logs.outlets import Outlets
+from qekm.metrics import Metrics
 from qekm.model import AuditRecord, Change, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
-from qekm.properties.listeners import SSL_GATEWAYS, SSL_HOST, SSL_PORT
+from qekm.properties.listeners import METRICS_PORT, SSL_GATEWAYS, SSL_HOST, SSL_PORT
 from qekm.rpc.handlers import Handlers
 from qekm.rpc.handshakes import Handshakes
 from qekm.rpc.identity import Identity
@@ -84,12 +87,15 @@ class Service:
         self.duties = Duties.of(home, settings, store, self.owners, now_us, random_bytes)
         self.upkeep.duties += self.duties.ticks
         self._configure(home, settings, outlets or Outlets())
-        given = self._files, now_us, random_bytes, lambda: self.ssl.refused
+        given = self._files, now_us, random_bytes
         self.federation = Federation(self.owners, store, self.configuration, *given)
         self.federation.attend(self.duties, self.upkeep.hasten)
         self.links, self.awaiting = self.federation.links, self.federation.awaiting
         self.links.fail = self._fail
         self.upkeep.duties += self.federation.ticks
+        told = self.gateways, self.logs.lines, now_us, random_bytes
+        self.alarms = Alarming.of(home, settings, self.owners, store, *told)
+        self.upkeep.duties.append(self.alarms.tick)
         servicers = Servicers(
             owners=self.owners,
             store=store,
@@ -111,8 +117,12 @@ class Service:
             links=self.links,
             awaiting=self.awaiting,
             activity=self.activity,
+            alarms=self.alarms,
         )
         self._listen(settings, servicers)
+        self.metrics = Metrics(settings[METRICS_PORT])
+        seen = self.gateways, self.links, self.lines, self.logs.lines, lambda: self.ssl.refused
+        Sources(self.owners, store, self.duties.keeper, self.activity, *seen).attach(self.metrics)
         self._task: asyncio.Task[None] | None = None
         self._ports: dict[str, int] = {}
 
@@ -161,10 +171,12 @@ class Service:
         own = [*self.owners.peers.became(self.owners.estate.epoch), *self.federation.begin(before)]
         await self._store.commit([*doubts, *settled, *own, *self.owners.serving.recover(), record])
         await self.duties.start()
+        await self.alarms.start()
         await self.upkeep.renew()
         self._ports = await self.listeners.start()
         await self.ssl.start()
         await self.federation.start()
+        await self.metrics.start()
         ports = self.ports
         self._task = asyncio.create_task(self.upkeep.run())
         _log.info("serving", extra={"fields": {**ports, "version": __version__}})
@@ -191,8 +203,8 @@ class Service:
 
     def lines(self) -> list[str]:
         """Return what a status says of the backups, the logs and the properties."""
-        kept = self.duties, self.federation, self.logs, self.configuration, self.keyset
-        return [line for part in (*kept, self.drive_table, self.ssl) for line in part.lines()]
+        kept = self.duties, self.federation, self.logs, self.alarms, self.configuration, self.keyset
+        return [line for part in (*kept, self.drive_table, self.ssl, self.metrics) for line in part.lines()]
 
     def end(self) -> None:
         """Have `wait` return: the service is to stop."""
@@ -218,20 +230,24 @@ class Service:
         await self.duties.leave()
         await self.configuration.close()  # first: a port that is moved is drained, and the other one stopped
         await self.federation.close()  # else their streams are waited for
+        await self.metrics.close()
         await asyncio.gather(self.listeners.stop(GRACE_S), self.ssl.stop(GRACE_S))
         await self._rest()
         await self.drive_table.close()
         await self.duties.close()
         await self.upkeep.close()
         await self._store.commit([occurred(self._now_us(), "server.stop", SERVICE)])
+        await self.alarms.close()
         await asyncio.to_thread(self.logs.close)
 
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""
         await self.duties.leave()
+        await self.metrics.close()
         await self.links.close()
         await asyncio.gather(self.listeners.stop(0), self.ssl.stop(0))
         await self._rest()
+        await self.alarms.abort(str(self._failure or ""))
         await asyncio.to_thread(self.logs.close)
 
     async def _rest(self) -> None:
@@ -246,6 +262,7 @@ class Service:
         """Tell who copies or counts the trail; in the writer's thread."""
         self.logs.committed(first, records)
         self.activity.committed(first, records)
+        self.alarms.committed(first, records)
 
     def _fail(self, error: BaseException) -> None:
         """Note that the store or a change of properties has failed, once, in the event loop."""

@@ -63,13 +63,13 @@ def sealer_of(
     what = "a key file" if kind == KeyFileSealer.kind else "a PKCS#11 token"
     if means.password_named:
         raise BadConfiguration(f"the keystore is opened by {what} (keystore.slot), not by a password")
-    credentials = _credentials(environ)
+    credentials = credentials_of(environ)
     if kind == KeyFileSealer.kind:
-        path = means.key_file or _located(settings["keystore.keyFile"], home, credentials)
+        path = means.key_file or located(settings["keystore.keyFile"], home, credentials)
         return KeyFileSealer(path, credentials=credentials)
     if means.key_file is not None:
         raise BadConfiguration(f"the keystore is opened by {what} (keystore.slot), not by a key file")
-    pin = _pin(_located(settings["keystore.pkcs11.pinFile"], home, credentials), credentials)
+    pin = _pin(located(settings["keystore.pkcs11.pinFile"], home, credentials), credentials)
     return TokenSealer(token_key(settings), pin)
 
 
@@ -78,13 +78,13 @@ def token_key(settings: Settings) -> TokenKey:
     return TokenKey(*(settings[f"keystore.pkcs11.{part}"] for part in ("module", "token", "key")))
 
 
-def _credentials(environ: Mapping[str, str]) -> Path | None:
+def credentials_of(environ: Mapping[str, str]) -> Path | None:
     """Return the directory in which systemd passes this service's credentials (systemd.exec(5))."""
     directory = environ.get("CREDENTIALS_DIRECTORY")
     return Path(directory) if directory else None
 
 
-def _located(text: str, home: Home, credentials: Path | None) -> Path:
+def located(text: str, home: Home, credentials: Path | None) -> Path:
     """Return the path that a property names; BadConfiguration for a credential that cannot be one."""
     name = text.removeprefix(_CREDENTIAL)
     if name == text:

@@ -67,6 +67,8 @@ _RULES: Mapping[str, set[Role]] = {
     # Whoever adds an authority can make drives that are served.
     "qekm.v1.DrivesService/CreateAuthority": {_A},
     "qekm.v1.DrivesService/DeleteAuthority": {_A},
+    "qekm.v1.AlarmsService/ListAlarms": {_A, _O, _U},
+    "qekm.v1.AlarmsService/TestAlarms": {_A},
     "qekm.v1.AuditService/ListRecords": {_A, _U},
     "qekm.v1.AuditService/VerifyTrail": {_A, _U},
     "qekm.v1.AuditService/ListCheckpoints": {_A, _U},

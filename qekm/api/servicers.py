@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from grpc import aio
 
 from qekm.activity import Activity
+from qekm.alarming import Alarming
 from qekm.api.accounts import AccountsServicer
 from qekm.api.admitting import Admitting
+from qekm.api.alarms import AlarmsServicer
 from qekm.api.approvals import ApprovalsServicer
 from qekm.api.audit import AuditServicer
 from qekm.api.backups import BackupsServicer
@@ -50,6 +52,8 @@ from qekm.unlocking import token_key
 from qekm.v1 import (
     accounts_pb2,
     accounts_pb2_grpc,
+    alarms_pb2,
+    alarms_pb2_grpc,
     approvals_pb2,
     approvals_pb2_grpc,
     audit_pb2,
@@ -84,6 +88,7 @@ from qekm.v1 import (
 
 _FILES = (
     accounts_pb2,
+    alarms_pb2,
     approvals_pb2,
     audit_pb2,
     backups_pb2,
@@ -128,6 +133,7 @@ class Servicers:
     ssl_port: Callable[[], int]  # of peers and remote administration; 0: nothing listens
     ssl_refused: Callable[[], int]  # connections to it that came to nothing
     activity: Activity  # what happened since the start
+    alarms: Alarming
     links: Links | None = None  # to the other servers of the estate
     awaiting: Awaiting | None = None  # what a new key's answer waits for
 
@@ -138,6 +144,7 @@ class Servicers:
         estate, anchor = owners.estate, owners.estate.anchor
         consents = Consents(owners.approvals, journal, lambda: len(people(owners.certificates, now_us())))
         self._add_accounts(server, journal, consents)
+        alarms_pb2_grpc.add_AlarmsServiceServicer_to_server(AlarmsServicer(self.alarms, journal), server)
         approvals = ApprovalsServicer(owners.approvals, journal, self._issued_us)
         approvals_pb2_grpc.add_ApprovalsServiceServicer_to_server(approvals, server)
         public_key = estate.audit_key.public_key()

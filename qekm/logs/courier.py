@@ -80,6 +80,11 @@ class Courier(Generic[T]):
         if not self._wake.is_set():
             self._wake.set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing waits: all that was given was taken, or is lost."""
+        return not self._queue
+
     def close(self, patience_s: float = PATIENCE_S) -> None:
         """Hand over what waits, for at most so long, and end."""
         self._closing.set()

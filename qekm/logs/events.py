@@ -43,7 +43,9 @@ _TABLE = (
     ("runtime", "drive", "drive.refuse drive.enrol session.end"),
     ("runtime", "gateway", "rpc.Diagnose"),
     ("runtime", "server", "server.start server.stop server.init server.takeover rpc.StopServer"),
-    ("runtime", "keystore", "store.damaged store.behind store.anchor"),
+    ("runtime", "gateway", "gateway.away"),
+    ("runtime", "disk", "disk.low"),
+    ("runtime", "keystore", "store.damaged store.behind store.anchor keystore.readonly"),
     (
         "resource_management",
         "key",
@@ -65,8 +67,9 @@ _TABLE = (
     (
         "resource_management",
         "certificate",
-        "certificate.issue certificate.renew rpc.CreateAuthority rpc.DeleteAuthority rpc.IssueCertificate "
-        "rpc.RenewCertificate rpc.StartRollover rpc.FinishRollover rpc.CreatePartner rpc.DeletePartner",
+        "certificate.issue certificate.renew certificate.expiring rpc.CreateAuthority rpc.DeleteAuthority "
+        "rpc.IssueCertificate rpc.RenewCertificate rpc.StartRollover rpc.FinishRollover rpc.CreatePartner "
+        "rpc.DeletePartner",
     ),
     (
         "resource_management",
@@ -77,8 +80,8 @@ _TABLE = (
     (
         "resource_management",
         "backup",
-        "backup.create backup.verify backup.keep backup.remove backup.drill rpc.CreateBackup "
-        "rpc.VerifyBackup rpc.DrillBackup",
+        "backup.create backup.verify backup.keep backup.remove backup.drill backup.late drill.late "
+        "rpc.CreateBackup rpc.VerifyBackup rpc.DrillBackup",
     ),
     (
         "resource_management",
@@ -111,7 +114,8 @@ _TABLE = (
     ("authorization_terminate", "keystore", "rpc.LockKeystore"),
     ("authorization_terminate", "certificate", "certificate.revoke rpc.RevokeCertificate"),
     ("audit_management", "report", "rpc.GetReport"),
-    ("audit_management", "audit log", "log.resume log.gap log.other"),
+    ("audit_management", "audit log", "log.resume log.gap log.other log.fail"),
+    ("audit_management", "alarm", "rpc.TestAlarms"),
 )
 
 

@@ -6,10 +6,12 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Callable
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 LOCAL = "local"  # the service of the same home
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
 
 
 def choice(*values: str) -> Callable[[str], str]:
@@ -141,4 +143,38 @@ def syslog(text: str) -> str:
     scheme, separator, address = text.partition("://")
     if text and not (scheme in ("udp", "tcp", "tls") and separator and _is_address(address)):
         raise ValueError("udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, or nothing")
+    return text
+
+
+def address_or_none(text: str) -> tuple[str, int] | None:
+    """Read HOST:PORT, or nothing."""
+    if text and not _is_address(text):
+        raise ValueError("HOST:PORT, or nothing")
+    host_name, _, port = text.rpartition(":")
+    return (host_name.strip("[]"), int(port)) if text else None
+
+
+def mailboxes(text: str) -> tuple[str, ...]:
+    """Read addresses of mail with commas between them, or nothing."""
+    found = tuple(item.strip() for item in text.split(",")) if text else ()
+    if not all(_MAILBOX.fullmatch(each) for each in found):
+        raise ValueError("addresses like name@example.org, with commas between them, or nothing")
+    return found
+
+
+def mailbox(text: str) -> str:
+    """Read one address of mail, or nothing."""
+    if len(mailboxes(text)) > 1:
+        raise ValueError("one address like name@example.org, or nothing")
+    return text
+
+
+def webhook(text: str) -> str:
+    """Read where a webhook is, or nothing; without TLS only on this machine."""
+    parts = urlsplit(text)
+    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    fits = parts.scheme == "https" or (parts.scheme == "http" and local)
+    if text and not (fits and text.isascii() and text.isprintable() and _is_host(parts.hostname or "")):
+        raise ValueError("https://HOST/…, or http:// to this machine, or nothing")
+    _ = parts.port  # ValueError if it is none
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from qekm.properties.alarms import ALARMS
 from qekm.properties.drives import DRIVES
 from qekm.properties.kept import KEPT
 from qekm.properties.keys import KEYS
@@ -47,4 +48,4 @@ class Table(Mapping[str, Property]):
         return self._environment + spelling.replace(".", "_")
 
 
-PROPERTIES = Table((*LISTENERS, *DRIVES, *KEYS, *PEERS, *LOGS, *KEPT), "QEKM_PROPERTY_")
+PROPERTIES = Table((*LISTENERS, *DRIVES, *KEYS, *PEERS, *LOGS, *ALARMS, *KEPT), "QEKM_PROPERTY_")

@@ -21,7 +21,8 @@ from .fake_service import FakeService
 from .installation import Installation
 
 COMMANDS = [
-    *("init", "diagnose", "completion", "audit list", "audit verify", "audit checkpoints"),
+    *("init", "diagnose", "doctor bundle", "completion"),
+    *("audit list", "audit verify", "audit checkpoints"),
     *("login", "logout", "top"),
     *(f"accounts {verb}" for verb in ("list", "add", "passwd", "reset", "unlock", "remove")),
     *(f"config {verb}" for verb in ("list", "get", "set", "unset", "refresh", "export", "import")),
@@ -31,6 +32,7 @@ COMMANDS = [
     *(f"keys {verb}" for verb in ("list", "show", "generate", "export", "import")),
     *(f"keys {verb}" for verb in ("deactivate", "compromise", "destroy", "keep")),
     *(f"peers {verb}" for verb in ("invite", "join", "accept", "list", "status", "remove", "sync")),
+    *(f"alarms {verb}" for verb in ("list", "test")),
     *(f"approvals {verb}" for verb in ("list", "approve", "refuse")),
     *(f"backup {verb}" for verb in ("create", "list", "verify", "drill", "schedule", "restore")),
     *(f"keystore {verb}" for verb in ("status", "unlock", "lock", "passwd", "rotate")),

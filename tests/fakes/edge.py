@@ -30,8 +30,8 @@ from qekm.sessions import Sessions
 from tests.fakes.pki import Pki, now_us
 
 NOUNS = (
-    *("accounts", "approvals", "audit", "backups", "certificates", "configuration", "diagnosis", "drives"),
-    *("groups", "keystore", "peers", "report", "server", "serving", "sharing", "slots"),
+    *("accounts", "alarms", "approvals", "audit", "backups", "certificates", "configuration", "diagnosis"),
+    *("drives", "groups", "keystore", "peers", "report", "server", "serving", "sharing", "slots"),
 )
 Refusal = tuple[Identity | None, str, QekmError, str]
 

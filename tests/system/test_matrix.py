@@ -40,6 +40,8 @@ MAY = {
     "AccountsService/ResetPassword": "A",
     "AccountsService/UnlockAccount": "A",
     "AccountsService/UpdateOwnPassword": "A O U C",
+    "AlarmsService/ListAlarms": "A O U",
+    "AlarmsService/TestAlarms": "A",
     "ApprovalsService/GrantApproval": "A C",
     "ApprovalsService/ListApprovals": "A U C",
     "ApprovalsService/RefuseApproval": "A C",

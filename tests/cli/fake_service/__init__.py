@@ -14,6 +14,7 @@ from qekm.errors import PasswordNeeded
 from qekm.v1.accounts_pb2 import LoginRequest
 
 from .accounts import FakeAccounts
+from .alarms import FakeAlarms
 from .approvals import FakeApprovals
 from .audit import FakeAudit
 from .backups import FakeBackups
@@ -38,6 +39,7 @@ class FakeService:
     def __init__(self) -> None:
         self.accounts = FakeAccounts()
         self.keystore = FakeKeystore()
+        self.alarms = FakeAlarms()
         self.approvals = FakeApprovals()
         self.groups = FakeGroups()
         self.peers = FakePeers()

@@ -102,6 +102,25 @@ _OURS = {
     "log.syslog.certificate": _PATH_OR_NONE,
     "log.syslog.key": _PATH_OR_NONE,
     "log.journald": _FLAG,
+    "alarms.level": Example("critical", "critical", ("error", "")),
+    "alarms.repeatHours": Example("1", 1, ("0", "721", "x")),
+    "alarms.diskMegabytes": Example("0", 0, ("-1", "1000001", "")),
+    "alarms.mail.server": Example("[::1]:25", ("::1", 25), ("mail.example", "mail.example:0", "a b:25")),
+    "alarms.mail.tls": Example("off", "off", ("none", "")),
+    "alarms.mail.trust": _PATH_OR_NONE,
+    "alarms.mail.user": Example("qekm", "qekm", ("a\x85b",)),
+    "alarms.mail.passwordFile": Example("credential:mail", "credential:mail", ("a\x85b",)),
+    "alarms.mail.from": Example("q@example.org", "q@example.org", ("q", "q@x.org,r@x.org", "q@x.org r")),
+    "alarms.mail.to": Example(
+        "a@x.org, b@y.org", ("a@x.org", "b@y.org"), ("a@x.org;b@y.org", "a b@x.org", ",")
+    ),
+    "alarms.webhook.url": Example(
+        "https://x.example/a?b=c",
+        "https://x.example/a?b=c",
+        ("http://x.example/", "x", "https://", "ftp://x/"),
+    ),
+    "alarms.webhook.secretFile": _PATH_OR_NONE,
+    "alarms.webhook.trust": _PATH_OR_NONE,
 }
 _KEPT = {
     name: Example("any\ttext", "any\ttext", ("a\x1b[2J", "a\x85b"))

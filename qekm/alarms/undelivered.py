@@ -1,0 +1,30 @@
+"""That a message did not get through, and at which step: what a courier waits after, and a test tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qekm.errors import QekmError
+
+
+class Undelivered(OSError):
+    """Not now; it is tried again. step: connect, tls, login, send or answer."""
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(f"{step}: {reason}")
+        self.step, self.reason = step, reason
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Have whatever the system says in the block name the step; Undelivered."""
+    try:
+        yield
+    except Undelivered:
+        raise
+    except QekmError as error:  # a file of ours
+        raise Undelivered(name, error.message) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise Undelivered(name, reason) from error
