@@ -24,11 +24,11 @@ from qekm.doctor import (
     stores,
     units,
 )
-from qekm.doctor.finding import Finding, Seen, doubtful, fine
+from qekm.doctor.finding import Finding, Seen, broken, doubtful, fine
 from qekm.doctor.place import Place
 from qekm.doctor.steps import HOME_STEPS, Kind
 from qekm.doctor.walk import Look, walk
-from qekm.errors import BadCertificate, QekmError
+from qekm.errors import BadCertificate, BadConfiguration, QekmError
 from qekm.home import Home
 from qekm.properties.client import CLIENT_PROPERTIES
 
@@ -100,9 +100,14 @@ class Examination:
             if home.client_config.is_file():
                 yield fine(f"{home.client_config.name} names {read_remote(home.client_config).target}")
             return
-        if home.client_config.is_file():  # to be copied to clients
-            Settings.load(home.client_config, table=CLIENT_PROPERTIES)
-        settings = self._settings()
+        try:
+            if home.client_config.is_file():  # to be copied to clients
+                Settings.load(home.client_config, table=CLIENT_PROPERTIES)
+            settings = self._settings()
+        except BadConfiguration as error:
+            correct = f"correct it; the version before the last change is {home.config.name}.1"
+            yield broken(error.message, error.advice or correct)
+            return
         for name in sorted(settings.unknown):
             yield doubtful(f"{home.config.name}: there is no property {name[:80]}", "qekm config list")
         yield fine(f"{home.config.name} is valid")

@@ -14,6 +14,7 @@ from qekm.store import tables
 from qekm.store.schema import PRESENT
 
 _MAGIC = b"SQLite format 3\x00"
+_REPAIR = "restore the latest backup: qekm backup restore; keep this file for whoever looks into it"
 _TRIES = 3  # a page may be written while it is read
 
 
@@ -39,22 +40,22 @@ def glance(path: Path) -> Glance:
     """Look at a store's file; StoreDamaged, OSError."""
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            hint = "restore the latest backup: qekm backup restore; keep this file for whoever looks into it"
-            raise StoreDamaged(f"{path} is no database: its header is damaged", hint=hint)
+            raise StoreDamaged(f"{path} is no database: its header is damaged", hint=_REPAIR)
     for left in reversed(range(_TRIES)):
         try:
             with database.look_at(path).connect() as connection:
                 return _glance(connection, path)
         except (exc.DatabaseError, UnicodeError) as error:
             if not left:
-                raise StoreDamaged(f"{path} cannot be read: {getattr(error, 'orig', error)}") from error
+                what = f"{path} cannot be read: {getattr(error, 'orig', error)}"
+                raise StoreDamaged(what, hint=_REPAIR) from error
     raise AssertionError("unreachable")
 
 
 def _glance(connection: Connection, path: Path) -> Glance:
     there = inspect(connection)
     if not there.has_table("alembic_version"):
-        raise StoreDamaged(f"{path} is none of this program's databases")
+        raise StoreDamaged(f"{path} is none of this program's databases", hint=_REPAIR)
     revision = str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
     if revision not in PRESENT.revisions:
         return Glance(revision, PRESENT.revisions, b"", 0)
