@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from qekm.alarms.peers import PeerAlarms
 from qekm.awaiting import Awaiting
@@ -13,11 +12,9 @@ from qekm.configuration.owner import Configuration
 from qekm.configuration.shared import SharedProperties
 from qekm.duties import Duties
 from qekm.linking import links_of
-from qekm.metrics import Metrics, counter, gauge
 from qekm.model import Change, Checkpoint, Key, Peer, SharedProperty, Vault
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
-from qekm.properties.listeners import METRICS_PORT
 from qekm.properties.peers import AWAY
 from qekm.protecting import Protecting
 from qekm.replication.merging import Merging
@@ -25,9 +22,6 @@ from qekm.rpc.tls import Files
 from qekm.store import Store
 from qekm.store.shared import TABLES
 from qekm.upkeep import Duty
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 _GROUPS = 10_000
 
@@ -43,12 +37,11 @@ class Federation:
         files: Files,
         now_us: Callable[[], int],
         random_bytes: RandomBytes,
-        ssl_refused: Callable[[], int],
     ) -> None:
-        """Put them together. files: what is shown to others. ssl_refused: connections that were refused."""
+        """Put them together. files: what is shown to others."""
         self.merging = merging = Merging(owners, store)
         self.links = links = links_of(store, owners, merging, files, now_us, random_bytes)
-        self._owners, self._store, self._ssl_refused = owners, store, ssl_refused
+        self._owners, self._store = owners, store
         settings, clocks = configuration.settings, (now_us, steady_s)
         keystore, peers = owners.keystore, owners.peers
         self.awaiting = Awaiting(links, store, settings, lambda: bool(peers.others))
@@ -65,8 +58,6 @@ class Federation:
 
         self.properties = SharedProperties(owners.shared, configuration, store, author, now_us)
         self.alarms = PeerAlarms(peers, links.status, settings, store.commit, clocks)
-        self.metrics = Metrics(settings[METRICS_PORT])
-        self.metrics.sources.append(self._figures)
         links.on_behind.append(self.checkpointing.doubt)
         merging.watch(TABLES[Checkpoint], self.checkpointing.heard)
         merging.watch(TABLES[Peer], lambda _peer: self._heed_removal())
@@ -99,65 +90,27 @@ class Federation:
         return self.properties.start(before)
 
     async def start(self) -> None:
-        """Call other servers, and listen for whoever wants figures."""
+        """Call other servers."""
         if self._store.journaling:
             await self._store.begin_journal()  # goes on where a crash left it
         self.merging.start()
         await self.links.start()
-        await self.metrics.start()
 
     async def close(self) -> None:
         """Tell the others how far this server was, and end the links. StoreFailed."""
-        await self.metrics.close()
         await self.checkpointing.tell()
         await self.links.close()
 
     def lines(self) -> list[str]:
         """Return what a status says of the other servers."""
-        parts = self.alarms.lines(), self.properties.lines(), self.metrics.lines()
+        parts = self.alarms.lines(), self.properties.lines()
+        apart = [peer.name for peer in self._owners.peers.others if self._owners.peers.is_apart(peer)]
+        kept = f"restored, keeps apart from {', '.join(apart)}: qekm peers rejoin, or qekm peers remove"
         conflicts = [f"key {alias}: {why}" for alias, why in self.merging.conflicts.items()]
-        return [*(line for part in parts for line in part), *conflicts]
+        return [*(line for part in parts for line in part), *conflicts, *([kept] if apart else [])]
 
     def _is_low(self) -> bool:
         allocator, registry = self._owners.allocator, self._owners.registry
         return any(
             allocator.is_low(group.name, registry.names_group) for group in allocator.page(limit=_GROUPS)
         )
-
-    def _figures(self) -> Iterator[Metric]:
-        found = [(peer.name, self.links.status(peer.name)) for peer in self._owners.peers.others]
-        links = [((name,), link) for name, link in found if link is not None]
-        yield gauge(
-            "qekm_peer_connected",
-            "Whether the stream to a server stands.",
-            ((name, float(link.connected)) for name, link in links),
-            "peer",
-        )
-        yield gauge(
-            "qekm_peer_lag_records",
-            "Records of this server that a peer has not on its disk.",
-            ((name, link.lag_records) for name, link in links),
-            "peer",
-        )
-        yield gauge(
-            "qekm_peer_lag_seconds",
-            "Seconds since a peer had everything.",
-            ((name, link.lag_seconds) for name, link in links),
-            "peer",
-        )
-        yield gauge(
-            "qekm_peer_diverged",
-            "Whether the store of a peer differs from this one's.",
-            ((name, float(bool(link.differences))) for name, link in links),
-            "peer",
-        )
-        yield counter("qekm_peer_refused", "Streams that were refused.", self.links.refused)
-        yield counter(
-            "qekm_ssl_refused", "Connections to the SSL port that were refused.", self._ssl_refused()
-        )
-        yield gauge("qekm_keys", "Keys by group and state.", self._keys(), "group", "state")
-
-    def _keys(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        for group in self._owners.allocator.page(limit=_GROUPS):
-            for state, count in self._owners.keystore.counts(group.name).items():
-                yield (group.name, state.name.lower()), count

@@ -1,12 +1,19 @@
-"""Figures for Prometheus, on a port of this machine only: counts, names of groups and servers, no secrets."""
+"""Figures for Prometheus, on a port of this machine only: counts, names of groups and servers, no secrets.
+
+Whoever asks waits in a thread of his own. What lives in the event loop is read there, in steps of a
+millisecond or two between which drives are served; what the disk knows is read in the thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from qekm.properties.listeners import METRICS_PORT
 
@@ -16,36 +23,43 @@ if TYPE_CHECKING:  # it takes a tenth of a second to import, and is not always w
 _log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+MOST_ASKING = 4  # at a time; another one is turned away
 _PATIENCE_S = 5.0  # of who asks, for the event loop
-Figures = Callable[[], "Iterable[Metric]"]
+_SILENCE_S = 10.0  # of who asks, before he is given up
+Figures = Callable[[], "Iterable[Metric | None]"]
+"""Returns families; a None among them lets drives be served before it goes on."""
 
 
 class Metrics:
-    """Asks every source when somebody asks it, in the event loop in which they all live."""
+    """Asks every source when somebody asks it: `sources` in the event loop, `disks` in a thread."""
 
-    def __init__(self, port: int) -> None:
-        """port: 0 for none."""
-        self._wanted, self.port = port, 0
+    def __init__(self, port: int, name: str = METRICS_PORT) -> None:
+        """port: 0 for none. name: of the property that says so."""
+        self._wanted, self._name, self.port = port, name, 0
         self.sources: list[Figures] = []
+        self.disks: list[Figures] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: Any = None
+        self._server: _Server | None = None
         self._trouble = ""
 
     async def start(self) -> None:
         """Listen, if a port is wanted; one that is taken keeps nobody from serving drives."""
         if not self._wanted:
             return
-        from prometheus_client import CollectorRegistry, start_http_server
+        from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
-        self._loop = asyncio.get_running_loop()
         registry = CollectorRegistry()
         registry.register(self)
+        ProcessCollector(registry=registry)
+        self._loop = asyncio.get_running_loop()
         try:
-            self._server, _ = start_http_server(self._wanted, LOOPBACK, registry)
+            server = await asyncio.to_thread(_Server, (LOOPBACK, self._wanted), _Handler)
         except OSError as error:
-            self._trouble = f"no metrics: {LOOPBACK} port {self._wanted} ({METRICS_PORT}): {error.strerror}"
+            self._trouble = f"no metrics: {LOOPBACK} port {self._wanted} ({self._name}): {error.strerror}"
             return
-        self.port = self._server.server_port
+        server.set_app(make_wsgi_app(registry))
+        self._server, self.port = server, server.server_port
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
     async def close(self) -> None:
         """Listen no more."""
@@ -63,37 +77,69 @@ class Metrics:
         loop = self._loop
         if loop is None:
             return
+        with contextlib.suppress(TimeoutError):  # a loop that is so late, or has ended
+            yield from self._hear(loop)
+        for source in self.disks:
+            yield from filter(None, _tried(source))
+
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> list[Metric]:
         reading = self._read()
         try:
-            yield from asyncio.run_coroutine_threadsafe(reading, loop).result(_PATIENCE_S)
-        except (TimeoutError, RuntimeError):
-            with contextlib.suppress(RuntimeError):
-                reading.close()
+            future = asyncio.run_coroutine_threadsafe(reading, loop)
+        except RuntimeError as error:  # it is closed
+            reading.close()
+            raise TimeoutError from error
+        try:
+            return future.result(_PATIENCE_S)
+        finally:
+            future.cancel()
 
     async def _read(self) -> list[Metric]:
         found: list[Metric] = []
         for source in self.sources:
-            try:
-                found += source()
-            except Exception:
-                _log.exception("a part of the metrics failed")
+            for family in _tried(source):
+                if family is not None:
+                    found.append(family)
+                await asyncio.sleep(0)
         return found
 
 
-def gauge(name: str, help_: str, rows: Iterable[tuple[tuple[str, ...], float]], *labels: str) -> Metric:
-    """Return a figure that goes up and down: its values, each with the texts of its labels."""
-    from prometheus_client.core import GaugeMetricFamily
-
-    made = GaugeMetricFamily(name, help_, labels=labels)
-    for texts, value in rows:
-        made.add_metric(texts, value)
-    return made
+def _tried(source: Figures) -> Iterator[Metric | None]:
+    """Yield what a source has; one that fails keeps no other from being told."""
+    try:
+        yield from source()
+    except Exception:
+        _log.exception("a part of the metrics failed")
 
 
-def counter(name: str, help_: str, value: float) -> Metric:
-    """Return a figure that only goes up, until the next start; its name gets _total."""
-    from prometheus_client.core import CounterMetricFamily
+class _Handler(WSGIRequestHandler):
+    """One who asks; nothing of it is logged."""
 
-    made = CounterMetricFamily(name, help_)
-    made.add_metric((), value)
-    return made
+    timeout = _SILENCE_S
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each who asks, and few of them."""
+
+    daemon_threads, block_on_close = True, False
+
+    def __init__(self, *arguments: Any) -> None:
+        self._places = threading.BoundedSemaphore(MOST_ASKING)
+        super().__init__(*arguments)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Turn one more away."""
+        return self._places.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, and give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Think nothing of one who has gone."""

@@ -42,6 +42,8 @@ class Admission:
     def __init__(self, per_address: int, total: int) -> None:
         self.per_address = per_address
         self._total = total
+        self.entered = 0
+        self.refused = {"address": 0, "full": 0, "crowded_out": 0}  # the last: who made room
         self._count: dict[str, int] = {}
         self._strangers: dict[Guest, None] = {}  # oldest first
         self._served: dict[Guest, None] = {}
@@ -57,8 +59,13 @@ class Admission:
     def enter(self, host: str, guest: Guest) -> bool:
         """Admit a new connection; False if it must be closed at once."""
         count = self._count.get(host, 0)
-        if count >= self.per_address or (len(self) >= self._total and not self._make_room()):
+        if count >= self.per_address:
+            self.refused["address"] += 1
             return False
+        if len(self) >= self._total and not self._make_room():
+            self.refused["full"] += 1
+            return False
+        self.entered += 1
         self._count[host] = count + 1
         self._strangers[guest] = None
         return True
@@ -80,7 +87,9 @@ class Admission:
             del self._count[host]
 
     def _make_room(self) -> bool:
-        return any(guest.leave() for guest in islice(self._strangers, _CANDIDATES))
+        gone = any(guest.leave() for guest in islice(self._strangers, _CANDIDATES))
+        self.refused["crowded_out"] += gone
+        return gone
 
 
 def connection_limit() -> int:

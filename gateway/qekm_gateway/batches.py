@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from qekm.distribution import Distribution
 from qekm.dkp.frame import Frame
 from qekm.rpc.frames import to_step
 from qekm.v1.serving_pb2 import Reply, Step
@@ -52,12 +53,19 @@ class Late(NamedTuple):
 class Batches:
     """Steps waiting to be sent and steps in flight; times are seconds of any one clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Distribution) -> None:
+        """answers: told how many seconds each took, or was waited for in vain."""
+        self._answers = answers
         self._last_id = 0
         self._waiting: dict[int, _Waiting] = {}  # in order of deadline
         self._late: dict[int, _Waiting] = {}  # in flight, but nobody waits any more
         self._queue: deque[int] = deque()
         self._flight: dict[_Batch, None] = {}  # in order of sending
+
+    @property
+    def pending(self) -> int:
+        """Return how many steps have no reply yet."""
+        return len(self._waiting)
 
     @property
     def ready(self) -> bool:
@@ -94,7 +102,7 @@ class Batches:
             self._flight[batch] = None
         return steps
 
-    def replied(self, reply: Reply) -> Waiter | Late | None:
+    def replied(self, reply: Reply, now: float) -> Waiter | Late | None:
         """Return who gets a reply, or the session that it opened for nobody, or None."""
         waiting = self._waiting.pop(reply.step_id, None)
         late = self._late.pop(reply.step_id, None) if waiting is None else None
@@ -104,6 +112,7 @@ class Batches:
             if not done.batch.missing:
                 del self._flight[done.batch]
         if waiting is not None:
+            self._answers.add(now - waiting.deadline + DEADLINE)
             return waiting.waiter
         if late is None or late.step.session_id or not reply.session_id or reply.HasField("error"):
             return None
@@ -117,6 +126,7 @@ class Batches:
                 break
             expired.append((step_id, waiting.waiter))
         for step_id, _ in expired:
+            self._answers.add(DEADLINE)
             self.abandon(step_id)
         return [waiter for _, waiter in expired]
 

@@ -51,8 +51,9 @@ class Connection(asyncio.BufferedProtocol):
         """Take a place, or close at once if there is none."""
         self._transport = cast(asyncio.Transport, transport)
         self._host, self._source = name_of(transport.get_extra_info("peername"))
-        self._translator = Translator(self._gateway.link, self._gateway.incidents, self._host, self._source)
-        if self._gateway.draining or not self._gateway.admission.enter(self._host, self):
+        gateway, client = self._gateway, (self._host, self._source)
+        self._translator = Translator(gateway.link, gateway.incidents, gateway.activity, *client)
+        if gateway.draining or not gateway.admission.enter(self._host, self):
             self._over = True
             self._note("turned away: there are too many connections")
             self._transport.abort()
@@ -199,14 +200,13 @@ class Connection(asyncio.BufferedProtocol):
         except WireBroken:
             # Reported all the same; to the client only TLS can say something.
             self._note("what came is no TLS, or not TLS 1.3")
+            self._gateway.activity.tls_failures += 1
             self._translator.refuse(first_byte(self._gateway.tls_required))
             self._transport.write(self._wire.outgoing())
             self._finish()
             return None
-        if raw is None:
-            handshake = self._wire.outgoing()
-            if handshake:
-                self._transport.write(handshake)
+        if raw is None and (handshake := self._wire.outgoing()):
+            self._transport.write(handshake)
         if self._gateway.debug.on and (agreed := self._wire.agreed()):
             self._note("TLS: %s", agreed)
         return raw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from qekm_gateway.activity import Activity
 from qekm_gateway.admission import Admission
 from qekm_gateway.deadlines import Deadlines, Limits
 from qekm_gateway.debug import Debug
@@ -29,6 +30,7 @@ class Gateway:
     limits: Limits = field(default_factory=Limits)
     tls_required: bool = False
     debug: Debug = field(default_factory=Debug)
+    activity: Activity = field(default_factory=Activity)
     draining: bool = False
     # Bytes are copied out of it before anyone else can read, so one serves all.
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_READ)))

@@ -31,7 +31,13 @@ class Lines:
         self._changed = changed
         self._leaving: dict[Link, asyncio.Task[None]] = {}
         self._returning: asyncio.Task[None] | None = None
+        self._past = 0  # streams of links that were left
         self.present = make()
+
+    @property
+    def streams(self) -> int:
+        """Return how many streams were opened so far, of the links that were used."""
+        return self._past + sum(link.streams for link in (*self._leaving, self.present))
 
     def start(self) -> None:
         """Begin to connect."""
@@ -94,6 +100,7 @@ class Lines:
         await asyncio.sleep(self._session() + DEADLINE)
         await old.close()
         del self._leaving[old]
+        self._past += old.streams
 
 
 async def _lasts(link: Link) -> bool:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from qekm.distribution import Distribution
 from qekm.dkp.codes import Code
 from qekm.dkp.frame import Frame
 from qekm.errors import ServiceAway
@@ -45,6 +46,7 @@ class Link:
         incidents: Incidents,
         diagnose: Callable[[DiagnoseCommand], None],
         configure: Configure,
+        answers: Distribution,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._incidents = incidents
@@ -56,7 +58,7 @@ class Link:
         self._connecting = Connecting(services, self._turn, hello, incidents, self)
         self._wake = self._connecting.wake
         self.successor: Link | None = None  # takes what begins from now on
-        self._batches = Batches()
+        self._batches = Batches(answers)
         self._timer: asyncio.TimerHandle | None = None
         self._release: asyncio.TimerHandle | None = None
         self._release_of_lines: asyncio.TimerHandle | None = None
@@ -77,6 +79,11 @@ class Link:
     def streams(self) -> int:
         """Return how many streams were opened so far."""
         return self._connecting.streams
+
+    @property
+    def pending(self) -> int:
+        """Return how many steps have no reply yet."""
+        return self._batches.pending
 
     @property
     def service(self) -> Service:
@@ -161,8 +168,9 @@ class Link:
 
     def take(self, response: ServeResponse) -> None:
         """Hand replies and commands to whom they are for."""
+        now = self._loop.time()
         for reply in response.replies:
-            self._replied(reply)
+            self._replied(reply, now)
         if self._batches.ready:
             self._wake.set()
         if response.HasField("diagnose"):
@@ -182,8 +190,8 @@ class Link:
             self._reports.configured(report)
             self._wake.set()
 
-    def _replied(self, reply: Reply) -> None:
-        found = self._batches.replied(reply)
+    def _replied(self, reply: Reply, now: float) -> None:
+        found = self._batches.replied(reply, now)
         if isinstance(found, Late):
             self.ended(found.session_id, found.source, LATE)
         elif found is not None:

@@ -16,13 +16,17 @@ from qekm import __version__
 from qekm.clock import now_us
 from qekm.configuration.settings import Settings
 from qekm.home import Announce, Home
+from qekm.metrics import Metrics
+from qekm.properties.listeners import GATEWAY_METRICS_PORT
 from qekm.rpc.tls import Files
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport, GatewayHello
+from qekm_gateway.activity import Activity
 from qekm_gateway.admission import Admission, connection_limit
 from qekm_gateway.configuring import Configuring, apply_rules
 from qekm_gateway.deadlines import Deadlines
 from qekm_gateway.diagnosing import Diagnosing
 from qekm_gateway.faults import Incidents
+from qekm_gateway.figures import attach
 from qekm_gateway.gateway import Gateway
 from qekm_gateway.lines import Lines
 from qekm_gateway.link import Link
@@ -48,7 +52,7 @@ class Parts:
         files = Files(home.certificate("gateway"), home.key("gateway"), home.trust)
         self._services = services_of(home, settings, files)
         self.announce: Announce = lambda _ports: None
-        self._incidents = incidents
+        self._incidents, self._activity = incidents, Activity()
         self._diagnosing = Diagnosing(lambda: self.ports.reachable(self.gateway.tls_required), incidents)
         self.lines = Lines(self._link, lambda: self.gateway.limits.session, self._changed)
         self.gateway = Gateway(
@@ -58,7 +62,10 @@ class Parts:
             Deadlines(loop),
             Certificate(files.certificate, files.key),
             incidents,
+            activity=self._activity,
         )
+        self.metrics = Metrics(settings[GATEWAY_METRICS_PORT], GATEWAY_METRICS_PORT)
+        attach(self.metrics, self.gateway, self.lines, self._services, files.certificate)
         apply_rules(settings, self.gateway)
         self.gateway.debug.tell = self._note
         self.ports = Ports(self.gateway, opened)
@@ -72,6 +79,7 @@ class Parts:
             self._incidents,
             lambda command: self._diagnosing.start(command, link.diagnosed),
             lambda command, report: self._configure(link.service, command, report),
+            self._activity.answers,
         )
         return link
 

@@ -12,6 +12,7 @@ from qekm.dkp.frame import Frame, MessageType, Tag, parse, serialize
 from qekm.errors import ServiceAway
 from qekm.rpc.frames import fault_of_error, frame_of_reply
 from qekm.v1.serving_pb2 import Reply
+from qekm_gateway.activity import Activity
 from qekm_gateway.faults import Ending, Incidents, internal
 from qekm_gateway.session import Session
 
@@ -57,11 +58,15 @@ class Translator:
     returned.
     """
 
-    __slots__ = ("_errors", "_host", "_incidents", "_link", "_source", "_stream", "over", "session", "step")
+    __slots__ = (
+        *("_activity", "_errors", "_host", "_incidents", "_link", "_source", "_stream"),
+        *("over", "session", "step"),
+    )
 
-    def __init__(self, link: Link, incidents: Incidents, host: str, source: str) -> None:
+    def __init__(self, link: Link, incidents: Incidents, activity: Activity, host: str, source: str) -> None:
         self._link = link
         self._incidents = incidents
+        self._activity = activity
         self._host = host
         self._source = source
         self._errors = 0
@@ -75,9 +80,10 @@ class Translator:
         frame = None
         try:
             frame = parse(raw)
+            self._activity.frames_in[frame.type] += 1
             answer = self.session.receive(frame)
             if answer is not None:
-                return serialize(answer)
+                return self._serialize(answer)
             self._check_stream(frame)
             self.step = self._link.submit(frame, self._source, waiter)
         except Fault as fault:
@@ -96,13 +102,14 @@ class Translator:
                 return self._error(fault_of_error(reply.error))
             frame = frame_of_reply(reply)
             self.session.answer(frame)
-            return serialize(frame)
+            return self._serialize(frame)
         except Fault as fault:  # the service broke the protocol
             self._incidents.record(fault)
             return self.fail()
 
     def refuse(self, fault: Fault, drive_serial: str = "") -> bytes:
         """Return the ERROR for a refusal by the gateway itself and report it."""
+        self._activity.refusals[fault.code] += 1
         if self.session.session_id:
             self._link.ended(self.session.session_id, self._source, Ending(fault.code, fault.text))
         else:
@@ -136,7 +143,12 @@ class Translator:
     def _error(self, fault: Fault) -> bytes:
         self._errors += 1
         self.over = fault.code is Code.EE23 or self._errors >= MAXIMUM_ERRORS
-        return serialize(self.session.refuse(fault))
+        self._activity.dropped += self.over
+        return self._serialize(self.session.refuse(fault))
+
+    def _serialize(self, frame: Frame) -> bytes:
+        self._activity.frames_out[frame.type] += 1
+        return serialize(frame)
 
 
 def _claimed_serial(frame: Frame | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
@@ -216,6 +217,11 @@ class Store(Submitting):
             with suppress(OSError):
                 total += path.stat().st_size
         return total
+
+    @property
+    def free(self) -> int:
+        """Return the bytes that are free on the store's file system. OSError."""
+        return shutil.disk_usage(self._path.parent).free
 
     @property
     def _path(self) -> Path:

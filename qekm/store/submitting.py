@@ -55,6 +55,11 @@ class Submitting(Reader):
         return self._ledger.root.journal
 
     @property
+    def trail_end(self) -> int:
+        """Return the place of the trail's last record; 0 for none."""
+        return self._ledger.root.head.sequence
+
+    @property
     def shared(self) -> tuple[int, Mapping[str, Sum]]:
         """Return the journal's end, and what the shared rows of each table made together at that commit."""
         root = self._ledger.root

@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
+from qekm.distribution import SECONDS, Distribution
 from qekm.errors import ServiceAway
 from qekm.v1.serving_pb2 import GatewayHello
 from qekm_gateway import lines as lines_module
+from qekm_gateway.activity import Activity
 from qekm_gateway.faults import Incidents
 from qekm_gateway.lines import Lines
 from qekm_gateway.link import Link
@@ -31,6 +33,7 @@ def lines_to(port: list[int], session: float = 60.0) -> Lines:
             Incidents(),
             lambda _command: None,
             lambda _command, _report: None,
+            Distribution(SECONDS),
         ),
         lambda: session,
         lambda _link: None,
@@ -52,7 +55,7 @@ async def test_sessions_end_where_they_began_and_new_ones_go_over_the_new_link(r
     lines.start()
     old = lines.present
     await until(lambda: old.up)
-    begun, idle = (Translator(old, Incidents(), "a", "a:1") for _ in range(2))
+    begun, idle = (Translator(old, Incidents(), Activity(), "a", "a:1") for _ in range(2))
     kinds = [await ask(begun, NOTIFY)]
     await lines.replace()
     new = lines.present

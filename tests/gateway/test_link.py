@@ -14,6 +14,7 @@ import qekm.rpc  # noqa: F401
 # isort: split
 from grpc import aio
 
+from qekm.distribution import SECONDS, Distribution
 from qekm.dkp.codes import Code, Fault
 from qekm.dkp.frame import parse
 from qekm.rpc.channel import CLIENT_OPTIONS
@@ -67,7 +68,8 @@ async def linked(
     hello = GatewayHello(version="1.2.3", addresses=["127.0.0.1:3801"], pid=7)
     told = commands if commands is not None else []
     services = [Service("local", lambda: dial(port()))]
-    link = Link(services, lambda: hello, incidents, told.append, configure or _nothing)
+    answers = Distribution(SECONDS)
+    link = Link(services, lambda: hello, incidents, told.append, configure or _nothing, answers)
     link.start()
     try:
         yield link

@@ -16,8 +16,10 @@ from pathlib import Path
 import grpc
 import pytest
 
+from qekm.distribution import SECONDS, Distribution
 from qekm.errors import ServiceAway
 from qekm.v1.serving_pb2 import GatewayHello
+from qekm_gateway.activity import Activity
 from qekm_gateway.faults import Incidents
 from qekm_gateway.lines import Lines
 from qekm_gateway.link import Link
@@ -39,7 +41,8 @@ class Pair:
         services = [Service("local", lambda: dial(first)), Service("b:443", lambda: dial(second))]
 
         def make() -> Link:
-            return Link(services, GatewayHello, incidents, lambda _told: None, lambda _told, _report: None)
+            ways = (lambda _told: None), (lambda _told, _report: None)
+            return Link(services, GatewayHello, incidents, *ways, Distribution(SECONDS))
 
         self.changes: list[Link] = []
         self.lines = Lines(make, lambda: 60.0, self.changes.append)
@@ -114,7 +117,7 @@ async def test_a_service_that_ends_is_left_at_once_and_gone_back_to_when_it_is_t
             await measured(pair, "ended", time.monotonic())
             assert second.service.requests[0].hello.service == "b:443"
             link = pair.lines.present
-            session = Translator(link, Incidents(), "a", "a:1")
+            session = Translator(link, Incidents(), Activity(), "a", "a:1")
             assert await ask(session, NOTIFY) == 0x82
             await first.start()
             await until(lambda: pair.used == "local", 30)
