@@ -1,4 +1,4 @@
-"""What a report counts in a store: of the trail up to the record that was checked last, of keys, of cartridges."""
+"""What a report counts in a store: the trail up to the record that was checked last, keys, cartridges."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Checked:
 def count(
     summary: Summary, checked: Checked, since_us: int, until_us: int, now_us: int
 ) -> tuple[pb.Report, dict[str, Counter[str]]]:
-    """Return what lies in the store, and by serial what drives did in the span. From a thread: takes seconds."""
+    """Return what is in the store, and by serial what drives did in the span. Takes time: from a thread."""
     span = summary.span(since_us, until_us, checked.head)
     report = pb.Report(since=stamp(since_us), until=stamp(until_us), make_time=stamp(now_us))
     first_us = summary.first_us()
