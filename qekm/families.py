@@ -1,9 +1,13 @@
-"""Figures as Prometheus takes them: families of samples. Names and labels are in docs/monitoring.md."""
+"""Figures for Prometheus: families of samples. Names and labels are in docs/monitoring.md.
+
+A family is plain data, made in the event loop in a moment; what costs time is done in the thread of who asks.
+"""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -19,60 +23,101 @@ MOST = 100
 OTHERS = "all others"  # with a space, as no group's name has it
 _LONGEST = 128  # characters of a label
 
-Rows = Iterable[tuple[tuple[str, ...], float]]
+Row = tuple[tuple[str, ...], float]
 """The texts of the labels, and the value."""
 
 
-def gauge(name: str, help_: str, rows: Rows, *labels: str) -> Metric:
-    """Return a figure that goes up and down: its values, each with the texts of its labels."""
-    from prometheus_client.core import GaugeMetricFamily
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A figure that goes up and down: its values, each with the texts of its labels."""
 
-    made = GaugeMetricFamily(name, help_, labels=labels)
-    for texts, value in _clean(rows).items():
-        made.add_metric(texts, value)
-    return made
+    name: str
+    help: str
+    rows: list[Row]
+    labels: tuple[str, ...] = ()
 
+    def metric(self) -> Metric:
+        """Return it as Prometheus' client has it."""
+        from prometheus_client.core import GaugeMetricFamily
 
-def one(name: str, help_: str, value: float) -> Metric:
-    """Return a figure that goes up and down and has one value."""
-    return gauge(name, help_, [((), value)])
-
-
-def counter(name: str, help_: str, rows: Rows, *labels: str) -> Metric:
-    """Return a figure that only goes up, until the next start; its name gets _total."""
-    from prometheus_client.core import CounterMetricFamily
-
-    made = CounterMetricFamily(name, help_, labels=labels)
-    for texts, value in _clean(rows).items():
-        made.add_metric(texts, value)
-    return made
+        return _filled(GaugeMetricFamily(self.name, self.help, labels=self.labels), self.rows)
 
 
-def count(name: str, help_: str, value: float) -> Metric:
-    """Return a figure that only goes up and has one value; its name gets _total."""
-    return counter(name, help_, [((), value)])
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A figure that only goes up, until the next start; its name gets _total."""
+
+    name: str
+    help: str
+    rows: list[Row]
+    labels: tuple[str, ...] = ()
+
+    def metric(self) -> Metric:
+        """Return it as Prometheus' client has it."""
+        from prometheus_client.core import CounterMetricFamily
+
+        return _filled(CounterMetricFamily(self.name, self.help, labels=self.labels), self.rows)
 
 
-def histogram(name: str, help_: str, found: Distribution) -> Metric:
-    """Return a distribution of values."""
-    from prometheus_client.core import HistogramMetricFamily
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A distribution of values as it was at a moment."""
 
-    bounds = [*map(str, found.bounds), "+Inf"]
-    made = HistogramMetricFamily(name, help_)
-    made.add_metric([], list(zip(bounds, map(float, accumulate(found.counts)), strict=True)), found.sum)
-    return made
+    name: str
+    help: str
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum: float
+
+    def metric(self) -> Metric:
+        """Return it as Prometheus' client has it."""
+        from prometheus_client.core import HistogramMetricFamily
+
+        bounds = [*map(str, self.bounds), "+Inf"]
+        made = HistogramMetricFamily(self.name, self.help)
+        made.add_metric([], list(zip(bounds, map(float, accumulate(self.counts)), strict=True)), self.sum)
+        return made
 
 
-def build(name: str) -> Iterator[Metric]:
+Family = Gauge | Counter | Histogram
+
+
+def gauge(name: str, help_: str, rows: Iterable[Row], *labels: str) -> Gauge:
+    """Return a gauge with labels."""
+    return Gauge(name, help_, list(rows), labels)
+
+
+def one(name: str, help_: str, value: float) -> Gauge:
+    """Return a gauge that has one value."""
+    return Gauge(name, help_, [((), value)])
+
+
+def counter(name: str, help_: str, rows: Iterable[Row], *labels: str) -> Counter:
+    """Return a counter with labels."""
+    return Counter(name, help_, list(rows), labels)
+
+
+def count(name: str, help_: str, value: float) -> Counter:
+    """Return a counter that has one value."""
+    return Counter(name, help_, [((), value)])
+
+
+def histogram(name: str, help_: str, found: Distribution) -> Histogram:
+    """Return a distribution as it is now."""
+    return Histogram(name, help_, tuple(found.bounds), tuple(found.counts), found.sum)
+
+
+def build(name: str) -> Iterator[Gauge]:
     """Yield what runs: its version and Python's."""
-    labels = ("version", "python")
     texts = __version__, platform.python_version()
-    yield gauge(f"{name}_build_info", "What runs here; always 1.", [(texts, 1.0)], *labels)
+    yield gauge(f"{name}_build_info", "What runs here; always 1.", [(texts, 1.0)], "version", "python")
 
 
-def _clean(rows: Rows) -> dict[tuple[str, ...], float]:
-    """Return each row once, the first of those that look the same: Prometheus refuses two of one name."""
+def _filled(family: Metric, rows: list[Row]) -> Metric:
+    """Put rows in, each once: of those that look the same the first, for Prometheus refuses two."""
     found: dict[tuple[str, ...], float] = {}
     for texts, value in rows:
         found.setdefault(tuple(as_line(text, _LONGEST) for text in texts), value)
-    return found
+    for labels, value in found.items():
+        family.add_metric(labels, value)  # type: ignore[attr-defined]
+    return family

@@ -15,6 +15,7 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from qekm.families import Family
 from qekm.properties.listeners import METRICS_PORT
 
 if TYPE_CHECKING:  # it takes a tenth of a second to import, and is not always wanted
@@ -26,7 +27,7 @@ LOOPBACK = "127.0.0.1"
 MOST_ASKING = 4  # at a time; another one is turned away
 _PATIENCE_S = 5.0  # of who asks, for the event loop
 _SILENCE_S = 10.0  # of who asks, before he is given up
-Figures = Callable[[], "Iterable[Metric | None]"]
+Figures = Callable[[], Iterable[Family | None]]
 """Returns families; a None among them lets drives be served before it goes on."""
 
 
@@ -77,12 +78,15 @@ class Metrics:
         loop = self._loop
         if loop is None:
             return
+        found: list[Family] = []
         with contextlib.suppress(TimeoutError):  # a loop that is so late, or has ended
-            yield from self._hear(loop)
+            found += self._hear(loop)
         for source in self.disks:
-            yield from filter(None, _tried(source))
+            found += filter(None, _tried(source))
+        for family in found:
+            yield family.metric()
 
-    def _hear(self, loop: asyncio.AbstractEventLoop) -> list[Metric]:
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> list[Family]:
         reading = self._read()
         try:
             future = asyncio.run_coroutine_threadsafe(reading, loop)
@@ -94,8 +98,8 @@ class Metrics:
         finally:
             future.cancel()
 
-    async def _read(self) -> list[Metric]:
-        found: list[Metric] = []
+    async def _read(self) -> list[Family]:
+        found: list[Family] = []
         for source in self.sources:
             for family in _tried(source):
                 if family is not None:
@@ -104,7 +108,7 @@ class Metrics:
         return found
 
 
-def _tried(source: Figures) -> Iterator[Metric | None]:
+def _tried(source: Figures) -> Iterator[Family | None]:
     """Yield what a source has; one that fails keeps no other from being told."""
     try:
         yield from source()

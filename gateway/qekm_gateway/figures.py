@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from qekm.dkp.fields import MessageType
-from qekm.families import build, count, counter, gauge, histogram, one
+from qekm.families import Family, build, count, counter, gauge, histogram, one
 from qekm.metrics import Metrics
 from qekm_gateway.activity import Activity
 from qekm_gateway.admission import Admission
 from qekm_gateway.gateway import Gateway
 from qekm_gateway.lines import Lines
 from qekm_gateway.services import Service
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 _NAMES = {int(kind): kind.name.lower() for kind in MessageType}
 
@@ -37,7 +33,7 @@ def attach(
     metrics.disks.append(lambda: certificates(certificate))
 
 
-def connections(admission: Admission, activity: Activity) -> Iterator[Metric]:
+def connections(admission: Admission, activity: Activity) -> Iterator[Family]:
     """Yield who is connected, and who is not."""
     yield one("qekm_gateway_connections", "Connections of drives and libraries.", len(admission))
     accepted = "Connections that were let in."
@@ -50,7 +46,7 @@ def connections(admission: Admission, activity: Activity) -> Iterator[Metric]:
     yield count("qekm_gateway_tls_failures", what, activity.tls_failures)
 
 
-def frames(activity: Activity, incidents: Callable[[], int]) -> Iterator[Metric]:
+def frames(activity: Activity, incidents: Callable[[], int]) -> Iterator[Family]:
     """Yield what came and went, and how long an answer took."""
     for name, what, counts in (
         ("in", "Frames of drives and libraries by type.", activity.frames_in),
@@ -64,7 +60,7 @@ def frames(activity: Activity, incidents: Callable[[], int]) -> Iterator[Metric]
     yield count("qekm_gateway_incidents", "Internal errors.", incidents())
 
 
-def streams(lines: Lines, names: Sequence[str]) -> Iterator[Metric]:
+def streams(lines: Lines, names: Sequence[str]) -> Iterator[Family]:
     """Yield over which stream frames go to a service, and how many wait for its answers."""
     link = lines.present
     used = link.service.name if link.up else ""
@@ -74,7 +70,7 @@ def streams(lines: Lines, names: Sequence[str]) -> Iterator[Metric]:
     yield one("qekm_gateway_steps_pending", "Frames without their answers yet.", link.pending)
 
 
-def certificates(path: Path) -> Iterator[Metric]:
+def certificates(path: Path) -> Iterator[Family]:
     """Yield when the gateway's own certificate ends; from a thread. OSError, ValueError."""
     leaf = x509.load_pem_x509_certificate(path.read_bytes())
     name, what = "qekm_gateway_certificate_expiry_timestamp_seconds", "When the gateway's certificate ends."

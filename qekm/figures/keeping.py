@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from qekm.backup.records import Backups
 from qekm.expiring import Ending
-from qekm.families import MOST, count, gauge, one
+from qekm.families import MOST, Family, count, gauge, one
 from qekm.model import BackupState
 from qekm.sealing.slot import kind_of
 from qekm.slots import Slots
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 _US = 1_000_000
 
@@ -39,25 +36,25 @@ class Trail(Protocol):
         """Return how many records the trail has."""
 
 
-def disk(store: Disk) -> Iterator[Metric]:
+def disk(store: Disk) -> Iterator[Family]:
     """Yield how large the store is; from a thread."""
     yield one("qekm_store_bytes", "Bytes of the store and its log.", store.size)
     yield one("qekm_store_free_bytes", "Bytes free on the store's file system.", store.free)
 
 
-def trail(store: Trail) -> Iterator[Metric]:
+def trail(store: Trail) -> Iterator[Family]:
     """Yield how many records the trail has; it only grows, through all starts."""
     yield count("qekm_audit_records", "Records of the audit trail since the first.", store.trail_end)
 
 
-def slots(found: Slots) -> Iterator[Metric]:
+def slots(found: Slots) -> Iterator[Family]:
     """Yield how many ways there are to open the keystore."""
     kinds = Counter(kind_of(slot.sealed) for slot in found)
     rows = (((kind or "unknown",), kinds[kind]) for kind in sorted(kinds))
     yield gauge("qekm_slots", "Slots of the keystore by kind.", rows, "kind")
 
 
-def trouble(read_only: str, degraded: Iterable[str], logs: Iterable[str]) -> Iterator[Metric]:
+def trouble(read_only: str, degraded: Iterable[str], logs: Iterable[str]) -> Iterator[Family]:
     """Yield how many things are not as they should be."""
     yield one("qekm_read_only", "Whether no new keys are given.", bool(read_only))
     lines = "Things that status says of backups, peers, logs and properties."
@@ -65,7 +62,7 @@ def trouble(read_only: str, degraded: Iterable[str], logs: Iterable[str]) -> Ite
     yield one("qekm_log_troubles", "Logs that cannot be written.", len(list(logs)))
 
 
-def backups(found: Backups, has_target: bool, failures: int, created_seq: int) -> Iterator[Metric]:
+def backups(found: Backups, has_target: bool, failures: int, created_seq: int) -> Iterator[Family]:
     """Yield how old the newest good one is, and when a person last opened one; a time of 0 is never.
 
     failures: tries that failed since the last good one. created_seq: of the newest key.
@@ -86,7 +83,7 @@ def backups(found: Backups, has_target: bool, failures: int, created_seq: int) -
     yield one("qekm_backup_missing_keys", unprotected, max(0, created_seq - covered))
 
 
-def certificates(found: Iterable[Ending]) -> Iterator[Metric]:
+def certificates(found: Iterable[Ending]) -> Iterator[Family]:
     """Yield when each certificate in force ends, the first MOST to end; of two of one name the first."""
     ordered = sorted(found, key=lambda ending: ending.end_us)[:MOST]
     rows = (((ending.role, ending.name), ending.end_us / _US) for ending in ordered)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
-from qekm.families import MOST, count, gauge
+from qekm.families import MOST, Family, count, gauge
 from qekm.model import Peer
 from qekm.replication.links import Links
 
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
-
-def peers(others: Iterable[Peer], links: Links) -> Iterator[Metric]:
+def peers(others: Iterable[Peer], links: Links) -> Iterator[Family]:
     """Yield what is known of each."""
     found = [(peer.name, links.status(peer.name)) for peer in islice(others, MOST)]
     rows = [((name,), link) for name, link in found if link is not None]
-    connected = (((name), float(link.connected)) for name, link in rows)
+    connected = ((name, float(link.connected)) for name, link in rows)
     yield gauge("qekm_peer_connected", "Whether the stream to a server stands.", connected, "peer")
     records = ((name, link.lag_records) for name, link in rows)
     what = "Records of this server that a peer has not on its disk."

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sized
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from qekm.activity import Activity, Kind
 from qekm.audit import KEY_CREATED, KEY_SERVED
 from qekm.dkp.codes import Code
-from qekm.families import MOST, OTHERS, counter, histogram, one
+from qekm.families import MOST, OTHERS, Family, counter, histogram, one
 from qekm.model import Outcome
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 REFUSALS = ("drive.refuse", "session.end", "rpc.refuse")
 # Told from the start on: of a counter that begins with its first event nobody sees that event.
@@ -34,7 +31,7 @@ class Conversations(Protocol):
         """Return how many are under way."""
 
 
-def activity(done: Activity) -> Iterator[Metric]:
+def activity(done: Activity) -> Iterator[Family]:
     """Yield what the trail tells, and how long answers and commits took."""
     events = done.events
     outcomes = ((key, float(count)) for key, count in _by_outcome(events).items())
@@ -46,7 +43,7 @@ def activity(done: Activity) -> Iterator[Metric]:
     yield histogram("qekm_commit_seconds", "How long a commit took.", done.commit_seconds)
 
 
-def conversations(serving: Conversations, gateways: Sized) -> Iterator[Metric]:
+def conversations(serving: Conversations, gateways: Sized) -> Iterator[Family]:
     """Yield who is connected."""
     yield one("qekm_drive_sessions", "Conversations with drives.", serving.session_count)
     yield one("qekm_gateways", "Streams of gateways.", len(gateways))

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from qekm.activity import Activity
 from qekm.api.gateways import Gateways
 from qekm.backup.keeping import Keeper
-from qekm.families import build, count
+from qekm.families import Family, build, count
 from qekm.figures import keeping, keys, peers, serving
 from qekm.metrics import Metrics
 from qekm.owners import Owners
 from qekm.replication.links import Links
 from qekm.store import Store
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 Lines = Callable[[], Sequence[str]]
 
@@ -51,7 +47,7 @@ class Sources:
         ]
         metrics.disks.append(lambda: keeping.disk(self.store))
 
-    def _kept(self) -> Iterator[Metric]:
+    def _kept(self) -> Iterator[Family]:
         """Yield how well the store is kept."""
         owners, keystore = self.owners, self.owners.keystore
         yield from keeping.trail(self.store)
