@@ -61,7 +61,7 @@ class Examination:
             "libraries": libraries.look,
             "home": lambda: place.judge(self.place),
             "disk": self._disk,
-            "permissions": lambda: permissions.look(self._home, self._openers()),
+            "permissions": lambda: permissions.look(self._home, self._private()),
             "configuration": self._configuration,
             "clock": lambda: clocks.judge(clocks.survey(self._home), self._now()),
             "certificates": self._certificates,
@@ -87,9 +87,9 @@ class Examination:
         except QekmError:
             return None
 
-    def _openers(self) -> list[Path]:
+    def _private(self) -> list[Path]:
         settings = self._readable()
-        return openers.files_of(self._home, settings) if settings else []
+        return openers.private_files(self._home, settings) if settings else []
 
     def _trust(self) -> list[Certificate]:
         return certificates.read_pem(self._home.trust.read_bytes())

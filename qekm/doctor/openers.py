@@ -8,16 +8,25 @@ from pathlib import Path
 from qekm.configuration.settings import Settings
 from qekm.doctor.finding import Seen, broken, doubtful, fine, unseen
 from qekm.home import Home
+from qekm.properties.alarms import MAIL_PASSWORD, WEBHOOK_SECRET
 
 _CREDENTIAL = "credential:"
+_TOLD = (MAIL_PASSWORD, WEBHOOK_SECRET, "log.syslog.key")  # other files that nobody else may read
 _KEPT = {"key-file": "keystore.keyFile", "pkcs11": "keystore.pkcs11.pinFile"}
 _OTHERS = "open the keystore with another slot, a password or recovery shares: qekm keystore slots list"
 
 
 def files_of(home: Home, settings: Settings) -> list[Path]:
-    """Return the files that open the keystore and only their owner may read."""
+    """Return the file that opens the keystore, if one does."""
     text = settings[_KEPT[kind]] if (kind := settings["keystore.slot"]) in _KEPT else ""
     return [home.path / text] if text and not text.startswith(_CREDENTIAL) else []
+
+
+def private_files(home: Home, settings: Settings) -> list[Path]:
+    """Return every file outside pki that settings name and only their owner may read."""
+    texts = (settings[name] for name in _TOLD)
+    named = [home.path / text for text in texts if text and not text.startswith(_CREDENTIAL)]
+    return [*files_of(home, settings), *named]
 
 
 def look(home: Home, settings: Settings) -> Iterator[Seen]:

@@ -31,8 +31,10 @@ _ATTRIBUTE = re.compile(r"^  (drive serial number|drive WWN|volser|key alias|use
 _SPOKEN = re.compile(r"\b(drive|volser|group|alias|serial|wwnn|account) ([A-Za-z0-9_.-]{3,64})")
 _KEY = re.compile(r"\b[A-Z]{3}[0-9]{18}\b")
 _SERIAL = re.compile(r"(?<![0-9.])[0-9]{12}(?![0-9.])")
+_MAILBOX = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+")
 _NUMBER4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w.])")
 _NUMBER6 = re.compile(r"(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
+_LOOKS = (("mailbox", _MAILBOX), ("key", _KEY), ("serial", _SERIAL), ("host", _NUMBER4), ("host", _NUMBER6))
 # Words of ours that are nobody's name.
 _OURS = frozenset(
     (
@@ -117,15 +119,9 @@ class Pseudonyms:
         """Learn the names in a log: attributes of records, what is called one, and what looks like one."""
         for name, value in _ATTRIBUTE.findall(text):
             self.learn(_FIELDS[name], value)
-        for kind, pattern in (
-            ("key", _KEY),
-            ("serial", _SERIAL),
-            ("address", _NUMBER4),
-            ("address", _NUMBER6),
-        ):
+        for kind, pattern in _LOOKS:
             for value in pattern.findall(text):
-                if kind != "address" or _is_strange(value):
-                    self.learn(kind, value)
+                self.learn(kind, value)
         for word, value in _SPOKEN.findall(text):
             if any(character.isdigit() for character in value):
                 self.learn(_FIELDS.get(word, "name"), value.rstrip("."))
