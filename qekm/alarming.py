@@ -188,7 +188,7 @@ class Alarming:
         return [*missing(self._settings), *(each.trouble for each in self._couriers if each.trouble)]
 
     async def test(self) -> list[tuple[str, str, str]]:
-        """Send one of each severity at once; returns name, step and reason of each, empty if it arrived."""
+        """Send one of each severity at once; returns name, stage and reason of each, empty if it arrived."""
         digest = replace(self._digest(list(_samples(self._now_us()))), test=True)
         tries = (asyncio.to_thread(_tried, each, digest) for each in self.receivers)
         return list(await asyncio.gather(*tries))
@@ -253,7 +253,7 @@ def _tried(receiver: Receiver, digest: Digest) -> tuple[str, str, str]:
     try:
         receiver.take([digest])
     except Undelivered as error:
-        return receiver.name, error.step, error.reason
+        return receiver.name, error.stage, error.reason
     except Exception as error:
         _log.exception("a test of the alarms failed")
         return receiver.name, "internal", type(error).__name__

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from qekm.alarms.digest import Digest, mail_of, merged
-from qekm.alarms.undelivered import Undelivered, step
+from qekm.alarms.undelivered import Undelivered, stage
 from qekm.peers import is_local
 from qekm.secret import Secret
 
@@ -54,16 +54,16 @@ class Mail:
         """Nothing is open between two messages."""
 
     def _send(self, digest: Digest) -> None:
-        with step("connect"):
+        with stage("connect"):
             server = self._connect()
         try:
             if self.tls == STARTTLS:
-                with step("tls"):
+                with stage("tls"):
                     self._secure(server)
             if self.user:
-                with step("login"):
+                with stage("login"):
                     self._log_in(server)
-            with step("send"):
+            with stage("send"):
                 refused = server.send_message(mail_of(digest, self.sender, self.receivers))
             if refused:
                 raise Undelivered("send", f"refused for {', '.join(refused)}")

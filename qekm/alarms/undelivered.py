@@ -1,4 +1,4 @@
-"""That a message did not get through, and at which step: what a courier waits after, and a test tells of."""
+"""That a message did not get through, and at which stage: what a courier waits after, and a test tells of."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from qekm.errors import QekmError
 
 
 class Undelivered(OSError):
-    """Not now; it is tried again. step: connect, tls, login, send or answer."""
+    """Not now; it is tried again. stage: connect, tls, login, send or answer."""
 
-    def __init__(self, step: str, reason: str) -> None:
-        super().__init__(f"{step}: {reason}")
-        self.step, self.reason = step, reason
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage, self.reason = stage, reason
 
 
 @contextmanager
-def step(name: str) -> Iterator[None]:
-    """Have whatever the system says in the block name the step; Undelivered."""
+def stage(name: str) -> Iterator[None]:
+    """Have whatever the system says in the block name the stage; Undelivered."""
     try:
         yield
     except Undelivered:

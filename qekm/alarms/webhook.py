@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from qekm import __version__
 from qekm.alarms.digest import Digest, body_of, merged
 from qekm.alarms.mail import Context
-from qekm.alarms.undelivered import Undelivered, step
+from qekm.alarms.undelivered import Undelivered, stage
 from qekm.secret import Secret
 
 TIMEOUT_S = 15.0
@@ -47,21 +47,22 @@ class Webhook:
 
     def _post(self, body: bytes) -> None:
         parts = urlsplit(self.url)
-        with step("sign"):
+        with stage("sign"):
             headers = self._headers(body)
-        with step("tls"):
+        with stage("tls"):
             connection = self._connection(parts.hostname or "", parts.port, parts.scheme)
         try:
-            with step("connect"):
+            with stage("connect"):
                 connection.connect()
-            with step("send"):
+            with stage("send"):
                 path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
                 connection.request("POST", path, body, headers)
-            with step("answer"):
-                answer = connection.getresponse()
-                answer.read(_ANSWER)
-            if not 200 <= answer.status < 300:  # a redirection, too: nothing is sent where nobody said
-                raise Undelivered("answer", f"{answer.status} {answer.reason}")
+            with stage("answer"):
+                heard = connection.getresponse()
+                heard.read(_ANSWER)
+            status, reason = heard.status, heard.reason
+            if not 200 <= status < 300:  # a redirection, too: nothing is sent where nobody said
+                raise Undelivered("answer", f"{status} {reason}")
         except http.client.HTTPException as error:
             raise Undelivered("answer", str(error) or type(error).__name__) from error
         finally:

@@ -31,11 +31,11 @@ class AlarmsServicer(AlarmsServiceServicer):
     async def TestAlarms(self, request: pb.TestAlarmsRequest, context: Any) -> pb.TestAlarmsResponse:
         """Send a test to every receiver and tell how it ended."""
         results = await self._alarming.test()
-        failed = [f"{name}: {step}: {reason}" for name, step, reason in results if step]
+        failed = [f"{name}: {stage}: {reason}" for name, stage, reason in results if stage]
         told = "; ".join(failed) or f"{len(results)} receivers"
         outcome = Outcome.FAILURE if failed else Outcome.SUCCESS
         await self._journal.commit("TestAlarms", (), message=told, outcome=outcome)
-        tests = (pb.AlarmTest(receiver=name, failed_step=step, message=why) for name, step, why in results)
+        tests = (pb.AlarmTest(receiver=name, failed_step=stage, message=why) for name, stage, why in results)
         return pb.TestAlarmsResponse(results=tests)
 
 
