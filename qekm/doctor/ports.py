@@ -55,7 +55,7 @@ def judge(ports: Iterable[Port]) -> Iterator[Seen]:
 
 def _judge(port: Port) -> Iterator[Seen]:
     what = f"port {port.number} ({port.name})"
-    others = {pid: name for pid, name in port.holders.items() if pid != port.pid}
+    others = {pid: name for pid, name in port.holders.items() if not pid or pid != port.pid}
     ours = port.pid in port.holders and port.pid > 0
     unknown = 0 in others
     if ours or (port.announced and unknown):

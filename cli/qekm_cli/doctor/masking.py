@@ -34,7 +34,8 @@ _PRIVATE = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 _SPOKEN = re.compile(
-    r"(?i)\b(pass(?:word|wd|phrase)|pin|secret|token|api[_-]?key|authorization|cookie)(\s*[=:]\s*|\s+is\s+)(\"[^\"]*\"|\S+)"
+    r"(?i)\b(pass(?:word|wd|phrase)|pin|secret|token|api[_-]?key|authorization|cookie)(\s*[=:]\s*|\s+is\s+)"
+    r"(\"[^\"]*\"|(?:(?:bearer|basic) +)?\S+)"
 )
 _LONG = re.compile(
     r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}(?![0-9A-Fa-f])|(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}"

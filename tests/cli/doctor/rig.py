@@ -77,6 +77,11 @@ def examine(
     return Examined([*before, *examine_link(link, before)])
 
 
+def examined(home: Home, now_us: Callable[[], int] = clock.now_us) -> Examined:
+    """Do what `qekm-server doctor` does."""
+    return Examined(list(examine_home(home, now_us)))
+
+
 def make_template(path: Path, **properties: str) -> Home:
     """Make a key manager of two keys that has never run."""
     wanted = FREE_PORTS | {name.replace("__", "."): value for name, value in properties.items()}
