@@ -5,13 +5,13 @@ SOURCE ?= $(CURDIR)
 VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml hatch_build.py $(wildcard proto/qekm/v1/*.proto)
-CODE := qekm gateway cli tests demo bench
+CODE := qekm gateway cli deploy tests demo bench
 RELEASED := $(shell ls proto/released/*.binpb 2>/dev/null | sort -V | tail -n 1)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' qekm/__init__.py)
 RUNS ?= 3000000
 JCEKS_RUNS ?= 300000
 
-.PHONY: install demo test check bench faults peers soak fuzz release-image golden clean
+.PHONY: install demo test check bench deb packages faults peers soak fuzz release-image golden clean
 
 install: $(VENV)/.installed
 
@@ -19,13 +19,14 @@ demo: $(VENV)/.installed
 	@$(BIN)/python demo/run.py --source "$(SOURCE)"
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --ignore=tests/faults --ignore=tests/peers tests
+	$(BIN)/python -m pytest -n auto --ignore=tests/faults --ignore=tests/peers --ignore=tests/packages tests
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy --strict
 	$(BIN)/mypy --strict demo/run.py
+	$(BIN)/mypy --strict -p deploy.debian -p deploy.manual
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
@@ -40,6 +41,12 @@ faults: $(VENV)/.installed-dev
 
 peers: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -s tests/peers
+
+deb: $(VENV)/.installed
+	$(BIN)/python -m deploy.debian.build
+
+packages: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -s tests/packages
 
 soak: $(VENV)/.installed-dev
 	QEKM_SIZE=soak $(BIN)/python -m pytest -s --whole tests/faults

@@ -27,7 +27,8 @@ EXITS = {
     "5": "A check ran and its verdict is bad.",
     "10": "The service or the gateway does not answer.",
 }
-CLIENT_FILES = "KeyManagerConfig.properties", 5
+SERVERS = ("qekm-server", 8), ("qekm-gateway", 8)
+SETTINGS = "KeyManagerConfig.properties", 5
 
 
 def pages(date: str) -> Iterator[Page]:
@@ -42,7 +43,7 @@ def pages(date: str) -> Iterator[Page]:
         page.head("DESCRIPTION")
         for words, each in _leaves(f"{PROGRAM} {name}", command):
             _describe(page, words, each, several=words != f"{PROGRAM} {name}")
-        page.see_also((PROGRAM, 1), CLIENT_FILES)
+        page.see_also((PROGRAM, 1), *SERVERS, SETTINGS)
         yield page
     yield from _originals(date)
 
@@ -64,9 +65,7 @@ def _root(date: str) -> Page:
     for name, place in VERBS.items():
         page.item(f"{PROGRAM} {name}", f"As: {place.ours}" if place.ours else str(load(name).help))
     _ends(page)
-    page.see_also(
-        *((f"{PROGRAM}-{name}", 1) for name in NOUNS), ("qekm-server", 1), ("qekm-gateway", 1), CLIENT_FILES
-    )
+    page.see_also(*((f"{PROGRAM}-{name}", 1) for name in NOUNS), *SERVERS, SETTINGS)
     return page
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from deploy.manual.commands import CLIENT_FILES, EXITS, FILES
+from deploy.manual.commands import EXITS, FILES, SETTINGS
 from deploy.manual.roff import Page
 from qekm import server
 from qekm_gateway import server as gateway
 from qekm_gateway.simulator import app as simulator
 
+PAGES = {"qekm-server": 8, "qekm-gateway": 8, "qekm-simulator": 1}  # qekm-server(1) is `qekm server`
 PURPOSES = {
     "qekm-server": "run the key service, and do what is done while it does not run",
     "qekm-gateway": "take tape drives and hand what they ask to the key service",
@@ -22,7 +23,7 @@ def pages(date: str) -> Iterator[Page]:
     """Yield the pages of the three programs."""
     for parser in (server._parser(), gateway._parser(), simulator._parser()):
         name = parser.prog
-        page = Page.begin(name, 1, PURPOSES[name], date)
+        page = Page.begin(name, PAGES[name], PURPOSES[name], date)
         page.head("SYNOPSIS")
         commands = list(_commands(parser))
         for each, _ in commands:
@@ -41,7 +42,7 @@ def pages(date: str) -> Iterator[Page]:
         page.head("FILES")
         for path, text in FILES.items():
             page.item(path, text)
-        page.see_also(("qekm", 1), *((other, 1) for other in PURPOSES if other != name), CLIENT_FILES)
+        page.see_also(("qekm", 1), *(each for each in PAGES.items() if each[0] != name), SETTINGS)
         yield page
 
 

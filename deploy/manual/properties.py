@@ -28,7 +28,7 @@ def pages(date: str) -> Iterator[Page]:
     page.head("KEPT WITHOUT A MEANING")
     page.text("Properties of the product family that are accepted and listed.")
     _items(page, PROPERTIES, kept=True)
-    page.see_also(("qekm-config", 1), ("qekm-server", 1), (CLIENT, 5))
+    page.see_also(("qekm-config", 1), ("qekm-server", 8), (CLIENT, 5))
     yield page
     page = Page.begin(CLIENT, 5, "where the key manager of a home without one is", date)
     page.head("DESCRIPTION")

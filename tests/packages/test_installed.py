@@ -1,0 +1,174 @@
+"""The life of a package on a machine of its own: each test goes on where the one before it ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qekm import __version__
+from tests.packages.conftest import EARLIER
+from tests.packages.machine import Machine
+from tests.waiting import wait_for
+
+UNITS = ("qekm-server", "qekm-gateway")
+HOME = "/var/lib/qekm"
+DRIVE = "001300000392"  # the simulator's first
+INIT = ("--no-password", "--no-command-password", "--no-shares", "--protect", "none", "--keys", "64")
+WORDS = "destroy all keys"
+QUICK = "[Service]\nWatchdogSec=3\nRestartSec=100ms\n"  # so that a test need not wait for half a minute
+
+pytestmark = pytest.mark.root
+
+
+def states(machine: Machine) -> list[str]:
+    return [machine.shown(unit, "ActiveState") for unit in UNITS]
+
+
+def started(machine: Machine) -> list[int]:
+    """Return when each unit was last started, in microseconds of the machine's own clock."""
+    return [int(machine.shown(unit, "ExecMainStartTimestampMonotonic")) for unit in UNITS]
+
+
+def drive(machine: Machine, *words: str) -> dict[str, object]:
+    """Have the simulated drive do something with a cartridge, and return what it tells."""
+    common = ("--library", "/root/library", "--drive", DRIVE, "--cartridge", "/root/A00001L4.tape")
+    told = machine.run("qekm-simulator", words[0], *common, *words[1:])
+    return dict(json.loads(told.splitlines()[-1]))
+
+
+def serves(machine: Machine) -> bool:
+    """Tell whether both processes run and know each other."""
+    return machine.try_("qekm", "server", "status").returncode == 0
+
+
+def read_back(machine: Machine) -> bytes:
+    drive(machine, "read", "--output", "/root/read")
+    return (machine.tree / "root" / "read").read_bytes()
+
+
+def test_installing_starts_nothing_and_says_what_comes_next(machine: Machine) -> None:
+    said = machine.run("dpkg", "--install", "/root/earlier.deb")
+    assert "qekm init" in said
+    assert "systemctl enable --now qekm-server qekm-gateway" in said
+    machine.run("systemctl", "start", *UNITS)  # there is nothing to serve, and that is no failure
+    assert states(machine) == ["inactive", "inactive"]
+    assert machine.run("stat", "--format=%U %a", HOME).split() == ["qekm", "700"]
+
+
+def test_systemd_has_nothing_to_say_of_the_units_where_they_are_installed(machine: Machine) -> None:
+    machine.run("systemd-analyze", "verify", "--man=no", *(f"{unit}.service" for unit in UNITS))
+
+
+def test_root_makes_a_key_manager_that_the_service_can_read_and_systemd_starts_it(machine: Machine) -> None:
+    machine.run("qekm", "init", *INIT)
+    owners = machine.run("find", HOME, "-printf", "%U:%G\\n")
+    assert len(set(owners.split())) == 1
+    assert "0:0" not in owners
+    assert "systemctl enable --now" in machine.run("qekm", "server", "start")
+    assert states(machine) == ["active", "active"]
+    assert machine.shown("qekm-server", "StatusText").startswith("serving on ports grpc 3802")
+    assert "ssl 443" in machine.shown("qekm-server", "StatusText")
+    assert "3801" in machine.shown("qekm-gateway", "StatusText")
+    wait_for(lambda: serves(machine), "gateway and service did not find each other")
+
+
+def test_a_drive_writes_a_cartridge_and_reads_it_back(machine: Machine) -> None:
+    machine.run("qekm-simulator", "init", "/root/library")
+    authority = "/root/library/authority/ca.pem"
+    machine.run("install", "-m", "0644", authority, "/tmp/ca.pem")  # root's own files are not the service's
+    machine.run("qekm", "drives", "authorities", "add", "/tmp/ca.pem")
+    (machine.tree / "root" / "data").write_bytes(bytes(range(256)) * 4_000)
+    drive(machine, "write", "--volser", "A00001L4", "/root/data")
+    assert read_back(machine) == bytes(range(256)) * 4_000
+
+
+def test_the_processes_are_the_user_s_and_may_do_what_they_must_and_no_more(machine: Machine) -> None:
+    for unit, rights in zip(UNITS, ("cap_net_bind_service", ""), strict=True):
+        pid = machine.shown(unit, "MainPID")
+        status = machine.run("cat", f"/proc/{pid}/status")
+        assert re.search(r"^NoNewPrivs:\s+1$", status, flags=re.M)
+        assert re.search(r"^Seccomp:\s+2$", status, flags=re.M)
+        held = int(re.search(r"^CapPrm:\s+(\w+)$", status, flags=re.M)[1], 16)  # type: ignore[index]
+        assert held == (1 << 10 if rights else 0)
+        assert "0 " in machine.run("grep", "Max core file size", f"/proc/{pid}/limits")
+
+
+def test_the_gateway_does_not_see_what_opens_the_keystore(machine: Machine) -> None:
+    for unit, sees in zip(UNITS, (True, False), strict=True):
+        pid = machine.shown(unit, "MainPID")
+        inside = ("nsenter", "-t", pid, "-m", "--", "runuser", "-u", "qekm", "--", "cat")
+        for secret in ("root.key", "store/qekm.db"):
+            assert (machine.try_(*inside, f"{HOME}/{secret}").returncode == 0) is sees, secret
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_process_that_stands_still_is_started_again(machine: Machine, unit: str) -> None:
+    drop_in = machine.tree / f"etc/systemd/system/{unit}.service.d/quick.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(QUICK)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", unit)
+    pid = machine.shown(unit, "MainPID")
+    machine.run("kill", "-STOP", pid)
+    wait_for(lambda: machine.shown(unit, "MainPID") not in (pid, "0"), "it was not started again")
+    wait_for(lambda: machine.shown(unit, "ActiveState") == "active", "it did not come up")
+    assert machine.shown(unit, "NRestarts") == "1"
+    assert "watchdog" in machine.run("journalctl", "--unit", unit, "--no-pager", "--output", "cat").lower()
+    wait_for(lambda: serves(machine), "they did not find each other again")
+    shutil.rmtree(drop_in.parent)
+
+
+def test_an_upgrade_stops_and_starts_them_in_order_and_loses_nothing(machine: Machine) -> None:
+    before = started(machine)
+    assert machine.run("dpkg-query", "--show", "--showformat=${Version}", "qekm") == EARLIER
+    said = machine.run("dpkg", "--install", "/root/qekm.deb")
+    assert "migrated on a copy" in said
+    assert machine.run("dpkg-query", "--show", "--showformat=${Version}", "qekm") == __version__
+    server, gateway = started(machine)
+    assert before[0] < server < gateway
+    wait_for(lambda: serves(machine), "they did not find each other again")
+    assert read_back(machine) == bytes(range(256)) * 4_000
+
+
+def test_what_was_stopped_stays_so_over_an_upgrade(machine: Machine) -> None:
+    machine.run("systemctl", "stop", "qekm-gateway")
+    machine.run("dpkg", "--install", "/root/qekm.deb")
+    assert states(machine) == ["active", "inactive"]
+    machine.run("systemctl", "start", "qekm-gateway")
+
+
+def test_removing_stops_them_and_keeps_the_keystore(machine: Machine) -> None:
+    machine.run("dpkg", "--remove", "qekm")
+    assert states(machine) == ["inactive", "inactive"]
+    assert not (machine.tree / "usr/lib/qekm").exists()
+    assert (machine.tree / f"{HOME[1:]}/root.key").exists()
+
+
+def test_what_was_removed_comes_back_with_its_keys(machine: Machine) -> None:
+    machine.run("dpkg", "--install", "/root/qekm.deb")
+    machine.run("systemctl", "start", *UNITS)
+    wait_for(lambda: serves(machine), "gateway and service did not find each other")
+    assert read_back(machine) == bytes(range(256)) * 4_000
+
+
+@pytest.mark.parametrize("words", ["", "yes"])
+def test_a_purge_keeps_the_keystore_and_says_where_it_is(machine: Machine, words: str) -> None:
+    said = machine.run("dpkg", "--purge", "qekm", **({"QEKM_PURGE": words} if words else {}))
+    assert "kept in /var/lib/qekm" in said
+    assert (machine.tree / f"{HOME[1:]}/root.key").exists()
+    assert not (machine.tree / "etc/default/qekm").exists()
+    machine.run("dpkg", "--install", "/root/qekm.deb")
+
+
+def test_a_purge_that_is_told_in_words_destroys_the_keystore(machine: Machine) -> None:
+    machine.run("systemctl", "start", *UNITS)
+    said = machine.run("dpkg", "--purge", "qekm", QEKM_PURGE=WORDS)
+    assert "is destroyed" in said
+    assert states(machine) == ["inactive", "inactive"]
+    left = machine.run("find", "/", "-xdev", "-not", "-path", "/proc/*", "-name", "*qekm*")
+    assert [path for path in left.split() if not path.startswith(("/root", "/run"))] == []
+    assert not Path(machine.tree, HOME[1:]).exists()
