@@ -52,7 +52,7 @@ def count(
     report = pb.Report(since=stamp(since_us), until=stamp(until_us), make_time=stamp(now_us))
     first_us = summary.first_us()
     report.trail.CopyFrom(_trail(span, first_us, checked))
-    _count_events(report, summary, span, max(since_us, min(first_us, until_us - 1)))
+    _count_events(report, summary, span, max(since_us, min(first_us, span.earliest_us, until_us - 1)))
     _count_names(report, summary, span)
     for field, events in _ACTS.items():
         links, more = summary.acts(span, events, MOST_ACTS)

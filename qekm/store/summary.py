@@ -30,6 +30,7 @@ class Span:
     """Records of a time, up to a place of the trail; times in microseconds, the second one excluded.
 
     first, last: places between which all of them lie, 0 if there are none; records: how many they are.
+    earliest_us: the lowest of their times, which are not in order where a clock was set back.
     """
 
     since_us: int
@@ -37,6 +38,7 @@ class Span:
     first: int
     last: int
     records: int
+    earliest_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,14 @@ class Summary:
 
     def span(self, since_us: int, until_us: int, head: int) -> Span:
         """Return what lies in a time, of the records up to the place `head`."""
-        query = select(func.min(_audit.sequence), func.max(_audit.sequence), func.count()).where(
-            _audit.sequence <= head, _audit.time_us >= since_us, _audit.time_us < until_us
+        found = (
+            *(func.min(_audit.sequence), func.max(_audit.sequence)),
+            *(func.count(), func.min(_audit.time_us)),
         )
+        within = _audit.sequence <= head, _audit.time_us >= since_us, _audit.time_us < until_us
         with self._look() as connection:
-            first, last, records = connection.execute(query).one()
-        return Span(since_us, until_us, first or 0, last or 0, records)
+            first, last, records, earliest_us = connection.execute(select(*found).where(*within)).one()
+        return Span(since_us, until_us, first or 0, last or 0, records, earliest_us or until_us)
 
     def happened(self, span: Span, width_us: int) -> list[Happened]:
         """Return what happened in a span, interval by interval of so many microseconds."""

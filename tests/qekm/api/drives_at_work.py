@@ -79,7 +79,7 @@ class Site:
 
     def asking(self, drive: Drive | None = None, ask: Ask = Ask.CREATE, **fields: Any) -> Asking:
         """Begin a session of a drive."""
-        errand = Errand(ask, volser="E01001L4", **({"mount_id": os.urandom(16)} | fields))
+        errand = Errand(ask, **({"volser": "E01001L4", "mount_id": os.urandom(16)} | fields))
         return Asking(Session(drive or self.drive(), errand, self.anchors, os.urandom, clock_us))
 
     def key(self, alias: str) -> Any:
