@@ -20,7 +20,7 @@ from qekm.keystore import Keystore
 from qekm.model import Cursor, KeyState, SharedProperty
 from qekm.opened import Opened
 from qekm.partners import Partners
-from qekm.peers import Peers
+from qekm.peers import APART, Peers
 from qekm.pki import RandomBytes, der
 from qekm.protection import NAME as PROTECTED
 from qekm.protection import Protection
@@ -94,7 +94,7 @@ class Owners:
         certificates = Certificates(
             store.estate_id, found.vaults, found.certificates, server_pem, ring, now_us, random_bytes
         )
-        peers = Peers(found.peers, certificates.server_name, estate.instance)
+        peers = Peers(found.peers, certificates.server_name, estate.instance, found.settings.get(APART, ""))
         protection = Protection(
             keystore,
             settings["keystore.protect"],

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from qekm.errors import BadArgument, NotWaiting, PeerExists, PeerRefused, UnknownPeer
-from qekm.model import Peer, PeerState
+from qekm.model import Peer, PeerState, Setting
 from qekm.subject import check_name
 
 LIFE_US = 24 * 3_600 * 1_000_000  # of an invitation
 FIRST_EPOCH, LAST_EPOCH = 1, 1_000_000  # told by another server: from beyond, nobody came back
+APART = "peers.apart"  # a setting: instances, as hex, of the servers that a restored one keeps apart from
 KNOWN_EPOCH = "peers.epoch"  # a setting: the last epoch that another server knows of this one's name
 _ADDRESS_LENGTH = 300
 
@@ -23,8 +24,10 @@ _ADDRESS_LENGTH = 300
 class Peers:
     """All servers by name; `own_name` is that of this server's certificate."""
 
-    def __init__(self, rows: Iterable[Peer], own_name: str, instance: bytes) -> None:
+    def __init__(self, rows: Iterable[Peer], own_name: str, instance: bytes, apart: str = "") -> None:
+        """apart: the setting APART; who is named there is neither called nor heard until `rejoin`."""
         self._peers = {peer.name: peer for peer in rows}
+        self._apart = frozenset(apart.split())
         self.own_name, self.instance = own_name, instance
 
     def __iter__(self) -> Iterator[Peer]:
@@ -60,9 +63,21 @@ class Peers:
     def calls(self, name: str) -> bool:
         """Tell whether this server opens the link to another one: whoever came later does, if it can."""
         own, other = self.own, self.find(name)
-        if own is None or not other.address:
+        if own is None or not other.address or self.is_apart(other):
             return False
         return not own.address or _age(own) > _age(other)
+
+    def is_apart(self, peer: Peer) -> bool:
+        """Tell whether this server was restored and keeps apart from one that it knew before.
+
+        It may have been restored to rehearse that: it would take the place of the one that serves.
+        """
+        return peer.instance.hex() in self._apart
+
+    def rejoin(self) -> list[Setting]:
+        """Keep apart from nobody any more."""
+        self._apart = frozenset()
+        return [Setting(APART, "")]
 
     def is_primary(self, peer: Peer) -> bool:
         """Tell whether a server is the one that was there first, which all others call."""
@@ -144,6 +159,9 @@ class Peers:
             raise _disowned(peer, f"server {name} was removed from the estate")
         if peer is None or peer.state is not PeerState.JOINED or name == self.own_name:
             raise PeerRefused(f"{name[:64]!r} is no other server of the estate", peer=name[:64])
+        if self.is_apart(peer):
+            hint = "to take its place among the others, there: qekm peers rejoin"
+            raise PeerRefused(f"{self.own_name} was restored and keeps apart", hint=hint, peer=self.own_name)
         if epoch > LAST_EPOCH:
             raise PeerRefused(f"server {name} comes with epoch {epoch}, which no server has", peer=name)
         if epoch < peer.epoch:
@@ -182,6 +200,12 @@ class Peers:
         if (peer.instance, peer.epoch) == (instance, epoch):
             return []
         return [self.take(replace(peer, instance=instance, epoch=epoch))]
+
+
+def apart_of(rows: Iterable[Peer], instance: bytes) -> list[Setting]:
+    """Return what keeps a restored server apart from the others that its backup knows; instance: its own."""
+    others = [row for row in rows if row.state is PeerState.JOINED and row.instance != instance]
+    return [Setting(APART, " ".join(row.instance.hex() for row in others))] if others else []
 
 
 def address_at(host: str, port: int) -> str:

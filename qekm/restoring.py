@@ -30,6 +30,7 @@ from qekm.home import Home
 from qekm.keystore import never_given
 from qekm.model import Key, KeyState, Slot
 from qekm.offline import commit
+from qekm.peers import apart_of
 from qekm.pki import RandomBytes
 from qekm.properties.listeners import SSL_PORT
 from qekm.reissuing import reissue
@@ -161,9 +162,9 @@ class Restorer:
             own = reissue(found, ring, self.wanted.hosts, self.now_us, self.random_bytes)
             what = f"{extracted.cover.header.name}; {epoch}" + (f"; {lost}" if present.keys else "")
             record = occurred(self.now_us(), "server.restore", ACTOR, message=what)
-            slots = self._slots(new, key_file, root)
+            slots, apart = self._slots(new, key_file, root), apart_of(found.peers, estate.instance)
             store.begin_epoch(epoch.number)
-            commit(store, estate, [*slots, *own.issued, *own.revoked, *epoch.changes, record])
+            commit(store, estate, [*slots, *apart, *own.issued, *own.revoked, *epoch.changes, record])
         for name, content in own.files.items():
             create(new.pki / name, content)
         return Restored(extracted, epoch, key_file, estate.anchor, lost)

@@ -12,7 +12,7 @@ def here(row: Plain) -> str:
 
 def state(row: Plain) -> str:
     """Return how far a server is."""
-    return "waiting" if row["waiting"] else str(row["state"])
+    return "apart" if row["apart"] else "waiting" if row["waiting"] else str(row["state"])
 
 
 def role(row: Plain) -> str:

@@ -17,7 +17,7 @@ from qekm_cli.connection import client_of, parse_target
 from qekm_cli.peer_lines import compared, full, grouped, here, is_troubled, state
 from qekm_cli.prompts import ask
 from qekm_cli.proofs import Proving, read_proof
-from qekm_cli.render import Column, Plain, document, done, listing, plain, wants_json
+from qekm_cli.render import Column, Plain, cell, document, done, listing, plain, wants_json
 
 if TYPE_CHECKING:
     from qekm.client import Client
@@ -200,6 +200,28 @@ def remove_peer(
     with client_of(context) as client:
         client.peers.RemovePeer(pb.RemovePeerRequest(name=name))
     done(context, {"name": name}, f"{printable(name)} is no server of the estate any more")
+
+
+@app.command("rejoin")
+def rejoin_peers(
+    context: typer.Context,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Have a restored server take its place among the others that its backup knows.
+
+    Where another machine serves in that place, they refuse that one from then on.
+    """
+    from qekm.v1 import peers_pb2 as pb
+
+    with client_of(context) as client:
+        apart = [row for row in rows_of(client) if row["apart"]]
+        names = ", ".join(cell(row["name"]) for row in apart)
+        question = f"Take this server's place among {names}? A machine that has it now is refused. [y/N]"
+        if apart and not yes and ask(question).lower() not in ("y", "yes"):
+            raise typer.Exit(1)
+        rows = [plain(peer) for peer in client.peers.RejoinPeers(pb.RejoinPeersRequest()).peers]
+    done(context, {"peers": rows}, f"rows are exchanged with {names} from now on")
 
 
 @app.command("sync")

@@ -96,6 +96,8 @@ _RULES: Mapping[str, set[Role]] = {
     "qekm.v1.PeersService/AcceptPeer": {_A},
     "qekm.v1.PeersService/ListPeers": {_A, _O, _U},
     "qekm.v1.PeersService/RemovePeer": {_A},
+    # It takes the place that another machine may have.
+    "qekm.v1.PeersService/RejoinPeers": {_A},
     "qekm.v1.PeersService/SyncPeers": {_A, _O},
     "qekm.v1.PeersService/Replicate": {_S},
     "qekm.v1.DiagnosisService/Diagnose": {_A, _O},

@@ -35,6 +35,7 @@ def to_proto(peer: Peer, peers: Peers, links: Links | None) -> pb.Peer:
         state=pb.PeerState.ValueType(peer.state),
         role=role if joined else pb.PEER_ROLE_UNSPECIFIED,
         self=peer.name == peers.own_name,
+        apart=peers.is_apart(peer),
         instance=peer.instance,
         epoch=peer.epoch,
         spki_sha256=peer.spki_sha256,

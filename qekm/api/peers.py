@@ -140,6 +140,15 @@ class PeersServicer(PeersServiceServicer):
         await self._journal.commit("RemovePeer", [*changes, *records], message=f"server {peer.name}")
         return pb.RemovePeerResponse()
 
+    async def RejoinPeers(self, request: pb.RejoinPeersRequest, context: Any) -> pb.RejoinPeersResponse:
+        """Exchange rows with the servers that this one kept apart from; NoPeer if there are none."""
+        apart = [peer for peer in self._peers.others if self._peers.is_apart(peer)]
+        if not apart:
+            raise NoPeer("this server keeps apart from no other", hint="see: qekm peers list")
+        what = f"with {', '.join(peer.name for peer in apart)}"
+        await self._journal.commit("RejoinPeers", self._peers.rejoin(), message=what)
+        return pb.RejoinPeersResponse(peers=self._told(apart))
+
     async def SyncPeers(self, request: pb.SyncPeersRequest, context: Any) -> pb.SyncPeersResponse:
         """Compare this store with all others; NoPeer, PeerAway."""
         others = self._peers.others

@@ -31,7 +31,7 @@ COMMANDS = [
     *("errors list", "errors explain", "keys of", "cartridges list", "cartridges of"),
     *(f"keys {verb}" for verb in ("list", "show", "generate", "export", "import")),
     *(f"keys {verb}" for verb in ("deactivate", "compromise", "destroy", "keep")),
-    *(f"peers {verb}" for verb in ("invite", "join", "accept", "list", "status", "remove", "sync")),
+    *(f"peers {verb}" for verb in ("invite", "join", "accept", "list", "status", "remove", "rejoin", "sync")),
     *(f"alarms {verb}" for verb in ("list", "test")),
     *(f"approvals {verb}" for verb in ("list", "approve", "refuse")),
     *(f"backup {verb}" for verb in ("create", "list", "verify", "drill", "schedule", "restore")),

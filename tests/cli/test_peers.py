@@ -53,6 +53,23 @@ def test_an_invitation_is_not_written_over_another_file(
     assert (file.read_text(), service.peers.invited) == ("mine", [])
 
 
+def test_a_restored_server_takes_its_place_only_when_that_was_confirmed(service: FakeService) -> None:
+    rows = "service.peers.peers = [own(), other(apart=True)]\n"
+    before = "from tests.cli.fake_service.peers import own, other\n" + rows
+    asked = "print([peer.apart for peer in service.peers.peers])"
+    code, screen = typed_to_qekm(["peers", "rejoin"], ["n"], before, asked)
+    assert (code, "among b?" in screen, "[False, True]" in screen) == (1, True, True)
+    code, screen = typed_to_qekm(["peers", "rejoin"], ["y"], before, asked)
+    assert (code, "exchanged with b" in screen, "[False, False]" in screen) == (0, True, True)
+
+
+def test_a_server_that_keeps_apart_from_nobody_has_nothing_to_rejoin(
+    qekm: Qekm, service: FakeService
+) -> None:
+    service.peers.peers = [own(), other()]
+    assert qekm("peers", "rejoin", "--yes").code == 6
+
+
 @pytest.mark.parametrize("address", ["ekm2", "ekm2:0", ":443"])
 def test_an_address_without_host_and_port_is_refused(
     qekm: Qekm, service: FakeService, tmp_path: Path, address: str

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from qekm.errors import BadArgument, NotWaiting, PeerExists, PeerRefused, QekmError, UnknownPeer
-from qekm.model import Peer, PeerState
-from qekm.peers import LAST_EPOCH, LIFE_US, Peers, address_at, check_address, is_local
+from qekm.model import Peer, PeerState, Setting
+from qekm.peers import APART, LAST_EPOCH, LIFE_US, Peers, address_at, apart_of, check_address, is_local
 
 START_US = 1_800_000_000_000_000
 OWN, OTHER, NEW = b"instanc1", b"instanc2", b"instanc3"
@@ -161,6 +161,28 @@ def test_an_epoch_after_which_the_server_itself_could_not_come_is_refused(epoch:
     with pytest.raises(PeerRefused, match="which no server has"):
         peers.greet("b", NEW, epoch)
     assert peers.greet("b", OTHER, 1) == []
+
+
+def test_a_restored_server_neither_calls_nor_hears_those_of_before_until_it_rejoins() -> None:
+    rows = list(pair())
+    (kept,) = apart_of(rows, OTHER)
+    assert kept == Setting(APART, OWN.hex())
+    restored = Peers(rows, "b", NEW, kept.value)
+    assert not restored.calls("server")
+    with pytest.raises(PeerRefused, match="b was restored and keeps apart") as caught:
+        restored.greet("server", OWN, 1)
+    assert "qekm peers rejoin" in caught.value.advice
+    restored.invite("c", "ekm3:443", START_US)
+    restored.accept("c", b"instanc4", bytes(32), START_US)
+    assert restored.greet("c", b"instanc4", 1) == [], "a server that joined since is heard"
+    assert restored.rejoin() == [Setting(APART, "")]
+    assert restored.calls("server")
+    assert restored.greet("server", OWN, 1) == []
+
+
+def test_a_restored_server_that_was_alone_keeps_apart_from_nobody() -> None:
+    assert apart_of((), OWN) == []
+    assert apart_of(first(), OWN) == []
 
 
 def test_the_own_address_follows_a_port_that_moved_unless_others_come_another_way() -> None:

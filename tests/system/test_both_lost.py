@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from qekm.clock import now_us
+from qekm.configuration.settings import amend
 from qekm.dkp.codes import Ask
 from qekm.v1.drives_pb2 import CreateAuthorityRequest
 from qekm.v1.server_pb2 import GetStatusRequest
@@ -66,6 +67,37 @@ def assert_reads(estate: Estate, drive: Drive, anchors: Anchors, keys: list[tupl
         assert served(estate, drive, anchors, errand) == (dki, material)
 
 
+def rehearse(folder: Path, first: Estate, second: Estate, password: Path) -> Estate:
+    """Restore the second server's backup while both live; it harms none until it is told to."""
+    second.stop()
+    (folder / "of-b").mkdir()  # servers have targets of their own: each takes the other's for its own future
+    amend(second.home.config, {"backup.target": str(folder / "of-b"), "backup.sameDisk": "true"})
+    second.start()
+    wait_for(lambda: run_qekm(first.home, "peers", "sync").returncode == 0, "the stores agree")
+    done = run_qekm(second.home, "backup", "create")
+    assert done.returncode == 0, done.stderr
+    backups = ask_qekm(second.home, "backup", "list")["backups"]
+    newest = max(backups, key=lambda row: str(row["create_time"]))
+    own = folder / "rehearsal-backups"
+    own.mkdir()
+    copy = Estate(folder / "rehearsal")
+    words = ("--password-file", str(password), "--property", f"backup.target={own}")
+    file = str(Path(newest["target"]) / newest["name"])
+    done = run_qekm(copy.home, "backup", "restore", file, *words)
+    assert done.returncode == 0, done.stderr
+    copy.start()
+    copy.wait_gateway()
+    assert "keeps apart from server: qekm peers rejoin" in run_qekm(copy.home, "server", "status").stdout
+    # What calls each few seconds would have called by now.
+    assert run_qekm(first.home, "peers", "sync").returncode == 0, "the two that serve have lost each other"
+    seen = Inviting(copy, folder).peers()["server"]
+    assert (seen["apart"], seen["connected"]) == (True, False)
+    # The control: that there was something to keep from.
+    assert run_qekm(copy.home, "peers", "rejoin", "--yes").returncode == 0
+    wait_for(lambda: Inviting(copy, folder).peers()["server"]["connected"], "it never took its place")
+    return copy
+
+
 def test_both_servers_are_lost_and_both_are_there_again(tmp_path: Path) -> None:
     backups, password = tmp_path / "backups", tmp_path / "password"
     backups.mkdir()
@@ -87,6 +119,7 @@ def test_both_servers_are_lost_and_both_are_there_again(tmp_path: Path) -> None:
         done = run_qekm(first.home, "backup", "create")
         assert done.returncode == 0, done.stderr
         newest = max(ask_qekm(first.home, "backup", "list")["backups"], key=lambda row: row["create_time"])
+        estates.append(rehearse(tmp_path, first, second, password))
 
         for lost in estates:
             lost.close()

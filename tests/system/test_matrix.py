@@ -105,6 +105,7 @@ MAY = {
     "PeersService/ListPeers": "A O U",
     "PeersService/RemovePeer": "A",
     "PeersService/Replicate": "S",
+    "PeersService/RejoinPeers": "A",
     "PeersService/SyncPeers": "A O",
     "ServerService/GetStatus": "A O U",
     "ServerService/GetVersion": "A O U C G",

@@ -83,6 +83,15 @@ class FakePeers:
         self.peers.remove(found[0])
         return pb.RemovePeerResponse()
 
+    def RejoinPeers(self, request: Any) -> Any:
+        """Keep apart from nobody any more."""
+        apart = [peer for peer in self.peers if peer.apart]
+        if not apart:
+            raise NoPeer("this server keeps apart from no other")
+        for peer in apart:
+            peer.apart = False
+        return pb.RejoinPeersResponse(peers=apart)
+
     def SyncPeers(self, request: Any, timeout: float | None = None) -> Any:
         """Compare with all others."""
         others = [peer for peer in self.peers if not peer.self]
