@@ -107,12 +107,19 @@ class Certificates(Authorities):
         return Subject(self._estate, role, check_name(name), check_hosts(role, hosts))
 
     def renew(self, key: PublicKey, serial: str) -> tuple[Issued, list[Change]]:
-        """Issue a certificate of the same role, name and hosts; the one before stays valid."""
+        """Issue a certificate of the same role, name and hosts; the one before stays valid.
+
+        One of the service's own identity and key is what it shows from now on: else the next look at it would
+        put the one before, which may be revoked by then, in its place.
+        """
         record = self.by_serial(serial)
         if record.revoke_time_us:
             raise BadArgument(f"the certificate {serial} was revoked; issue a new one", field="serial")
         subject = Subject(self._estate, record.role, record.name, record.hosts)
-        return self._issue(key, subject, pki.LEAF_DAYS)
+        issued, changes = self._issue(key, subject, pki.LEAF_DAYS)
+        if subject == subject_of(self._server) and key == self._server.public_key():
+            self._server = x509.load_pem_x509_certificate(issued.pem)
+        return issued, changes
 
     def revoke(self, serial: str, *, only_this: bool = False) -> tuple[Certificate, list[Certificate]]:
         """Refuse a certificate from now on, and with it all of its role and name that have not ended.

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from qekm_cli import issuing, partners, rollover
+from qekm_cli import issuing, partners, renewing, rollover
 from qekm_cli.commands import Noun
-from qekm_cli.connection import client_of, home_of, identity_of, parse_identity
+from qekm_cli.connection import client_of
 from qekm_cli.render import Column, Plain, done, listing, pages, plain, record, wants_json
 
 app = Noun()
@@ -20,6 +20,7 @@ app.add_typer(
 )
 
 app.command("issue")(issuing.issue_certificate)
+app.command("renew")(renewing.renew_certificates)
 app.command("export")(partners.export_certificates)
 app.command("import")(partners.import_certificates)
 app.command("partners")(partners.list_partners)
@@ -58,43 +59,6 @@ def list_certificates(context: typer.Context) -> None:
     with client_of(context) as client:
         found = pages(client.certificates.ListCertificates, pb.ListCertificatesRequest(), "certificates")
         listing(context, "certificates", map(plain, found), LIST)
-
-
-@app.command("renew")
-def renew_certificate(
-    context: typer.Context,
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            help="Pair in the home's pki/; by default the one in use.",
-            metavar="[NAME]",
-            parser=parse_identity,
-        ),
-    ] = None,
-    revoke_old: Annotated[
-        bool, typer.Option("--revoke-old", help="Revoke the one before, as an administrator may.")
-    ] = False,
-) -> None:
-    """Get a new certificate for a key that is there; the old one stays valid unless it is revoked."""
-    from qekm.durable import replace
-    from qekm.v1 import certificates_pb2 as pb
-    from qekm_cli.keypairs import request_of, serial_of
-
-    own = identity_of(context)
-    name, home = name or own, home_of(context)
-    csr = request_of(home.key(name).read_bytes(), name)
-    named = revoke_old or name != own
-    serial = serial_of(home.certificate(name).read_bytes(), name) if named else ""
-    with client_of(context) as client:
-        response = client.certificates.RenewCertificate(pb.RenewCertificateRequest(csr=csr, serial=serial))
-        replace(home.trust, response.trust_pem)
-        replace(home.certificate(name), response.pem)
-        if revoke_old:  # last: the files hold the new one, whatever becomes of this
-            old = pb.RevokeCertificateRequest(serial=serial, reason="renewed", only_this=True)
-            client.certificates.RevokeCertificate(old)
-    row = plain(response.certificate)
-    ended = "; the one before is revoked" if revoke_old else ""
-    done(context, row, f"{name} renewed: {home.certificate(name)}, until {row['expire_time'].seconds}{ended}")
 
 
 @app.command("revoke")

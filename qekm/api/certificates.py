@@ -86,6 +86,8 @@ class CertificatesServicer(CertificatesServiceServicer):
         issued, changes = self._certificates.renew(key, serial)
         what = consent.told(f"{_told(issued.record)} after {serial}")
         await self._journal.commit("RenewCertificate", [*consent.changes, *changes], message=what)
+        if issued.record.role is Role.SERVER:
+            self._publish()
         return pb.RenewCertificateResponse(**self._handed(issued))
 
     async def RevokeCertificate(

@@ -1,10 +1,13 @@
 """`qekm certificates` against a service in memory; keys and requests are real."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from qekm.configuration.remote import Remote, read_remote
 from qekm.errors import BadArgument
@@ -113,38 +116,58 @@ def test_renew_takes_the_key_that_is_there_and_replaces_the_certificate(
     assert (home / "pki/administrator.key").read_bytes() == key
 
 
+def leaf_pem(days: int = 1) -> bytes:
+    """Return a certificate of serial ab12 that ends in so many days."""
+    key, name, now = make_key(), x509.Name([]), datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    begun = builder.serial_number(0xAB12).not_valid_before(now).not_valid_after(now + timedelta(days=days))
+    return begun.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
 def test_renew_of_another_pair_names_its_serial(qekm: Qekm, service: FakeService, tmp_path: Path) -> None:
     home = home_with(tmp_path, "gateway")
     told = qekm("certificates", "renew", "gateway", "--home", str(home))
     assert told.code == 2
     assert "the certificate of 'gateway' cannot be read as PEM" in told.err
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    key, name, now = make_key(), x509.Name([]), datetime.now(UTC)
-    leaf = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(0xAB12)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, SHA256())
-    )
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    (home / "pki/gateway.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
+    (home / "pki/gateway.pem").write_bytes(leaf_pem())
     assert qekm("certificates", "renew", "gateway", "--home", str(home)).code == 0
     assert service.certificates.requests[0].serial == "ab12"
-    (home / "pki/gateway.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
+    (home / "pki/gateway.pem").write_bytes(leaf_pem())
     service.certificates.certificates[0].serial = "ab12"
     told = qekm("certificates", "renew", "gateway", "--revoke-old", "--home", str(home))
     assert told.out.endswith("; the one before is revoked\n")
     revoked = service.certificates.requests[-1]
     assert (revoked.serial, revoked.only_this, revoked.reason) == ("ab12", True, "renewed")
     assert (home / "pki/gateway.pem").read_bytes() == b"NEW\n"
+
+
+def test_renew_takes_all_pairs_or_those_that_end_soon_the_one_in_use_last(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    home = home_with(tmp_path, "administrator", "bob", "zoe")
+    for name, days in (("administrator", 5), ("bob", 50), ("zoe", 5)):
+        (home / f"pki/{name}.pem").write_bytes(leaf_pem(days))
+    (home / "pki/left.key").write_bytes(b"no certificate is beside it")
+    rows = qekm("certificates", "renew", "--expiring", "7", "--home", str(home), "--json").document
+    assert len(rows["certificates"]) == 2
+    assert [each.serial for each in service.certificates.requests] == ["ab12", ""], "zoe, then who asks"
+    assert (home / "pki/zoe.pem").read_bytes() == b"NEW\n" != (home / "pki/bob.pem").read_bytes()
+    for name in ("administrator", "zoe"):
+        (home / f"pki/{name}.pem").write_bytes(leaf_pem(300))
+    assert qekm("certificates", "renew", "--expiring", "7", "--home", str(home)).out.startswith("no cert")
+    assert qekm("certificates", "renew", "--all", "--home", str(home)).code == 0
+    assert len(service.certificates.requests) == 5
+    assert qekm("certificates", "renew", "bob", "--all", "--home", str(home)).code == 2
+
+
+def test_one_that_cannot_be_renewed_keeps_no_other_from_it(
+    qekm: Qekm, service: FakeService, tmp_path: Path
+) -> None:
+    home = home_with(tmp_path, "administrator", "bob")
+    (home / "pki/administrator.pem").write_bytes(leaf_pem())
+    told = qekm("certificates", "renew", "--all", "--home", str(home))
+    assert told.code == 2 and "bob is not renewed: the certificate of 'bob' cannot be read" in told.err
+    assert (home / "pki/administrator.pem").read_bytes() == b"NEW\n"
 
 
 def test_renew_without_a_usable_key_names_it(qekm: Qekm, tmp_path: Path) -> None:

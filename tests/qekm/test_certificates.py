@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from qekm import certificates as owner
 from qekm import keypair, pki
@@ -382,6 +383,18 @@ def test_a_certificate_that_was_renewed_by_a_wrong_date_is_renewed_by_the_right_
         assert not wrong.start_time_us <= desk.clock.now < wrong.expire_time_us
         assert desk.owner.refresh_server() == []
     assert not any(each.revoke_time_us for each in desk.owner)
+
+
+def test_a_renewal_of_the_services_own_certificate_takes_the_place_of_the_one_before(desk: Desk) -> None:
+    before = x509.load_pem_x509_certificate(desk.owner.server_pem)
+    key = before.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    other, _ = desk.owner.renew(KEY, pki.serial_of(before))
+    assert desk.owner.server_pem != other.pem, "of a key that the service does not have"
+    issued, _ = desk.owner.renew(key, pki.serial_of(before))
+    desk.owner.revoke(pki.serial_of(before), only_this=True)
+    assert desk.owner.refresh_server() == []
+    assert desk.owner.server_pem == issued.pem, "or the revoked one would be written over it"
 
 
 def test_a_deny_list_tells_all_who_watch() -> None:
