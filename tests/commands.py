@@ -21,6 +21,8 @@ def leaf_of(context: Any) -> tuple[TyperCommand | TyperGroup | None, list[str]]:
     """Return the command that a root context's words lead to, None if there is none, and the words left."""
     found, words = context.command, [*context._protected_args, *context.args]
     while isinstance(found, TyperGroup) and words:
+        if found.invoke_without_command and words[0].startswith("-"):
+            break  # options of a noun that does its work without a verb
         _, found, words = found.resolve_command(context, words)
     return found, words
 

@@ -94,13 +94,13 @@ class Link:
         if told is None or not told.ports.get("health"):
             yield unseen("it tells no port for probes")
             return
-        answer = probe(told.ports["health"])
-        if answer == "SERVING":
+        state = probe(told.ports["health"])
+        if state == "SERVING":
             yield fine("it answers its probe")
-        elif answer == "NOT_SERVING":
+        elif state == "NOT_SERVING":
             yield doubtful("it is about to stop", "qekm server status")
         else:
-            what = f"the service (pid {told.pid}) does not answer its probe: it hangs ({answer})"
+            what = f"the service (pid {told.pid}) does not answer its probe: it hangs ({state})"
             yield broken(what, f"top -H -p {told.pid}; qekm server stop --signal, then qekm server start")
 
     def _name(self) -> Iterator[Seen]:
@@ -178,10 +178,10 @@ def probe(port: int) -> str:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
             stub: Any = health_pb2_grpc.HealthStub(channel)
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=_PROBE_S)
+            told = stub.Check(health_pb2.HealthCheckRequest(), timeout=_PROBE_S)
         except grpc.RpcError as error:
             return str(error.code().name).lower().replace("_", " ")
-    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(told.status))
 
 
 def examine(link: Link, before: Iterable[Finding]) -> Iterator[Finding]:
