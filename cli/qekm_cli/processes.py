@@ -18,7 +18,7 @@ from pathlib import Path
 from qekm.errors import GatewayAway, NotInitialised, QekmError, ServiceAway
 from qekm.home import Home
 
-START_SECONDS = 20.0  # for both together
+START_SECONDS = 60.0  # for both together; a busy machine needs more than twenty
 STOP_SECONDS = 40.0  # each; the longest step of a drive's session takes 30 s
 TAIL = 5  # lines of a log shown when a part does not start
 
