@@ -21,7 +21,7 @@ INIT = ("--no-password", "--no-command-password", "--no-shares", "--protect", "n
 WORDS = "destroy all keys"
 QUICK = "[Service]\nWatchdogSec=3\nRestartSec=100ms\n"  # so that a test need not wait for half a minute
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(1_200)]  # the first one waits for Debian to be unpacked
 
 
 def states(machine: Machine) -> list[str]:

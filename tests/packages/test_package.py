@@ -18,6 +18,7 @@ from tests.packages.conftest import EARLIER, build
 from tests.pages import ROOT
 
 PROGRAMS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+pytestmark = pytest.mark.timeout(1_200)  # the first one waits for the package to be made
 SITE = "usr/lib/qekm/lib/python3.11/site-packages"
 
 
