@@ -54,9 +54,11 @@ def render(document: Document) -> bytes:
         subject=shown(document.lines[0]),
         creator="Q-EKM",
         lang="en",
+        initialFontName=_PLAIN,  # else the file names one that is not in it
     )
     foot = partial(_foot, shown(document.title))
-    pages.build([*_begin(document), *_sections(document)], onFirstPage=foot, onLaterPages=foot)
+    story = [*_begin(document), *_sections(document)]
+    pages.build(story, foot, foot)
     return file.getvalue()
 
 
@@ -115,7 +117,6 @@ def _table(table: Table) -> Iterator[Flowable]:
     rows = [[_text(title, right if n in table.numbers else head) for n, title in enumerate(table.titles)]]
     rows += [list(map(_cell, row, widths)) for row in table.rows]
     style = _lines(grid=True)
-    style += [("FONT", (0, 1), (-1, -1), _PLAIN, _SMALL, _SMALL * 1.35)]
     style += [("ALIGN", (place, 0), (place, -1), "RIGHT") for place in table.numbers]
     yield CondPageBreak(_ROOM)
     yield _caption(table.caption)
@@ -153,6 +154,7 @@ def _lines(*, grid: bool) -> list[tuple[Any, ...]]:
     padding = [(f"{side}PADDING", *every, 1.5) for side in ("TOP", "BOTTOM")]
     line = [("LINEBELOW", *every, 0.3, colors.HexColor(_INK["grid"]))] if grid else []
     return [
+        ("FONT", *every, _PLAIN, _SMALL, _SMALL * 1.35),
         ("VALIGN", *every, "TOP"),
         ("LEFTPADDING", *every, 2),
         ("RIGHTPADDING", *every, 4),

@@ -117,6 +117,11 @@ def ceiling(most: int) -> int:
         power *= 10
 
 
+def marked(value: int) -> str:
+    """Return a number for an axis, where there is no room for more than six digits: 5,000, 20M (millions)."""
+    return f"{value:,}" if value < 1_000_000 else f"{value / 1_000_000:,g}M"
+
+
 def fitting(text: str, room: float) -> str:
     """Return a text that is at most so wide, a sign at its end if something was left out."""
     if width_of(text) <= room:
@@ -148,7 +153,7 @@ def _panel(top: float, label: str, values: Sequence[int]) -> Iterator[Shape]:
     for mark in sorted({0, most // 2, most}) if most % 2 == 0 else (0, most):
         y = base - room * mark / most
         yield Rule(_LEFT, y, WIDTH - _RIGHT, y, "axis" if not mark else "grid")
-        yield Label(_LEFT - 6, y + 4, f"{mark:,}", "end", "faint")
+        yield Label(_LEFT - 6, y + 4, marked(mark), "end", "faint")
     slot = (WIDTH - _LEFT - _RIGHT) / max(len(values), 1)
     width = min(slot * 0.8, _WIDEST)
     for place, value in enumerate(values):
