@@ -26,6 +26,7 @@ from .groups import FakeGroups
 from .keystore import FakeKeystore
 from .parts import ALIAS, NOW, key
 from .peers import FakePeers
+from .report import FakeReport
 from .server import FakeServer
 from .sharing import FakeSharing
 from .slots import FakeSlots
@@ -46,6 +47,7 @@ class FakeService:
         self.drives = FakeDrives()
         self.audit = FakeAudit()
         self.backups = FakeBackups()
+        self.report = FakeReport()
         self.server = FakeServer()
         self.certificates = FakeCertificates()
         self.configuration = FakeConfiguration()
