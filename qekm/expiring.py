@@ -16,7 +16,7 @@ _BY_ITSELF = frozenset({"server", "gateway"})
 _OVERDUE_DAYS = 29  # those renew themselves from the 30th day on, and look every day
 _ADVICE = {
     "authority": "qekm certificates rollover start",
-    "drive-authority": "qekm authorities add FILE",
+    "drive-authority": "qekm drives authorities add FILE",
     "partner": "qekm certificates import FILE",
     "server": "see the log of the server, then restart it",
     "gateway": "see the log of the gateway, then restart it",

@@ -1,0 +1,1 @@
+"""Metrics, rules and dashboard, before a real Prometheus."""

@@ -1,0 +1,156 @@
+"""A real Prometheus scrapes a real site: every panel shows something, and real faults make alerts fire.
+
+One site and one Prometheus; faults come one after another and stay. Of the rules only `for:` is changed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from qekm_gateway.simulator.sense import CheckCondition
+from tests.monitoring import table
+from tests.monitoring.dashboard import queries
+from tests.monitoring.prometheus import RULES, Prometheus, names_in, needed, promtool
+from tests.monitoring.site import KEYS, Site, site
+from tests.waiting import wait_for
+
+pytestmark = [needed, pytest.mark.slow, pytest.mark.timeout(600)]
+JOBS = "qekm", "qekm-gateway"
+_OWN = "process_"  # what the client library tells of any process
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return a site with drives at work, which was scraped before and after."""
+    with site(tmp_path_factory.mktemp("watched")) as made:
+        wait_for(made.prometheus.scraped, "both are scraped")
+        made.write(3)
+        with pytest.raises(CheckCondition):
+            made.write_as_a_stranger()
+        yield made
+
+
+def families(of: Site, job: str) -> dict[str, Any]:
+    """Return what a job tells, by name; counters with _total."""
+    found = text_string_to_metric_families(of.told(job))
+    named = {f"{each.name}_total" if each.type == "counter" else each.name: each for each in found}
+    return {name: each for name, each in named.items() if not name.startswith(_OWN)}
+
+
+def shows(of: Prometheus, query: str) -> bool:
+    """Tell whether a query has a number."""
+    return any(math.isfinite(float(each["value"][1])) for each in of.ask(query))
+
+
+def fires(of: Site, alert: str, **labels: str) -> None:
+    """Wait until an alert with these labels fires."""
+
+    def fired() -> bool:
+        found = of.prometheus.firing().get(alert, [])
+        return any(labels.items() <= each.items() for each in found)
+
+    wait_for(fired, f"{alert} {labels} does not fire: {of.prometheus.firing()}")
+
+
+def test_every_panel_shows_something(watched: Site) -> None:
+    def silent() -> list[tuple[str, str]]:
+        return [each for each in queries() if not shows(watched.prometheus, each[1])]
+
+    wait_for(lambda: not silent(), "some show nothing")
+    assert len(list(queries())) > 60
+
+
+def test_the_page_has_all_metrics_that_are_told_with_their_kinds_and_labels_and_no_others(
+    watched: Site,
+) -> None:
+    told = {
+        name: (each.type, frozenset(label for sample in each.samples for label in sample.labels) - {"le"})
+        for job in JOBS
+        for name, each in families(watched, job).items()
+    }
+    assert told == table.metrics()
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_names_are_as_prometheus_wants_them(watched: Site, job: str) -> None:
+    done = promtool("check", "metrics", given=watched.told(job))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_promtool_would_tell_of_a_bad_name() -> None:
+    assert promtool("check", "metrics", given="# HELP aB b\n# TYPE aB counter\naB 1\n").returncode != 0
+
+
+def test_dashboard_and_rules_name_only_what_is_told(watched: Site) -> None:
+    told = {name for job in JOBS for name in families(watched, job)}
+    expressions = re.findall(r"^ +expr: (.+)$", RULES.read_text(), re.MULTILINE)
+    named = {name for text in (*expressions, *(query for _, query in queries())) for name in names_in(text)}
+    recorded = {name for name in named if name not in told}
+    assert recorded <= {name.split(":")[1] for name in re.findall(r"record: (\S+)", RULES.read_text())}
+
+
+def test_what_is_told_adds_up(watched: Site) -> None:
+    found = families(watched, "qekm")
+    keys = sum(sample.value for sample in found["qekm_keys"].samples if sample.labels["group"] == "default")
+    assert keys >= KEYS
+    given = {
+        sample.labels["event"]: sample.value
+        for sample in found["qekm_events_total"].samples
+        if sample.labels["outcome"] == "intent"
+    }
+    assert (given["key.create"], given["key.serve"]) == (3, 3)
+    frames = families(watched, "qekm-gateway")["qekm_gateway_frames_in_total"].samples
+    by_type = {sample.labels["type"]: sample.value for sample in frames}
+    assert by_type["driver_error_notify"] >= by_type["key_status"] >= 6
+
+
+def test_nothing_fires_that_should_not_and_every_rule_can_be_evaluated(watched: Site) -> None:
+    assert set(watched.prometheus.firing()) <= {"QekmDegraded", "QekmPeerLagging"}
+    assert watched.prometheus.unwell() == []
+
+
+def test_a_certificate_that_ends_in_five_days_is_told(watched: Site) -> None:
+    folder = watched.place.folder / "ann"
+    folder.mkdir()
+    done = watched.qekm("certificates", "issue", "auditor", "ann", "--days", "5", "--out", folder)
+    assert done.returncode == 0, done.stderr
+    fires(watched, "QekmCertificateExpiring7Days", role="auditor", name="ann")
+
+
+def test_a_backup_that_fails_is_told(watched: Site) -> None:
+    shutil.rmtree(watched.backups)
+    watched.backups.write_text("where a directory was")  # root writes anywhere else
+    assert watched.qekm("backup", "create").returncode != 0
+    fires(watched, "QekmBackupFailed")
+
+
+def test_a_pool_that_drives_use_up_is_low_and_then_empty(watched: Site) -> None:
+    watched.write(KEYS - 2 - watched.written)
+    fires(watched, "QekmPoolLow", group="default")
+    watched.write(2)
+    fires(watched, "QekmPoolEmpty", group="default")
+    with pytest.raises(CheckCondition):
+        watched.write(1)
+
+
+def test_a_server_that_is_gone_is_silent_and_lacks_what_is_new(watched: Site) -> None:
+    watched.peer.kill()
+    fires(watched, "QekmPeerSilent", peer="b")
+    done = watched.qekm("keys", "generate", "150", "--password-file", watched.place.folder / "password")
+    assert done.returncode == 0, done.stderr
+    fires(watched, "QekmPeerLagging", peer="b")
+
+
+def test_a_service_that_is_gone_is_told_and_so_is_its_gateway(watched: Site) -> None:
+    watched.place.estate.kill()
+    fires(watched, "QekmServiceDown")
+    fires(watched, "QekmGatewayCutOff")
+    watched.place.estate.kill("gateway")
+    fires(watched, "QekmGatewayDown")
