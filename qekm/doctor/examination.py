@@ -27,11 +27,12 @@ from qekm.doctor import (
 from qekm.doctor.finding import Finding, Seen, broken, doubtful, fine
 from qekm.doctor.place import Place
 from qekm.doctor.steps import HOME_STEPS, Kind
-from qekm.doctor.walk import Look, walk
+from qekm.doctor.walk import Look, timely, walk
 from qekm.errors import BadCertificate, BadConfiguration, QekmError
 from qekm.home import Home
 from qekm.properties.client import CLIENT_PROPERTIES
 
+_FIRST_S = 5.0  # for a home to be seen at all
 Now = Callable[[], int]  # microseconds since 1970
 
 
@@ -160,5 +161,6 @@ def _softened(seen: Seen) -> Seen:
 def examine(home: Home, now_us: Now) -> Iterator[Finding]:
     """Yield how each step of a home ended that is there for its kind."""
     examination = Examination(home, now_us)
-    steps = (step for step in HOME_STEPS if examination.place.kind in step.kinds)
-    return walk(steps, examination.looks())
+    seen = timely(_FIRST_S, lambda: examination.place)
+    kind = Kind.SERVICE if seen is None else seen.kind  # of one that hangs, that is told by its step
+    return walk((step for step in HOME_STEPS if kind in step.kinds), examination.looks())

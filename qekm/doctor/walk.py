@@ -5,11 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from qekm.doctor.finding import Finding, Seen, Verdict, broken, unseen
 from qekm.doctor.steps import Step
 from qekm.errors import QekmError
 
+Found = TypeVar("Found")
 Look = Callable[[], Iterable[Seen]]
 """Takes facts and decides; what it raises is broken."""
 
@@ -36,13 +38,21 @@ def walk(
 
 def within(seconds: float, look: Look) -> list[Seen]:
     """Return what a look sees, or that it saw nothing in time."""
-    box: queue.SimpleQueue[list[Seen]] = queue.SimpleQueue()
-    threading.Thread(target=lambda: box.put(_caught(look)), daemon=True).start()
+    found = timely(seconds, lambda: _caught(look))
+    if found is not None:
+        return found
+    what = f"this could not be found out within {seconds:.0f} s: a disk or a network does not answer"
+    return [broken(what, "look at the machine itself: dmesg, mount, ip address")]
+
+
+def timely(seconds: float, act: Callable[[], Found]) -> Found | None:
+    """Return what an act returns, None if it does not in time: it is left behind in its thread."""
+    box: queue.SimpleQueue[Found] = queue.SimpleQueue()
+    threading.Thread(target=lambda: box.put(act()), daemon=True).start()
     try:
         return box.get(timeout=seconds)
     except queue.Empty:
-        what = f"this could not be found out within {seconds:.0f} s: a disk or a network does not answer"
-        return [broken(what, "look at the machine itself: dmesg, mount, ip address")]
+        return None
 
 
 def _caught(look: Look) -> list[Seen]:

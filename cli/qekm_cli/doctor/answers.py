@@ -42,7 +42,8 @@ def _span(apart: timedelta) -> str:
 
 def degraded(lines: Iterable[str]) -> Iterator[Seen]:
     """Yield what the service says of itself."""
-    found = [doubtful(line, "qekm server status tells all of it") for line in lines]
+    hint = "qekm server status tells all of it"
+    found = [(broken if line.startswith("READ ONLY") else doubtful)(line, hint) for line in lines]
     yield from found or [fine("the service has nothing to say against itself")]
 
 

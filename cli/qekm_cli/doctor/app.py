@@ -31,6 +31,8 @@ class Doctor(TyperGroup):
 
 app = Noun(cls=Doctor)
 
+_FIRST_S = 5.0  # for the home to be seen at all
+
 
 @app.callback()
 def doctor(context: typer.Context) -> None:
@@ -64,13 +66,16 @@ def told(found: list[Finding]) -> dict[str, Any]:
 
 def examine(context: typer.Context) -> Iterator[Finding]:
     """Yield how every step ended: those of the home, then those on the way to the service."""
+    from qekm.doctor.walk import timely
     from qekm_cli.doctor import homes, links
 
     home = home_of(context)
     target = invocation_of(context).target
     before = homes.elsewhere() if target and not home.config.exists() else homes.examine(home)
     yield from before
-    yield from links.examine(_link(context), before)
+    link = timely(_FIRST_S, lambda: _link(context))
+    if link is not None:  # else the home does not answer, which its step tells
+        yield from links.examine(link, before)
 
 
 def _link(context: typer.Context) -> Any:

@@ -21,6 +21,10 @@ def told(seen: Any) -> list[tuple[str, str]]:
 
 
 def test_gateways_peers_and_keys() -> None:
+    assert told(answers.degraded(["a", "READ ONLY, no new keys are given: b"])) == [
+        ("warning", "a"),
+        ("broken", "READ ONLY, no new keys are given: b"),
+    ]
     assert told(answers.gateways([], "0.5.0"))[0][0] == "broken"
     row = {"name": "g", "version": "0.4.0", "addresses": ["[::]:3801"]}
     assert told(answers.gateways([row], "0.5.0"))[0][0] == "broken"

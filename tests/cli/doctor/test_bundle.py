@@ -21,6 +21,7 @@ from qekm.init import Wanted, make
 from qekm.secret import Secret
 from qekm_cli.doctor import bundle, masking
 from qekm_cli.doctor.packing import archive, pack
+from tests.cli.doctor.rig import examine
 from tests.cli.sites import KEEPING, programs
 from tests.faults.canary import Canaries, parts_of
 from tests.faults.test_canary import inner_secrets
@@ -155,6 +156,16 @@ def test_it_holds_what_helps(site: Site, bundled: tuple[dict[str, bytes], str]) 
     for name in members:
         if "/" not in name:
             assert name in members["README.txt"].decode()
+
+
+def test_who_has_a_command_password_is_asked_for_none_and_nothing_is_broken_for_want_of_it(
+    site: Site,
+) -> None:
+    found = examine(site.home)
+    assert found.first == "", found.told
+    assert (found.verdict("service"), found.verdict("status")) == ("ok", "not looked at")
+    assert "came without a session" in found.seen("status")
+    assert [found.verdict(step) for step in ("gateways", "keys", "peers")] == ["not looked at"] * 3
 
 
 def records(members: dict[str, bytes]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from qekm import __version__
+from qekm.configuration.settings import amend
 from qekm.home import Home
+from qekm_cli.app import run
 from qekm_cli.doctor import answers
 from tests.cli.doctor.rig import client_of, copy_of, examine, make_template
 from tests.cli.installation import Installation
@@ -112,7 +115,6 @@ def test_a_gateway_that_was_stopped_and_one_that_was_killed(estate: Estate) -> N
 
 def test_a_certificate_that_was_revoked(estate: Estate) -> None:
     from qekm.v1 import certificates_pb2 as pb
-    from qekm_cli.app import run
 
     home = str(estate.home.path)
     issue = ("certificates", "issue", "administrator", "anna", "--out", str(estate.home.pki), "--home", home)
@@ -140,6 +142,49 @@ def test_a_client_of_another_estate_and_one_whose_trust_is_exchanged(
     stranger = client_of(other, tmp_path / "stranger", target)
     found = examine(stranger)
     assert (found.first, "which trust.pem does not have" in found.told) == ("tls", True), found.told
+
+
+def test_the_home_of_a_gateway_alone(estate: Estate, tmp_path: Path) -> None:
+    home = Home(tmp_path / "gateway")
+    home.pki.mkdir(parents=True)
+    home.path.chmod(0o700)
+    home.pki.chmod(0o700)
+    for each in (estate.home.certificate("gateway"), estate.home.key("gateway"), estate.home.trust):
+        shutil.copy2(each, home.pki)
+    shutil.copy2(estate.home.config, home.config)
+    amend(home.config, {"gateway.services": f"127.0.0.1:{estate.ports['grpc']}"}, keep=False)
+    found = examine(home)
+    assert found.first == "", found.told
+    assert (found.verdict("service"), found.verdict("status")) == ("ok", "not looked at")
+    assert not {"store", "keystore", "health"} & {each.step for each in found.findings}
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    amend(home.config, {"gateway.services": f"127.0.0.1:{port}"}, keep=False)
+    found = examine(home)
+    assert (found.first, f"nothing listens at 127.0.0.1:{port}" in found.told) == ("connect", True), (
+        found.told
+    )
+
+
+def test_the_program_writes_nothing_and_leaves_a_session_that_has_ended(
+    template: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = copy_of(template, tmp_path / "home")
+    home.run.mkdir(mode=0o700, exist_ok=True)
+    told = {"address": "localhost:3802", "session": "00" * 32, "expire_time_us": 1}
+    home.session_file("administrator").write_text(json.dumps(told))
+    home.session_file("administrator").chmod(0o600)
+
+    def everything() -> dict[Path, tuple[int, int, int]]:
+        paths = (home.path, *home.path.rglob("*"))
+        return {
+            path: (each.st_ino, each.st_mtime_ns, each.st_size) for path in paths if (each := path.stat())
+        }
+
+    before = everything()
+    assert run(("doctor", "--home", str(home.path), "--target", "localhost:3802")).code in (0, 5)
+    assert "own certificate" in capsys.readouterr().out
+    assert everything() == before
 
 
 def test_a_service_of_an_older_version(template: Home, tmp_path: Path) -> None:
