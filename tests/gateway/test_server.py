@@ -18,6 +18,7 @@ import pytest
 
 from qekm.configuration.settings import write_defaults
 from qekm.home import Home
+from qekm.properties.listeners import GATEWAY_METRICS_PORT
 from qekm.rpc.tls import Files, server_credentials
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport, ServeResponse
 from qekm_gateway.server import main
@@ -39,6 +40,7 @@ def home(tmp_path: Path) -> Home:
         "TransportListener.tcp.port": "0",
         "TransportListener.tcp.host": "127.0.0.1",
         "grpc.port": "0",
+        GATEWAY_METRICS_PORT: "0",
     }
     write_defaults(home.config, overrides)
     return home
@@ -256,3 +258,15 @@ def test_it_leaves_no_core(home: Home) -> None:
         port_of(home, process)
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         assert next(line for line in limits.splitlines() if line.startswith("Max core")).split()[4] == "0"
+
+
+def test_a_port_of_metrics_that_is_taken_is_said_and_drives_are_taken_all_the_same(home: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        metrics = str(taken.getsockname()[1])
+        with gateway(home, QEKM_PROPERTY_gateway_metrics_port=metrics) as process:
+            assert connect(port_of(home, process)).ask(PING).type == 0x87
+            process.terminate()
+            _, said = process.communicate(timeout=20)
+    assert f"DEGRADED: no metrics: 127.0.0.1 port {metrics} (gateway.metrics.port): " in said

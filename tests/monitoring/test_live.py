@@ -65,6 +65,7 @@ def test_every_panel_shows_something(watched: Site) -> None:
 
     wait_for(lambda: not silent(), "some show nothing")
     assert len(list(queries())) > 60
+    assert not shows(watched.prometheus, "qekm_there_is_none")
 
 
 def test_the_page_has_all_metrics_that_are_told_with_their_kinds_and_labels_and_no_others(
