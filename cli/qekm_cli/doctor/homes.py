@@ -24,6 +24,9 @@ def examine(home: Home, run: Run | None = None) -> list[Finding]:
         code, output, errors = (run or run_program)(words, PATIENCE_S)
     except NotInitialised as error:
         return [_all(broken(error.message, error.advice))]
+    except OSError as error:
+        what = f"{error.filename or 'qekm-server'} cannot be started: {error.strerror}"
+        return [_all(broken(what, "install the whole package again, for all users"))]
     except subprocess.TimeoutExpired:
         return [
             _all(broken(f"qekm-server doctor did not end within {PATIENCE_S:.0f} s", "look at dmesg, mount"))
@@ -45,6 +48,9 @@ def run_program(words: Sequence[str], seconds: float) -> tuple[int, str, str]:
     child = subprocess.Popen(words, text=True, **with_pipes)  # type: ignore[call-overload]  # noqa: S603
     try:
         output, errors = child.communicate(timeout=seconds)
+    except OSError as error:
+        what = f"{error.filename or 'qekm-server'} cannot be started: {error.strerror}"
+        return [_all(broken(what, "install the whole package again, for all users"))]
     except subprocess.TimeoutExpired:
         child.kill()
         raise

@@ -263,3 +263,11 @@ def test_programs_of_half_an_installation_are_named(tmp_path: Path) -> None:
     done = half.run("doctor", "--json", "--home", str(tmp_path))
     assert done.returncode == 5
     assert "qekm-server doctor ended with 3" in json.loads(done.stdout)["broken"]["seen"][0]
+
+
+def test_a_program_that_cannot_be_started_is_named(tmp_path: Path) -> None:
+    half = Installation.make(tmp_path / "bin", qekm_server="")
+    (half.directory / "qekm-server").write_text("#!/no/such/python\n")
+    done = half.run("doctor", "--json", "--home", str(tmp_path))
+    assert done.returncode == 5, done.stderr
+    assert "cannot be started" in json.loads(done.stdout)["broken"]["seen"][0]
