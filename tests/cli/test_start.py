@@ -28,6 +28,8 @@ HEAVY = (
     "alembic",
     "uvloop",
     "javaproperties",
+    "jinja2",
+    "reportlab",
 )
 MAIN = "from qekm_cli.app import main; main()"
 RUN = "import sys; from qekm_cli.app import run; run(sys.argv[1:]); "
