@@ -11,7 +11,14 @@ from qekm.configuration.settings import Settings
 from qekm.doctor.finding import Seen, broken, doubtful, fine
 from qekm.doctor.processes import Part
 from qekm.home import Home
-from qekm.properties.listeners import GRPC_PORT, HEALTH_PORT, METRICS_PORT, SSL_PORT, TCP_PORT
+from qekm.properties.listeners import (
+    GATEWAY_METRICS_PORT,
+    GRPC_PORT,
+    HEALTH_PORT,
+    METRICS_PORT,
+    SSL_PORT,
+    TCP_PORT,
+)
 
 _LISTENS = "0A"  # TCP_LISTEN
 OWNERS = {
@@ -20,9 +27,10 @@ OWNERS = {
     SSL_PORT: ("server", "ssl"),
     METRICS_PORT: ("server", "metrics"),
     TCP_PORT: ("gateway", "tcp"),
+    GATEWAY_METRICS_PORT: ("gateway", "metrics"),
 }
 """Property: whose port it is, and what its announcement calls it."""
-_LEFT_OUT = (SSL_PORT, METRICS_PORT)  # the service does its work without these
+_LEFT_OUT = (SSL_PORT, METRICS_PORT, GATEWAY_METRICS_PORT)  # drives are served without these
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ def _judge(port: Port) -> Iterator[Seen]:
     others = {pid: name for pid, name in port.holders.items() if not pid or pid != port.pid}
     ours = port.pid in port.holders and port.pid > 0
     unknown = 0 in others
-    if ours or (port.announced and unknown):
+    if ours or (port.pid and unknown):  # what is hardened cannot be looked into, not even by its own user
         return
     if port.announced:
         yield broken(

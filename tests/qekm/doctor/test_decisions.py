@@ -23,6 +23,7 @@ from qekm.doctor import (
 )
 from qekm.doctor.finding import Seen
 from qekm.doctor.steps import Kind
+from qekm.properties.listeners import PORTS
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
@@ -175,11 +176,16 @@ def port(**more: object) -> ports.Port:
         ({"holders": {8: "nginx"}}, "broken"),
         ({"holders": {0: "a program of another user"}}, "broken"),
         ({"name": "metrics.port", "holders": {8: "nginx"}}, "warning"),
+        ({"name": "metrics.port", "pid": 7, "holders": {0: "a program of another user"}}, "ok"),
     ],
 )
 def test_ports(fact: dict[str, object], verdict: str) -> None:
     found = worst(ports.judge([port(**fact)]))
     assert found[0] == verdict, found
+
+
+def test_every_port_of_ours_is_looked_at() -> None:
+    assert set(ports.OWNERS) == set(PORTS)
 
 
 @pytest.mark.parametrize(
