@@ -23,7 +23,7 @@ from .installation import Installation
 COMMANDS = [
     *("init", "diagnose", "doctor bundle", "completion"),
     *("audit list", "audit verify", "audit checkpoints"),
-    *("login", "logout", "top"),
+    *("login", "logout", "top", "report"),
     *(f"accounts {verb}" for verb in ("list", "add", "passwd", "reset", "unlock", "remove")),
     *(f"config {verb}" for verb in ("list", "get", "set", "unset", "refresh", "export", "import")),
     *(f"server {verb}" for verb in ("start", "stop", "status", "version")),

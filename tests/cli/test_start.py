@@ -46,7 +46,8 @@ def test_the_root_loads_nothing_heavy(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "noun", ["keys", "groups", "drives", "audit", "certificates", "server", "init", "diagnose", "doctor"]
+    "noun",
+    ["keys", "groups", "drives", "audit", "certificates", "server", "init", "diagnose", "doctor", "report"],
 )
 def test_the_help_of_a_noun_loads_nothing_heavy_either(noun: str) -> None:
     done = python(
