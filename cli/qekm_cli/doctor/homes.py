@@ -48,9 +48,6 @@ def run_program(words: Sequence[str], seconds: float) -> tuple[int, str, str]:
     child = subprocess.Popen(words, text=True, **with_pipes)  # type: ignore[call-overload]  # noqa: S603
     try:
         output, errors = child.communicate(timeout=seconds)
-    except OSError as error:
-        what = f"{error.filename or 'qekm-server'} cannot be started: {error.strerror}"
-        return [_all(broken(what, "install the whole package again, for all users"))]
     except subprocess.TimeoutExpired:
         child.kill()
         raise
