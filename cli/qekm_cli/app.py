@@ -46,7 +46,7 @@ NOUNS = {
     "drives": ("drives", "Tape drives and the authorities that name them."),
     "config": ("config", "Properties: what is set, what may be set, changes."),
     "audit": ("audit", "The audit trail."),
-    "report": ("report", "What happened in a span of time, as a file for an auditor."),
+    "report": ("report", "Report a span of time, as a file for an auditor."),
     "certificates": ("certificates", "Who may call what: certificates of people and gateways."),
     "diagnose": ("diagnose", "Test the whole path to a key with a drive of our own."),
     "doctor": ("doctor.app", "What is broken, from this disk to the service, and what to do."),

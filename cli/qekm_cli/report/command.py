@@ -55,7 +55,7 @@ def make_report(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Make a report of a span of time that can be filed; ends with 5 if the trail is broken.
+    """Report a span of time, as a file for an auditor; ends with 5 if the trail is broken.
 
     The whole trail is checked for it. That it was made is recorded in the trail.
     """
