@@ -11,15 +11,19 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' qekm/__init__.py)
 RUNS ?= 3000000
 JCEKS_RUNS ?= 300000
 
-.PHONY: install demo test check bench deb packages faults peers soak fuzz release-image golden clean
+.PHONY: install demo compiled test check bench deb packages faults peers soak fuzz release-image golden clean
 
 install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	@$(BIN)/python demo/run.py --source "$(SOURCE)"
 
-test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --ignore=tests/faults --ignore=tests/peers --ignore=tests/packages tests
+# Compiled once: else each of the many processes that tests start may compile all that it imports.
+compiled: $(VENV)/.installed-dev
+	@$(BIN)/python -m compileall -q $(CODE)
+
+test: compiled
+	$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/faults --ignore=tests/peers --ignore=tests/packages tests
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
@@ -36,10 +40,10 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/run.py
 
-faults: $(VENV)/.installed-dev
+faults: compiled
 	$(BIN)/python -m pytest -s --whole tests/faults
 
-peers: $(VENV)/.installed-dev
+peers: compiled
 	$(BIN)/python -m pytest -s tests/peers
 
 deb: $(VENV)/.installed

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine, event, exc
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from qekm.errors import StoreDamaged, StoreFailed
 
@@ -43,8 +43,6 @@ _ROOM = 3  # times the file's size: the log holds one copy, and commits go on
 _PATIENCE_MS = 50
 
 COMPANIONS = ("-wal", "-shm")  # the log and its index, beside the file while it is open
-
-_INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def open_file(path: Path) -> Engine:
@@ -84,6 +82,14 @@ def prepare(connection: sqlite3.Connection, _: object = None) -> None:
             raise StoreFailed(f"the store's {pragma} is {found[pragma]}, not {expected}", pragma=pragma)
 
 
+def _insert_of(dialect: str) -> Any:
+    if dialect == "sqlite":
+        return sqlite.insert
+    from sqlalchemy.dialects import postgresql  # as long to import as a tenth of SQLAlchemy
+
+    return postgresql.insert
+
+
 def upsert(dialect: str, table: Table, mutable: tuple[str, ...] | None, version: str = "") -> Any:
     """Return the INSERT of one row that, when its primary key exists, changes the mutable columns instead.
 
@@ -91,7 +97,7 @@ def upsert(dialect: str, table: Table, mutable: tuple[str, ...] | None, version:
     version: the column that must be higher than it was, or nothing is changed.
     """
     names = [column.name for column in table.columns if column.autoincrement is not True]
-    insert: Any = _INSERTS[dialect](table).values(dict.fromkeys(names))
+    insert: Any = _insert_of(dialect)(table).values(dict.fromkeys(names))
     if mutable is None:
         return insert
     return insert.on_conflict_do_update(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, or_, select
+from sqlalchemy import Connection, Result, Select, bindparam, func, or_, select
 
 from qekm.errors import StoreDamaged
 from qekm.model import Entry, KeyState
@@ -25,6 +25,10 @@ from qekm.store.shared import SHARED, PrimaryKey, Shared, is_shared, place_of, r
 BUCKETS = 64  # parts of a table, for whoever looks for the rows in which two stores differ
 _CHUNK = 500  # primary keys in one statement
 _UNUSED = (int(KeyState.GENERATED), int(KeyState.READY))
+_SEQUENCE = tables.journal.c.sequence
+_PAGE = (  # made once, as _rows_of: pages are read all the time
+    select(tables.journal).where(bindparam("after") < _SEQUENCE).order_by(_SEQUENCE).limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,7 @@ class Line:
 
 def page(connection: Connection, after: int, limit: int) -> list[Line]:
     """Return at most `limit` lines beyond a place, in order; StoreDamaged for an entry without a row."""
-    columns = tables.journal.c
-    query = select(tables.journal).where(columns.sequence > after).order_by(columns.sequence).limit(limit)
-    return _lines(connection, query)
+    return _lines(connection, connection.execute(_PAGE, {"after": after, "most": limit}))
 
 
 def of_tables(connection: Connection, names: Iterable[str]) -> list[Line]:
@@ -57,11 +59,12 @@ def of_tables(connection: Connection, names: Iterable[str]) -> list[Line]:
     columns = tables.journal.c
     heads = [place_of(name, 0)[:-9] for name in names]
     wanted = or_(*(func.substr(columns.place, 1, len(head)) == head for head in heads))
-    return _lines(connection, select(tables.journal).where(wanted).order_by(columns.sequence))
+    query = select(tables.journal).where(wanted).order_by(columns.sequence)
+    return _lines(connection, connection.execute(query))
 
 
-def _lines(connection: Connection, query: Select[Any]) -> list[Line]:
-    found = [(*row_at(row.place), row) for row in connection.execute(query)]
+def _lines(connection: Connection, journal: Result[Any]) -> list[Line]:
+    found = [(*row_at(row.place), row) for row in journal]
     wanted: dict[str, list[PrimaryKey]] = defaultdict(list)
     for table, key, row in found:
         if not row.removed:
@@ -157,7 +160,7 @@ def values_of(connection: Connection, name: str, keys: Sequence[PrimaryKey]) -> 
 
 @cache
 def _rows_of(name: str) -> Select[Any]:
-    """Return what reads rows of a table: made once, for pages are read all the time."""
+    """Return what reads rows of a table."""
     shared: Shared = SHARED[name]
     columns = [shared.table.c[column] for column in shared.columns]
     return select(*columns).where(columns[0].in_(bindparam("wanted", expanding=True)))

@@ -40,8 +40,14 @@ class Statements:
 
     @classmethod
     def compile(cls, dialect: Dialect) -> Statements:
-        """Compile all statements for a dialect with positional parameters (qmark or format)."""
+        """Return all statements for a dialect with positional parameters (qmark or format)."""
+        kind = dialect.name, dialect.paramstyle
+        if kind not in _COMPILED:
+            _COMPILED[kind] = cls._anew(dialect)
+        return _COMPILED[kind]
 
+    @classmethod
+    def _anew(cls, dialect: Dialect) -> Statements:
         def text(statement: ClauseElement) -> str:
             return str(statement.compile(dialect=dialect))
 
@@ -56,6 +62,9 @@ class Statements:
             text(upsert(dialect.name, tables.journal, ("sequence", "stamp_us", "origin", "removed", "mac"))),
             text(upsert(dialect.name, tables.roots, root)),
         )
+
+
+_COMPILED: dict[tuple[str, str], Statements] = {}  # by name and style of parameters
 
 
 def _removal(table: Table) -> Delete:

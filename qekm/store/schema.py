@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, exc, inspect, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, create_engine, exc, inspect, text
 
 from qekm.durable import sync_directory
 from qekm.errors import StoreDamaged, StoreFailed, StoreNewer
 from qekm.failpoints import failpoint
 from qekm.store import engine as database
+from qekm.store import tables
 
 Act = Callable[[Connection], None]
 
@@ -38,8 +39,8 @@ class Schema:
 
     def apply(self, connection: Connection) -> None:
         """Bring the database of a connection, empty or older, to the last revision, in its transaction."""
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # each start makes the schema once, in memory
-        from alembic import command, config  # 0.1 s to import
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        from alembic import command, config  # a quarter of a start, to import and run
 
         settings = config.Config(attributes={"connection": connection})
         settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
@@ -51,14 +52,23 @@ class Schema:
 
 
 PRESENT = Schema(("0001", "0002", "0003", "0004"), (_MIGRATIONS / "versions",))
+_REVISION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 @cache
 def _made(schema: Schema) -> frozenset[tuple[str, ...]]:
-    """Return the objects that the last revision has, from an empty database."""
+    """Return the objects that the last revision has, from an empty database.
+
+    The present one's are what the tables say, which is sooner had than alembic: each start asks. Stores are
+    made by the migrations, so whoever opens one compares both.
+    """
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
-        schema.apply(connection)
+        if schema == PRESENT:
+            tables.metadata.create_all(connection)
+            _REVISION.create(connection)
+        else:
+            schema.apply(connection)
         return _objects(connection)
 
 
@@ -80,16 +90,16 @@ def check_objects(connection: Connection, schema: Schema) -> None:
 
 
 def _objects(connection: Connection) -> frozenset[tuple[str, ...]]:
-    """Return kind, name and table of every object, and of every column its place, name, type and flags.
+    """Return kind, name and table of every object, and of every column its name, type and flags.
 
-    All of it as text: in a damaged file even a name may be of any type.
+    Not its place: statements name columns. All of it as text: in a damaged file a name may be of any type.
     """
     rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master")
     found = {tuple(map(str, row)) for row in rows}
     for table in [name for kind, name, _ in found if kind == "table"]:
         columns = connection.exec_driver_sql("SELECT * FROM pragma_table_xinfo(?)", (table,))
         # Without the default (4): a value that a row may lack, worded as a library likes.
-        found |= {("column", table, *map(str, (*row[:4], *row[5:]))) for row in columns}
+        found |= {("column", table, *map(str, (*row[1:4], *row[5:]))) for row in columns}
     return frozenset(found)
 
 

@@ -20,9 +20,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_fuzzing_finds_nothing_in_the_codec() -> None:
-    done = run("--runs", "60000")
+    done = run("--runs", "10000")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Done 60000" in done.stderr
+    assert "Done 10000" in done.stderr
 
 
 def test_fuzzing_finds_the_seeded_bug() -> None:

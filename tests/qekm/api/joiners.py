@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import grpc
@@ -17,10 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from grpc import aio
 
 from qekm import keypair, pki
-from qekm.clock import now_us
 from qekm.home import Home
-from qekm.init import Wanted as InitWanted
-from qekm.init import make
 from qekm.invitation import Invitation
 from qekm.joining import Joined, Wanted, join
 from qekm.rpc.channel import open_async_channel
@@ -33,20 +26,10 @@ from qekm.welcome import Welcome, public
 from tests.qekm.api.running import FREE_PORTS, Running, running
 
 
-@cache
-def _template(two_person: str) -> Path:
-    """Return the home of a key manager that tests copy; making one takes as long as many a test."""
-    place = Path(tempfile.mkdtemp(prefix="qekm-joiners-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    make(Home(place / "home"), InitWanted(keys=8, properties=FREE_PORTS | {"twoPerson": two_person}), now_us)
-    return place / "home"
-
-
 @asynccontextmanager
 async def alone(path: Path, two_person: str = "off") -> AsyncIterator[Running]:
     """Run the only server of its estate in `path` for the block."""
-    shutil.copytree(_template(two_person), path)
-    async with running(path) as run:
+    async with running(path, keys=8, twoPerson=two_person) as run:
         yield run
 
 

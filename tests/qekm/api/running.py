@@ -18,7 +18,6 @@ from qekm.client import AsyncClient, connect_async
 from qekm.clock import now_us as clock_us
 from qekm.configuration.settings import Settings
 from qekm.home import Home
-from qekm.init import Wanted, make
 from qekm.model import AuditRecord
 from qekm.rpc.channel import open_async_channel
 from qekm.rpc.tls import Files, client_credentials
@@ -37,6 +36,7 @@ from qekm.v1.serving_pb2 import (
 )
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
 from qekm.v1.slots_pb2 import Proof
+from tests.templates import copied
 
 FREE_PORTS = {
     "TransportListener.ssl.port": "0",
@@ -143,7 +143,7 @@ async def running(
     home, clock = Home(path), Clock()
     if not home.config.exists():
         wanted = FREE_PORTS | {name.replace("__", "."): value for name, value in properties.items()}
-        make(home, Wanted(keys=keys, properties=wanted), clock)
+        copied(path, keys, wanted)
     store = store_type.open(home.store, unlock(KeyFileSealer(home.root_key)), anchor=home.anchor)
     try:
         service = Service(home, Settings.load(home.config), store, clock, os.urandom)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from qekm.client import AsyncClient
-from qekm.clock import now_us
-from qekm.home import Home
-from qekm.init import Wanted, make
 from qekm.model import Change, Key, KeyState
 from qekm.v1 import sharing_pb2 as pb
 from tests.qekm.api.people import grant, two, waiting
-from tests.qekm.api.running import FREE_PORTS, Running, collect, running
+from tests.qekm.api.running import Running, collect, running
 
 
 @dataclass
@@ -88,20 +81,10 @@ class Site:
             return secret.reveal()
 
 
-@cache
-def _template(name: str, keys: int) -> Path:
-    """Return the home of an estate of this name; making one takes as long as many a test."""
-    place = Path(tempfile.mkdtemp(prefix="qekm-site-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    make(Home(place / name), Wanted(keys=keys, properties=FREE_PORTS), now_us)
-    return place / name
-
-
 @asynccontextmanager
 async def site(path: Path, keys: int = 16) -> AsyncIterator[Site]:
     """Run a service in `path` for the block: the same estate for the same name and keys, fresh each time."""
-    shutil.copytree(_template(path.name, keys), path)
-    async with running(path) as run, two(run) as (_, bob):
+    async with running(path, keys) as run, two(run) as (_, bob):
         await run.unlock()
         yield Site(run, bob)
 

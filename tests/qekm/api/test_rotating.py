@@ -16,8 +16,8 @@ from qekm.v1 import keystore_pb2 as pb
 from qekm.v1.slots_pb2 import Proof
 from tests.qekm.api.running import Running, collect, running
 
-MANY = 100_000
-WATCHED_S = 5
+MANY = 30_000
+WATCHED_S = 1.5
 
 
 def request(run: Running) -> pb.RotateKeystoreRequest:
@@ -73,7 +73,7 @@ async def test_a_client_that_leaves_does_not_stop_it_and_a_restart_goes_on(tmp_p
         assert len({keystore.open(key).reveal() for key in keystore}) == 2_000
 
 
-async def test_a_rotation_of_a_hundred_thousand_keys_makes_nobody_wait(tmp_path: Path) -> None:
+async def test_a_rotation_of_many_keys_makes_nobody_wait(tmp_path: Path) -> None:
     async with running(tmp_path / "home", keys=MANY) as run:
         keystore = run.service.owners.keystore
         waits: list[float] = []

@@ -15,7 +15,6 @@ from qekm.backup.target import Target
 from qekm.backup.writing import Sealing
 from qekm.configuration.settings import Settings
 from qekm.home import Home
-from qekm.init import Wanted, make
 from qekm.keystore import Keystore
 from qekm.model import AuditRecord, KeyState
 from qekm.owners import Owners
@@ -23,6 +22,7 @@ from qekm.sealing import KeyFileSealer
 from qekm.store import Store
 from qekm.unlocking import unlock
 from tests.qekm.api.running import Clock
+from tests.templates import copied
 
 
 @dataclass
@@ -73,11 +73,11 @@ async def kept(path: Path, keys: int = 8, **properties: str) -> AsyncIterator[Ke
     if not home.config.exists():
         wanted = {
             "keystore.protect": "backup",
-            "backup.target": str(target),
+            "backup.target": "../backups",
             "backup.sameDisk": "true",
             **{name.replace("__", "."): value for name, value in properties.items()},
         }
-        make(home, Wanted(keys=keys, properties=wanted), clock)
+        copied(home.path, keys, wanted)
     settings = Settings.load(home.config, {})
     store = Store.open(home.store, unlock(KeyFileSealer(home.root_key)), anchor=home.anchor)
     failures: list[BaseException] = []

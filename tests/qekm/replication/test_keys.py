@@ -57,7 +57,7 @@ def keys(draw: st.DrawFn) -> Key:
     )
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(keys(), keys(), keys())
 def test_it_does_not_matter_who_meets_whom_first_or_how_often(a: Key, b: Key, c: Key) -> None:
     assert join(a, a) == a
@@ -66,7 +66,7 @@ def test_it_does_not_matter_who_meets_whom_first_or_how_often(a: Key, b: Key, c:
     assert join(join(a, b), b) == join(a, b)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(keys(), min_size=1, max_size=5))
 def test_what_any_server_knows_all_know(found: list[Key]) -> None:
     joined = reduce(join, found)
@@ -127,7 +127,7 @@ MARKED = [state for state in S if state not in (S.ASSIGNED, S.DESTROY_PENDING, S
 ACTS = 8 + len(MARKED)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, ACTS - 1), st.integers(1, 9)), max_size=40))
 def test_every_change_is_a_step_up(acts: list[tuple[int, int]]) -> None:
     ring = KeyRing(ROOT, bytes(16))
