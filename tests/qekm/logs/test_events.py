@@ -26,8 +26,11 @@ OTHERS = frozenset(
     | {"store.unanchored", "store.unerased"}
 )
 FILE = re.compile(r".*\.(pem|txt|key|json|db|csv)")
-# Calls that change nothing, or whose record has a name of its own; the trail has the others as rpc.<Method>.
-READING = re.compile("(Get|List|Verify(?!Backup))|Serve$|ServerReflectionInfo$|JoinEstate$|Replicate$")
+# Calls that change nothing, or whose record has a name of its own; the trail has the others as rpc.<Method>,
+# and who took a report away.
+READING = re.compile(
+    "(Get(?!Report)|List|Verify(?!Backup))|Serve$|ServerReflectionInfo$|JoinEstate$|Replicate$"
+)
 
 
 def written() -> set[str]:
