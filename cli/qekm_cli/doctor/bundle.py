@@ -82,7 +82,8 @@ def gather(home: Home, wanted: Wanted, doctor: dict[str, Any], open_client: Open
         names.learn_from_text(json.dumps(audit))
     else:
         names = Pseudonyms()
-    texts |= {name: json.dumps(document, indent=1) + "\n" for name, document in documents.items()}
+    for name, document in documents.items():
+        texts[name] = json.dumps(masking.document(document), indent=1) + "\n"
     found = {name: names(text).encode() for name, text in sorted(texts.items())}
     return {"README.txt": _readme(wanted).encode()} | found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from qekm.doctor.finding import Finding, Seen, broken, unseen
 from qekm.doctor.steps import HOME_STEPS
@@ -13,15 +13,13 @@ from qekm.home import Home
 from qekm_cli.processes import program
 
 PATIENCE_S = 100.0  # all deadlines of its steps together
-Run = Callable[[Sequence[str], float], tuple[int, str, str]]
-"""Runs a command within some seconds; returns its exit code, and what it wrote. TimeoutExpired, OSError."""
 
 
-def examine(home: Home, run: Run | None = None) -> list[Finding]:
+def examine(home: Home) -> list[Finding]:
     """Return how the steps of a home ended."""
     try:
         words = [program("qekm-server"), "doctor", "--json", "--home", str(home.path)]
-        code, output, errors = (run or run_program)(words, PATIENCE_S)
+        code, output, errors = run_program(words, PATIENCE_S)
     except NotInitialised as error:
         return [_all(broken(error.message, error.advice))]
     except OSError as error:

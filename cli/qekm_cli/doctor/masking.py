@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import javaproperties
@@ -37,6 +38,7 @@ _SPOKEN = re.compile(
     r"(?i)\b(pass(?:word|wd|phrase)|pin|secret|token|api[_-]?key|authorization|cookie)(\s*[=:]\s*|\s+is\s+)"
     r"(\"[^\"]*\"|(?:(?:bearer|basic) +)?\S+)"
 )
+_REFUSED = re.compile(r"(?<=, not )(['\"]).*?\1")  # the value of a property that cannot be used
 _LONG = re.compile(
     r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}(?![0-9A-Fa-f])|(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}"
 )
@@ -103,6 +105,21 @@ def _address(url: str) -> str:
     return f"{parts.scheme}://{host}{more}"
 
 
+def words(text: str) -> str:
+    """Return text without what is said to be a secret; what only looks like one stays."""
+    text = _REFUSED.sub(f"'{MASKED}'", _PRIVATE.sub(f"(private key {MASKED})", text))
+    return _SPOKEN.sub(lambda found: f"{found[1]}{found[2]}{MASKED}", without_doors(text))
+
+
+def document(value: Any) -> Any:
+    """Return a document with every text in it masked as `words` does."""
+    if isinstance(value, dict):
+        return {name: document(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [document(each) for each in value]
+    return words(value) if isinstance(value, str) else value
+
+
 class Masker:
     """Masks logs; what is long and looks like a key has the same number wherever it is the same."""
 
@@ -111,9 +128,7 @@ class Masker:
 
     def __call__(self, text: str) -> str:
         """Return text without what could open anything."""
-        text = _PRIVATE.sub(f"(private key {MASKED})", text)
-        text = _SPOKEN.sub(lambda found: f"{found[1]}{found[2]}{MASKED}", without_doors(text))
-        return _LONG.sub(self._numbered, text)
+        return _LONG.sub(self._numbered, words(text))
 
     def _numbered(self, found: re.Match[str]) -> str:
         number = self._known.setdefault(found[0].lower(), len(self._known) + 1)

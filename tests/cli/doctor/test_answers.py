@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
 
-from qekm_cli.doctor import answers, masking
+from qekm_cli.doctor import answers, homes, masking
 from qekm_cli.doctor.pseudonyms import Pseudonyms
 
 PEER = {
@@ -73,6 +74,7 @@ def test_values_that_let_in_are_masked_and_paths_are_not(name: str, value: str, 
         "-----BEGIN EC PRIVATE KEY-----\nhunter2, cut off",
         "POST https://hunter2@host/hunter2?hunter2",
         "hunter2" + "ab" * 20,
+        "alarms.webhook.url must be https://HOST/PATH, not 'hunter2'",
     ],
 )
 def test_what_could_open_anything_is_masked_in_logs(line: str) -> None:
@@ -113,3 +115,8 @@ def test_pseudonyms_are_the_same_everywhere_and_words_of_ours_stay() -> None:
     )
     assert "example.org" not in names("anna@example.org")
     assert names("annabel") == "annabel"
+
+
+def test_a_program_that_hangs_is_not_waited_for() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        homes.run_program(["sleep", "600"], 0.1)

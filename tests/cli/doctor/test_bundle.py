@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import secrets
 import stat
 import subprocess
@@ -239,3 +240,13 @@ def test_it_works_while_the_service_is_down(site: Site) -> None:
     assert "unavailable" in json.loads(members["status.json"])
     assert len(members["logs/native_stdout.log"].splitlines()) == 3
     assert hits(site, members | {"said": said.encode()}) == []
+
+
+def test_a_value_that_cannot_be_used_is_not_in_what_the_doctor_says_of_it(site: Site) -> None:
+    before = site.home.config.read_text()
+    site.home.config.write_text(re.sub("webhook.url=.*", f"webhook.url={site.secret('bad value')}", before))
+    members, _ = site.bundle("bad.tar.gz")
+    site.home.config.write_text(before)
+    told = json.loads(members["doctor.json"])["broken"]
+    assert (told["step"], "alarms.webhook.url must be" in told["seen"][0]) == ("configuration", True)
+    assert hits(site, members) == []
