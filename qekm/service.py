@@ -52,6 +52,7 @@ from qekm.source import host_of
 from qekm.ssl_listener import SslListener
 from qekm.standing import doubt
 from qekm.store import Store
+from qekm.tracing import Traces
 from qekm.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
@@ -92,10 +93,10 @@ class Service:
         self.federation.attend(self.duties, self.upkeep.hasten)
         self.links, self.awaiting = self.federation.links, self.federation.awaiting
         self.links.fail = self._fail
-        self.upkeep.duties += self.federation.ticks
         told = self.gateways, self.logs.lines, now_us, random_bytes
         self.alarms = Alarming.of(home, settings, self.owners, store, *told)
-        self.upkeep.duties.append(self.alarms.tick)
+        self.upkeep.duties += [*self.federation.ticks, self.alarms.tick]
+        self.traces = Traces("qekm-server", settings, home.path)
         servicers = Servicers(
             owners=self.owners,
             store=store,
@@ -118,6 +119,7 @@ class Service:
             awaiting=self.awaiting,
             activity=self.activity,
             alarms=self.alarms,
+            tracing=self.traces.tracing,
         )
         self._listen(settings, servicers)
         self.metrics = Metrics(settings[METRICS_PORT])
@@ -147,8 +149,8 @@ class Service:
         denied = self.owners.certificates.denied
         who = denied, self._store.estate_id, self._now_us, self._refuse, entry
         handshakes = Handshakes()
-        near = interceptors(*who, remote=False)
-        far = interceptors(*who, remote=True, arrived=handshakes.speak)
+        near = [*servicers.interceptors(), *interceptors(*who, remote=False)]
+        far = [*servicers.interceptors(), *interceptors(*who, remote=True, arrived=handshakes.speak)]
         handlers = Handlers(servicers.add_to)
         self.listeners = Listeners(settings, self._files, near, handlers.add_to, NAMES)
         self.ssl = SslListener(settings, self._files, far, handlers.add_to, handshakes)
@@ -204,7 +206,8 @@ class Service:
     def lines(self) -> list[str]:
         """Return what a status says of the backups, the logs and the properties."""
         kept = self.duties, self.federation, self.logs, self.alarms, self.configuration, self.keyset
-        return [line for part in (*kept, self.drive_table, self.ssl, self.metrics) for line in part.lines()]
+        more = self.drive_table, self.ssl, self.metrics, self.traces
+        return [line for part in (*kept, *more) for line in part.lines()]
 
     def end(self) -> None:
         """Have `wait` return: the service is to stop."""
@@ -237,8 +240,7 @@ class Service:
         await self.duties.close()
         await self.upkeep.close()
         await self._store.commit([occurred(self._now_us(), "server.stop", SERVICE)])
-        await self.alarms.close()
-        await asyncio.to_thread(self.logs.close)
+        await asyncio.gather(self.alarms.close(), self.traces.close(), asyncio.to_thread(self.logs.close))
 
     async def abort(self) -> None:
         """End at once: nothing more can be written, so nothing more is answered."""
@@ -247,8 +249,8 @@ class Service:
         await self.links.close()
         await asyncio.gather(self.listeners.stop(0), self.ssl.stop(0))
         await self._rest()
-        await self.alarms.abort(str(self._failure or ""))
-        await asyncio.to_thread(self.logs.close)
+        told = self.alarms.abort(str(self._failure or "")), self.traces.close()
+        await asyncio.gather(*told, asyncio.to_thread(self.logs.close))
 
     async def _rest(self) -> None:
         await self.configuring.close()

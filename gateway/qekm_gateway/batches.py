@@ -72,9 +72,11 @@ class Batches:
         """Tell whether `next_steps` may have some."""
         return bool(self._queue) and len(self._flight) < WINDOW
 
-    def submit(self, frame: Frame, source: str, waiter: Waiter, now: float) -> int:
+    def submit(self, frame: Frame, source: str, waiter: Waiter, now: float, traceparent: str = "") -> int:
         """Queue a frame as a step and return its id; Fault EE2C as `to_step`."""
         step = to_step(frame, self._last_id + 1, source)
+        if traceparent:
+            step.traceparent = traceparent
         self._last_id += 1
         self._waiting[self._last_id] = _Waiting(step, waiter, now + DEADLINE)
         self._queue.append(self._last_id)

@@ -17,7 +17,6 @@ from qekm_gateway.debug import Beginning, Own
 from qekm_gateway.faults import CROWDED_OUT, LOST, MOVED, STALLED, STOPPING, TIMED_OUT, Ending, first_byte
 from qekm_gateway.gateway import Gateway
 from qekm_gateway.session import State
-from qekm_gateway.translate import Translator
 from qekm_gateway.wire import Wire, WireBroken, WireClosed
 
 # Answers that a client may leave unread in our memory before its requests are no longer looked at.
@@ -52,7 +51,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         self._host, self._source = name_of(transport.get_extra_info("peername"))
         gateway, client = self._gateway, (self._host, self._source)
-        self._translator = Translator(gateway.link, gateway.incidents, gateway.activity, *client)
+        self._translator = gateway.translator(gateway.link, gateway.incidents, gateway.activity, *client)
         if gateway.draining or not gateway.admission.enter(self._host, self):
             self._over = True
             self._note("turned away: there are too many connections")

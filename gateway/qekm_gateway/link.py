@@ -117,12 +117,12 @@ class Link:
             if timer is not None:
                 timer.cancel()
 
-    def submit(self, frame: Frame, source: str, waiter: Waiter) -> int:
+    def submit(self, frame: Frame, source: str, waiter: Waiter, traceparent: str = "") -> int:
         """Queue a frame as a step and return its id; ServiceAway without a stream; Fault EE2C."""
         if not self.up:
             raise ServiceAway("no stream to the service")
         now = self._loop.time()
-        step_id = self._batches.submit(frame, source, waiter, now)
+        step_id = self._batches.submit(frame, source, waiter, now, traceparent)
         if self._timer is None:
             self._schedule(now)
         if self._batches.ready:

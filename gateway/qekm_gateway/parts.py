@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import qekm.rpc  # noqa: F401  (TLS 1.3 only, before grpc)
 
@@ -19,6 +20,7 @@ from qekm.home import Announce, Home
 from qekm.metrics import Metrics
 from qekm.properties.listeners import GATEWAY_METRICS_PORT
 from qekm.rpc.tls import Files
+from qekm.tracing import Traces
 from qekm.v1.serving_pb2 import ConfigureCommand, ConfigureReport, GatewayHello
 from qekm_gateway.activity import Activity
 from qekm_gateway.admission import Admission, connection_limit
@@ -64,6 +66,11 @@ class Parts:
             incidents,
             activity=self._activity,
         )
+        self._traces = Traces("qekm-gateway", settings, home.path)
+        if self._traces.tracing is not None:
+            from qekm_gateway.tracing import TracedTranslator
+
+            self.gateway.translator = partial(TracedTranslator, self._traces.tracing)
         self.metrics = Metrics(settings[GATEWAY_METRICS_PORT], GATEWAY_METRICS_PORT)
         attach(self.metrics, self.gateway, self.lines, self._services, files.certificate)
         apply_rules(settings, self.gateway)
@@ -71,6 +78,15 @@ class Parts:
         self.ports = Ports(self.gateway, opened)
         self.configuring = Configuring(settings, self.ports, self.gateway, self._announce)
         self.renewal = Renewal(files, self._dial, self.lines.replace, incidents, now_us)
+
+    def troubles(self) -> list[str]:
+        """Return what is not as it should be, a line each."""
+        return [*self.metrics.lines(), *self._traces.lines()]
+
+    async def close(self) -> None:
+        """End what nobody waits for."""
+        await self.metrics.close()
+        await self._traces.close()
 
     def _link(self) -> Link:
         link = Link(

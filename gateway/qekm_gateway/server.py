@@ -100,7 +100,7 @@ async def _serve(
         guard = loop.create_task(notifier.guard(lambda: True))
         _log.info("drives are taken on port %d", parts.ports.port)
         log.started({"tcp": parts.ports.port})
-        for line in parts.metrics.lines():
+        for line in parts.troubles():
             _log.warning("DEGRADED: %s", line)
         notifier.ready(f"drives are taken on port {parts.ports.port}")
         await stop.wait()
@@ -112,8 +112,8 @@ async def _serve(
         parts.ports.close()
         await _drain(parts.gateway)
         await asyncio.gather(renewing, guard, return_exceptions=True)
-        await parts.metrics.close()
         await parts.lines.close()
+        await parts.close()
 
 
 async def _drain(gateway: Gateway) -> None:

@@ -38,7 +38,7 @@ class Link(Protocol):
     def newest(self) -> Link:
         """Return the link over which new sessions go: this one, or what took its place."""
 
-    def submit(self, frame: Frame, source: str, waiter: Waiter) -> int:
+    def submit(self, frame: Frame, source: str, waiter: Waiter, traceparent: str = "") -> int:
         """Send a frame on and return the step's id; ServiceAway; Fault EE2C for a malformed list."""
 
     def abandon(self, step_id: int) -> None:
@@ -85,7 +85,7 @@ class Translator:
             if answer is not None:
                 return self._serialize(answer)
             self._check_stream(frame)
-            self.step = self._link.submit(frame, self._source, waiter)
+            self.step = self._submit(frame, waiter)
         except Fault as fault:
             return self.refuse(fault, _claimed_serial(frame))
         except ServiceAway:
@@ -128,6 +128,9 @@ class Translator:
         if self.session.session_id:
             self._link.ended(self.session.session_id, self._source, ending)
         self.session.reset()
+
+    def _submit(self, frame: Frame, waiter: Waiter) -> int:
+        return self._link.submit(frame, self._source, waiter)
 
     def _check_stream(self, frame: Frame) -> None:
         """Raise ServiceAway for a session that began on another stream: the service has ended it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from grpc import aio
 
@@ -48,6 +49,7 @@ from qekm.pki import SKEW_US, RandomBytes
 from qekm.rotating import Rotating
 from qekm.sealing import Verifiers
 from qekm.store import Store
+from qekm.tracing import Tracing
 from qekm.unlocking import token_key
 from qekm.v1 import (
     accounts_pb2,
@@ -134,6 +136,7 @@ class Servicers:
     ssl_refused: Callable[[], int]  # connections to it that came to nothing
     activity: Activity  # what happened since the start
     alarms: Alarming
+    tracing: Tracing | None = None  # where somebody wants spans
     links: Links | None = None  # to the other servers of the estate
     awaiting: Awaiting | None = None  # what a new key's answer waits for
 
@@ -168,11 +171,25 @@ class Servicers:
         present = Present(owners, settings, own.degraded, self.ssl_refused, self.links, now_us())
         report = ReportServicer(present, store, self.activity, audit, journal, now_us)
         report_pb2_grpc.add_ReportServiceServicer_to_server(report, server)
-        serving = ServingServicer(
-            owners.serving, store, gateways, now_us, self.tap, self.awaiting, self.activity.answered
-        )
+        given = owners.serving, store, gateways, now_us, self.tap, self.awaiting, self.activity.answered
+        serving = self._make_serving(*given)
         serving_pb2_grpc.add_ServingServiceServicer_to_server(serving, server)
         self._add_sharing(server, journal, consents)
+
+    def interceptors(self) -> list[aio.ServerInterceptor]:
+        """Return what sees every call, outside of the guard."""
+        if self.tracing is None:
+            return []
+        from qekm.api.tracing import CallSpans
+
+        return [CallSpans(self.tracing)]
+
+    def _make_serving(self, *given: Any) -> ServingServicer:
+        if self.tracing is None:
+            return ServingServicer(*given)
+        from qekm.api.tracing import TracedServing
+
+        return TracedServing(self.tracing, *given)
 
     def _add_accounts(self, server: aio.Server, journal: Journal, consents: Consents) -> None:
         """Put what command passwords open on a server."""

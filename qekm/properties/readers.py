@@ -169,6 +169,14 @@ def mailbox(text: str) -> str:
     return text
 
 
+def collector(text: str) -> str:
+    """Read where traces go, or nothing."""
+    scheme, separator, address = text.partition("://")
+    if text and not (scheme in ("http", "https") and separator and _is_address(address)):
+        raise ValueError("http://HOST:PORT, https://HOST:PORT, or nothing")
+    return text
+
+
 def webhook(text: str) -> str:
     """Read where a webhook is, or nothing; without TLS only on this machine."""
     parts = urlsplit(text)

@@ -12,6 +12,7 @@ from qekm.properties.listeners import LISTENERS
 from qekm.properties.logs import LOGS
 from qekm.properties.peers import PEERS
 from qekm.properties.property import Property
+from qekm.properties.tracing import TRACING
 
 
 class Table(Mapping[str, Property]):
@@ -48,4 +49,4 @@ class Table(Mapping[str, Property]):
         return self._environment + spelling.replace(".", "_")
 
 
-PROPERTIES = Table((*LISTENERS, *DRIVES, *KEYS, *PEERS, *LOGS, *ALARMS, *KEPT), "QEKM_PROPERTY_")
+PROPERTIES = Table((*LISTENERS, *DRIVES, *KEYS, *PEERS, *LOGS, *ALARMS, *TRACING, *KEPT), "QEKM_PROPERTY_")

@@ -65,7 +65,7 @@ class FakeLink:
         """Return itself: nothing takes its place."""
         return self
 
-    def submit(self, frame: Frame, source: str, waiter: Waiter) -> int:
+    def submit(self, frame: Frame, source: str, waiter: Waiter, traceparent: str = "") -> int:
         """Answer in the next turn of the loop."""
         answer = self.service(frame)
         if isinstance(answer, Away):

@@ -86,6 +86,9 @@ def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
         "alarms.webhook.url": "",
         "alarms.webhook.secretFile": "",
         "alarms.webhook.trust": "",
+        "tracing.endpoint": "",
+        "tracing.sample": 100,
+        "tracing.trust": "",
     }
     assert {name: settings[name] for name, item in PROPERTIES.items() if item.origin == "original"} == {
         "TransportListener.tcp.port": 3801,

@@ -121,6 +121,11 @@ _OURS = {
     ),
     "alarms.webhook.secretFile": _PATH_OR_NONE,
     "alarms.webhook.trust": _PATH_OR_NONE,
+    "tracing.endpoint": Example(
+        "https://x.example:4317", "https://x.example:4317", ("x:4317", "http://x", "ftp://x:1")
+    ),
+    "tracing.sample": Example("5", 5, ("-1", "101", "")),
+    "tracing.trust": _PATH_OR_NONE,
 }
 _KEPT = {
     name: Example("any\ttext", "any\ttext", ("a\x1b[2J", "a\x85b"))
