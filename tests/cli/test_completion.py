@@ -28,6 +28,8 @@ def test_the_bash_script_is_valid_and_completes(installed: Installation, tmp_pat
         (("qekm", "drives", "authorities", "l"), ["list"]),
         (("qekm", "keys", "list", "--state", "a"), ["assigned", "active"]),
         (("qekm", "keys", "list", "--gr"), ["--group"]),
+        (("qekm", "rep"), ["report"]),
+        (("qekm", "report", "--format", ""), ["html", "pdf", "json"]),
         (("qekm", "completion", ""), ["bash", "zsh", "fish"]),
     ):
         listed = " ".join(f"'{word}'" for word in words)
