@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from qekm import __version__
 from tests.packages.machine import Machine, UnavailableError, booted, bootstrap
 from tests.pages import ROOT
 
-EARLIER = "0.4.99"  # that an upgrade comes from: the same program, made with another number
+EARLIER = f"{__version__}~before"  # that an upgrade comes from: the same program with another number
 
 
 def build(output: Path, *words: str) -> Path:

@@ -67,12 +67,13 @@ def _environment() -> dict[str, str]:
 class Machine:
     """A booted tree: nothing of it is reached but by `run`, and it has no network but its own."""
 
-    def __init__(self, tree: Path, leader: int) -> None:
-        self.tree, self._leader = tree, leader
+    def __init__(self, tree: Path, nspawn: int) -> None:
+        self.tree, self._nspawn = tree, nspawn
 
     def try_(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a program in it, as root, to its end."""
-        inside = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--", *words]
+        leader = str(_leader(self._nspawn))  # the first child is another one until the machine is set up
+        inside = ["nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--", *words]
         return subprocess.run(
             inside,
             capture_output=True,
@@ -110,7 +111,7 @@ def booted(tree: Path) -> Iterator[Machine]:
         wait_for(lambda: nspawn.poll() is not None or _leader(nspawn.pid), "nothing was booted")
         if nspawn.poll() is not None:
             raise UnavailableError(f"systemd-nspawn: {log.read_text(errors='replace').strip()[-300:]}")
-        machine = Machine(tree, _leader(nspawn.pid))
+        machine = Machine(tree, nspawn.pid)
         ready = ("running", "degraded")
         wait_for(
             lambda: machine.try_("systemctl", "is-system-running").stdout.strip() in ready,

@@ -35,8 +35,9 @@ def started(machine: Machine) -> list[int]:
 
 def drive(machine: Machine, *words: str) -> dict[str, object]:
     """Have the simulated drive do something with a cartridge, and return what it tells."""
-    common = ("--library", "/root/library", "--drive", DRIVE, "--cartridge", "/root/A00001L4.tape")
-    told = machine.run("qekm-simulator", words[0], *common, *words[1:])
+    who = ("--library", "/root/library", "--drive", DRIVE, "--cartridge", "/root/A00001L4.tape")
+    whom = ("--server", "127.0.0.1:3801", "--anchor-ca", f"{HOME}/pki/trust.pem")
+    told = machine.run("qekm-simulator", words[0], *who, *whom, *words[1:])
     return dict(json.loads(told.splitlines()[-1]))
 
 
@@ -100,9 +101,9 @@ def test_the_processes_are_the_user_s_and_may_do_what_they_must_and_no_more(mach
 def test_the_gateway_does_not_see_what_opens_the_keystore(machine: Machine) -> None:
     for unit, sees in zip(UNITS, (True, False), strict=True):
         pid = machine.shown(unit, "MainPID")
-        inside = ("nsenter", "-t", pid, "-m", "--", "runuser", "-u", "qekm", "--", "cat")
+        inside = ("nsenter", "-t", pid, "-m", "--", "runuser", "-u", "qekm", "--", "dd", "of=/dev/null")
         for secret in ("root.key", "store/qekm.db"):
-            assert (machine.try_(*inside, f"{HOME}/{secret}").returncode == 0) is sees, secret
+            assert (machine.try_(*inside, f"if={HOME}/{secret}").returncode == 0) is sees, secret
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -113,13 +114,34 @@ def test_a_process_that_stands_still_is_started_again(machine: Machine, unit: st
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", unit)
     pid = machine.shown(unit, "MainPID")
-    machine.run("kill", "-STOP", pid)
+    machine.run("sh", "-c", f"kill -STOP {pid}")
     wait_for(lambda: machine.shown(unit, "MainPID") not in (pid, "0"), "it was not started again")
     wait_for(lambda: machine.shown(unit, "ActiveState") == "active", "it did not come up")
     assert machine.shown(unit, "NRestarts") == "1"
     assert "watchdog" in machine.run("journalctl", "--unit", unit, "--no-pager", "--output", "cat").lower()
     wait_for(lambda: serves(machine), "they did not find each other again")
     shutil.rmtree(drop_in.parent)
+
+
+def test_a_key_that_only_systemd_can_open_opens_the_keystore(machine: Machine) -> None:
+    key, sealed = f"{HOME}/root.key", "/etc/qekm-root.cred"
+    machine.run("systemd-creds", "encrypt", "--name=root.key", key, sealed)
+    drop_in = machine.tree / "etc/systemd/system/qekm-server.service.d/key.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"[Service]\nLoadCredentialEncrypted=root.key:{sealed}\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "stop", "qekm-server")
+    machine.run("qekm-server", "config", "set", "keystore.keyFile=credential:root.key")
+    machine.run("mv", key, "/root/root.key")
+    machine.run("systemctl", "start", "qekm-server")
+    machine.run("systemctl", "stop", "qekm-server")
+    machine.run("mv", "/root/root.key", key)
+    machine.run("qekm-server", "config", "unset", "keystore.keyFile")
+    shutil.rmtree(drop_in.parent)
+    machine.run("rm", sealed)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "qekm-server")
+    wait_for(lambda: serves(machine), "they did not find each other again")
 
 
 def test_an_upgrade_stops_and_starts_them_in_order_and_loses_nothing(machine: Machine) -> None:
@@ -155,10 +177,16 @@ def test_what_was_removed_comes_back_with_its_keys(machine: Machine) -> None:
     assert read_back(machine) == bytes(range(256)) * 4_000
 
 
-@pytest.mark.parametrize("words", ["", "yes"])
-def test_a_purge_keeps_the_keystore_and_says_where_it_is(machine: Machine, words: str) -> None:
-    said = machine.run("dpkg", "--purge", "qekm", **({"QEKM_PURGE": words} if words else {}))
+def test_words_that_are_others_destroy_nothing(machine: Machine) -> None:
+    said = machine.run("/var/lib/dpkg/info/qekm.postrm", "purge", QEKM_PURGE="yes")
+    assert "says something else" in said
+    assert (machine.tree / f"{HOME[1:]}/root.key").exists()
+
+
+def test_a_purge_keeps_the_keystore_and_says_where_it_is(machine: Machine) -> None:
+    said = machine.run("dpkg", "--purge", "qekm")
     assert "kept in /var/lib/qekm" in said
+    assert WORDS in said
     assert (machine.tree / f"{HOME[1:]}/root.key").exists()
     assert not (machine.tree / "etc/default/qekm").exists()
     machine.run("dpkg", "--install", "/root/qekm.deb")
