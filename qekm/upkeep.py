@@ -9,7 +9,7 @@ from typing import Any
 
 from qekm.api.journal import Commits
 from qekm.audit import SERVICE, Strangers, keys_refilled, occurred
-from qekm.errors import StoreFailed
+from qekm.errors import QekmError, StoreFailed
 from qekm.model import Change, Outcome
 from qekm.owners import Owners
 
@@ -41,6 +41,7 @@ class Upkeep:
         self._store, self._publish, self._now_us = store, publish, now_us
         self._renewed_us = now_us()
         self._low: set[str] = set()  # groups that were told of
+        self._unfilled: set[str] = set()  # likewise, that no keys could be made for
         self.duties: list[Duty] = []  # what other conversations do by themselves, each a look every second
 
     async def run(self) -> None:
@@ -91,10 +92,26 @@ class Upkeep:
         missing = self._allocator.needs_refill(group)
         if missing:
             _log.info("group %s is filled up: %s keys are made", group, missing)
-        while missing > 0:
-            keys = self._keystore.generate(min(BATCH, missing), group)
-            await self._commit([*keys, keys_refilled(self._now_us(), keys, group)])
-            missing -= len(keys)
+        try:
+            while missing > 0:
+                keys = self._keystore.generate(min(BATCH, missing), group)
+                await self._commit([*keys, keys_refilled(self._now_us(), keys, group)])
+                missing -= len(keys)
+        except StoreFailed:
+            raise
+        except QekmError as error:
+            await self._tell_filling(group, error.message)
+            raise
+        await self._tell_filling(group)
+
+    async def _tell_filling(self, group: str, failure: str = "") -> None:
+        """Record once that no keys can be made for a group, and once that they can again."""
+        if bool(failure) == (group in self._unfilled):
+            return
+        (self._unfilled.add if failure else self._unfilled.discard)(group)
+        outcome = Outcome.FAILURE if failure else Outcome.SUCCESS
+        what = f"group {group}: {failure or 'keys are made again'}"
+        await self._commit([occurred(self._now_us(), "group.refill", SERVICE, outcome, message=what)])
 
     async def _watch(self) -> None:
         """Tell once of each group that has become low in spite of that, and once when it is well again."""

@@ -11,7 +11,7 @@ import pytest
 from qekm.allocator import Allocator
 from qekm.audit import Strangers
 from qekm.errors import Incident, StoreFailed
-from qekm.model import AuditRecord, Change, Group, Key, KeyState, OnExhaustion
+from qekm.model import AuditRecord, Change, Group, Key, KeyState, OnExhaustion, Outcome
 from qekm.upkeep import Upkeep
 from tests.fakes.estate import Estate
 
@@ -61,6 +61,29 @@ async def test_a_group_that_cannot_be_refilled_stops_neither_the_others_nor_the_
     assert calls == ["renewed", "published"]
     assert {change.group for unit in store.units for change in unit if isinstance(change, Key)} == {"b"}
     assert estate.keystore.counts("b")[KeyState.READY] == 2
+
+
+async def test_a_group_that_cannot_be_refilled_is_told_of_once_and_when_it_can_again() -> None:
+    store = Picky([], Incident)
+    made, estate = upkeep(store, [])
+    generate = estate.keystore.generate
+
+    def fails(count: int, group: str) -> list[Key]:
+        raise Incident("the token is away")
+
+    estate.keystore.generate = fails  # type: ignore[method-assign]
+    for _ in range(2):
+        await made.tick()
+    estate.keystore.generate = generate  # type: ignore[method-assign]
+    for _ in range(2):
+        await made.tick()
+    rows = [row for unit in store.units for row in unit if isinstance(row, AuditRecord)]
+    refills = [row for row in rows if row.event == "group.refill"]
+    told = [(row.message, row.outcome) for row in refills if row.message.startswith("group a:")]
+    assert told == [
+        ("group a: the token is away", Outcome.FAILURE),
+        ("group a: keys are made again", Outcome.SUCCESS),
+    ]
 
 
 @pytest.mark.parametrize("days", [2, -2])
