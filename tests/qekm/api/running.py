@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from qekm.v1.serving_pb2 import (
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
 from qekm.v1.slots_pb2 import Proof
 from tests.templates import copied
+from tests.waiting import PATIENCE_S
 
 FREE_PORTS = {
     "TransportListener.ssl.port": "0",
@@ -73,6 +75,14 @@ class Running:
     async def records(self) -> list[AuditRecord]:
         """Return the whole trail."""
         return [link.record for link in await asyncio.to_thread(lambda: list(self.store.iterate_audit()))]
+
+    async def recorded(self, event: str, count: int = 1) -> list[AuditRecord]:
+        """Return the records of an event once there are so many."""
+        end = time.monotonic() + PATIENCE_S
+        while len(found := [each for each in await self.records() if each.event == event]) < count:
+            assert time.monotonic() < end, f"{len(found)} of {count} records of {event}"
+            await asyncio.sleep(0.01)
+        return found
 
     async def unlock(self) -> None:
         """Open the keystore for the administrator with the key file."""

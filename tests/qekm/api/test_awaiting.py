@@ -17,6 +17,7 @@ from qekm_gateway.simulator.errand import Refused
 from tests.qekm.api.drives_at_work import Site, play
 from tests.qekm.api.running import running
 from tests.qekm.test_awaiting import LONG_MS, Peer
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -37,6 +38,7 @@ async def test_a_new_key_waits_for_the_peer_and_a_reader_does_not(tmp_path: Path
         await play(gateway, writing, steps=1)
         await gateway.stream.write(ServeRequest(steps=[writing.step(0)]))
         answer = asyncio.ensure_future(gateway.read())
+        await until(lambda: peer.asked)
         await asyncio.sleep(0.3)
         assert not answer.done()
         assert peer.asked == [10]
@@ -58,7 +60,7 @@ async def test_strict_refuses_what_no_peer_knows_and_gives_that_key_to_no_other_
         with pytest.raises(Refused) as caught:
             await play(gateway, refused)
         assert caught.value.number == Code.EE34
-        await asyncio.sleep(0.1)
+        await until(lambda: made.run.service.owners.keystore.in_state(KeyState.SUSPECT))
         (suspect,) = made.run.service.owners.keystore.in_state(KeyState.SUSPECT)
         peer.acknowledge(10)
         other = made.asking(made.drive("001310000363"))

@@ -47,8 +47,7 @@ async def test_a_gateways_test_drive_gets_a_certificate_for_its_key_and_its_resu
             status=pb.TEST_STATUS_PASSED,
             message="the port answers",
         )
-        await asyncio.sleep(0.1)
-        (intent,) = (each for each in await run.records() if each.event == "rpc.Diagnose")
+        (intent,) = await run.recorded("rpc.Diagnose")
         assert (intent.outcome.name, intent.actor, intent.message) == (
             "INTENT",
             "administrator/administrator",

@@ -32,6 +32,7 @@ from qekm.rpc.identity import read_passport
 from qekm.sessions import Sessions
 from tests.fakes.edge import Edge, contract, empty_handlers, shape
 from tests.fakes.pki import DAY_US, Pki, now_us
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -424,6 +425,7 @@ async def test_a_client_that_goes_leaves_no_call_behind(pki: Pki) -> None:
     seen: list[str] = []
 
     async def wait(request: bytes, context: Any) -> bytes:
+        seen.append("begun")
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -435,14 +437,11 @@ async def test_a_client_that_goes_leaves_no_call_behind(pki: Pki) -> None:
     handlers: dict[str, Any] = {"/t/UU": grpc.unary_unary_rpc_method_handler(wait)}
     async with edge.serving(handlers), edge.dial("alice") as channel:
         made: Any = channel.unary_unary("/t/UU")(b"")
-        await asyncio.sleep(0.3)
+        await until(lambda: seen)
         made.cancel()
-        for _ in range(50):
-            if seen:
-                break
-            await asyncio.sleep(0.05)
+        await until(lambda: len(seen) == 2)
         edge.deny.add(pki.serial("alice"))  # finds nothing to end
-    assert seen == ["cancelled"]
+    assert seen == ["begun", "cancelled"]
 
 
 async def test_a_refusal_that_cannot_be_recorded_is_a_refusal_all_the_same(

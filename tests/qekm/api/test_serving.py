@@ -16,6 +16,7 @@ from qekm.v1.serving_pb2 import GatewayHello, RefusalReport, ServeRequest, Sessi
 from qekm_gateway.simulator.errand import Refused
 from tests.qekm.api.drives_at_work import SOURCE, ForgetfulStore, HeldStore, Site, events, play
 from tests.qekm.api.running import Running, running
+from tests.waiting import until
 
 
 async def test_a_key_is_created_and_read_back_and_all_of_it_is_on_disk(run: Running) -> None:
@@ -63,6 +64,7 @@ async def test_the_next_batch_is_decided_while_the_former_commits_and_no_third(t
             before = run.store.calls
             for asking in askings:
                 await gateway.stream.write(ServeRequest(steps=[asking.step(0)]))
+            await until(lambda: run.store.calls - before >= 2)
             await asyncio.sleep(0.3)
             assert run.store.calls - before == 2
             answer = asyncio.ensure_future(gateway.read())
@@ -172,7 +174,8 @@ async def test_what_a_gateway_refused_by_itself_is_counted_a_minute(run: Running
         for count in (1, 5_000, 7):
             report = RefusalReport(source="192.0.2.9", code=0xEE23, count=count, drive_serial="junk")
             await gateway.stream.write(ServeRequest(refusals=[report]))
-        await asyncio.sleep(0.2)
+        await run.recorded("drive.refuse")
+        await asyncio.sleep(0.2)  # the others are in no record yet
 
         async def told() -> list[AuditRecord]:
             return [each for each in await run.records() if each.event == "drive.refuse"]
@@ -190,8 +193,7 @@ async def test_a_gateway_cannot_have_somebody_elses_name_written_down(run: Runni
         sources = "administrator/alice", "drive/001300000392", "server", "others", "2001:db8::7"
         reports = [RefusalReport(source=source, code=0xEE23, count=1) for source in sources]
         await gateway.stream.write(ServeRequest(refusals=reports))
-        await asyncio.sleep(0.2)
-        told = {each.actor for each in await run.records() if each.event == "drive.refuse"}
+        told = {each.actor for each in await run.recorded("drive.refuse", 3)}
         assert told == {"host unknown", "others", "host 2001:db8::/64"}
 
 
@@ -199,7 +201,8 @@ async def test_a_gateway_that_counts_beyond_all_bounds_harms_nobody(run: Running
     async with run.gateway() as gateway:
         report = RefusalReport(source="192.0.2.9", code=0xFFFFFFFF, count=2**32 - 1)
         await gateway.stream.write(ServeRequest(refusals=[report] * 5))
-        await asyncio.sleep(0.2)
+        await run.recorded("drive.refuse")
+        await asyncio.sleep(0.2)  # the others are in no record yet
         run.clock.ahead_us += 60_000_000
         await run.service.upkeep.tick()
         page = await run.client.audit.ListRecords(
@@ -212,9 +215,7 @@ async def test_codes_that_do_not_exist_are_counted_as_one(run: Running) -> None:
     async with run.gateway() as gateway:
         reports = [RefusalReport(source="192.0.2.9", code=code, count=1) for code in range(1_000)]
         await gateway.stream.write(ServeRequest(refusals=reports))
-        await asyncio.sleep(0.2)
-        told = [each for each in await run.records() if each.event == "drive.refuse"]
-        assert [each.code for each in told] == ["EE0F"]
+        assert [each.code for each in await run.recorded("drive.refuse")] == ["EE0F"]
 
 
 @pytest.mark.parametrize(
@@ -251,8 +252,9 @@ async def test_a_batch_in_hand_is_committed_and_answered_before_a_draining_servi
         async with run.gateway() as gateway:
             await play(gateway, asking, steps=1)
             run.store.open_.clear()
+            before = run.store.calls
             await gateway.stream.write(ServeRequest(steps=[asking.step(0)]))
-            await asyncio.sleep(0.2)
+            await until(lambda: run.store.calls > before)
             stopping = asyncio.ensure_future(run.service.stop())
             await asyncio.sleep(0.2)
             run.store.open_.set()
