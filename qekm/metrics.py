@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -25,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 MOST_ASKING = 4  # at a time; another one is turned away
-_PATIENCE_S = 5.0  # of who asks, for the event loop
+_PATIENCE_S = 8.0  # of who asks, for the event loop; Prometheus has 10
+_REST_S = 0.001  # after each step, for drives: a conversation takes several turns of the loop
 _SILENCE_S = 10.0  # of who asks, before he is given up
 Figures = Callable[[], Iterable[Family | None]]
 """Returns families; a None among them lets drives be served before it goes on."""
@@ -79,33 +81,30 @@ class Metrics:
         if loop is None:
             return
         found: list[Family] = []
-        with contextlib.suppress(TimeoutError):  # a loop that is so late, or has ended
-            found += self._hear(loop)
+        self._hear(loop, found)
         for source in self.disks:
             found += filter(None, _tried(source))
         for family in found:
             yield family.metric()
 
-    def _hear(self, loop: asyncio.AbstractEventLoop) -> list[Family]:
-        reading = self._read()
+    def _hear(self, loop: asyncio.AbstractEventLoop, found: list[Family]) -> None:
+        """Have the loop's figures put into a list; of one that is too late those that are there by then."""
+        reading = self._read(found.append)
         try:
             future = asyncio.run_coroutine_threadsafe(reading, loop)
-        except RuntimeError as error:  # it is closed
+        except RuntimeError:  # it is closed
             reading.close()
-            raise TimeoutError from error
-        try:
-            return future.result(_PATIENCE_S)
-        finally:
-            future.cancel()
+            return
+        with contextlib.suppress(TimeoutError, CancelledError):
+            future.result(_PATIENCE_S)
+        future.cancel()
 
-    async def _read(self) -> list[Family]:
-        found: list[Family] = []
+    async def _read(self, put: Callable[[Family], None]) -> None:
         for source in self.sources:
             for family in _tried(source):
                 if family is not None:
-                    found.append(family)
-                await asyncio.sleep(0)
-        return found
+                    put(family)
+                await asyncio.sleep(_REST_S)
 
 
 def _tried(source: Figures) -> Iterator[Family | None]:

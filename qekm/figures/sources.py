@@ -37,13 +37,15 @@ class Sources:
         owners = self.owners
         metrics.sources += [
             lambda: build("qekm"),
-            lambda: keys.keys(owners.allocator, owners.keystore, owners.registry),
             lambda: keys.drives(owners.registry),
             lambda: serving.activity(self.activity),
             lambda: serving.conversations(owners.serving, self.gateways),
             self._kept,
             lambda: keeping.certificates(owners.endings()),
             lambda: peers.peers(owners.peers.others, self.links),
+            lambda: keys.keys(
+                owners.allocator, owners.keystore, owners.registry
+            ),  # last: of many groups it is long
         ]
         metrics.disks.append(lambda: keeping.disk(self.store))
 

@@ -110,6 +110,26 @@ async def test_a_long_source_lets_others_have_their_turns(port: int) -> None:
         await metrics.close()
 
 
+async def test_of_a_loop_that_is_late_what_was_read_is_told(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qekm.metrics._PATIENCE_S", 1.0)
+    metrics = Metrics(port)
+
+    def endless() -> Iterator[Family | None]:
+        yield one("first", "F.", 1)
+        while True:
+            yield None
+
+    metrics.sources += [endless, lambda: [one("never", "N.", 1)]]
+    metrics.disks.append(lambda: [one("disk", "D.", 1)])
+    await metrics.start()
+    try:
+        assert own(await read(port)).keys() == {"first", "disk"}
+    finally:
+        await metrics.close()
+
+
 async def test_who_asks_and_says_nothing_holds_up_nobody_and_few_can(port: int) -> None:
     metrics = Metrics(port)
     metrics.sources.append(lambda: [one("a", "A.", 1)])
