@@ -100,7 +100,7 @@ def measure(loads: list[Child], servers: dict[str, int], name: str, count: int, 
     return Sample(sum(done) / max(wall), statistics.mean(p50), statistics.mean(p99), used)
 
 
-def wait_for(home: Home, name: str, seconds: float = 30.0) -> Running:
+def wait_for(home: Home, name: str, seconds: float = 180.0) -> Running:
     """Return what a program announced in the home once it listens."""
     end = time.monotonic() + seconds
     while (found := home.running(name)) is None:
@@ -111,14 +111,17 @@ def wait_for(home: Home, name: str, seconds: float = 30.0) -> Running:
 
 
 @contextmanager
-def key_manager(folder: Path, keys: int) -> Iterator[tuple[dict[str, int], int, str]]:
-    """Make and start a key manager that knows the drives' authority; yield process ids, port, anchor."""
+def key_manager(folder: Path, keys: int, *more: str) -> Iterator[tuple[dict[str, int], int, str]]:
+    """Make and start a key manager that knows the drives' authority; yield process ids, port, anchor.
+
+    more: further properties, NAME=VALUE.
+    """
     from qekm.v1.drives_pb2 import CreateAuthorityRequest
     from qekm.v1.server_pb2 import GetStatusRequest
 
     home = Home(folder / "home")
     program = [sys.executable, "-m", "qekm.server", "init", "--home", str(home.path), "--keys", str(keys)]
-    settings = [f"--property={setting}" for setting in PROPERTIES]
+    settings = [f"--property={setting}" for setting in (*PROPERTIES, *more)]
     subprocess.run([*program, *settings], check=True, capture_output=True)
     with child("-m", "qekm.server", "run", "--home", home.path):
         server = wait_for(home, "server")

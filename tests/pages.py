@@ -53,7 +53,8 @@ def split(page: Path) -> tuple[list[Block], str]:
 def commands(page: Path, program: str) -> Iterator[str]:
     """Yield the command lines of a program in a page's blocks and in its prose, without what is a comment."""
     blocks, prose = split(page)
-    lines = [line for block in blocks if not block.language for line in joined(block.text)]
+    typed = [block for block in blocks if block.language.split(" ")[0] in ("", "sh")]
+    lines = [line for block in typed for line in joined(block.text)]
     spans = [" ".join(found[2].split()) for found in _INLINE.finditer(prose)]
     for text in (*lines, *spans):
         command = text.partition(" #")[0].strip()
