@@ -11,7 +11,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' qekm/__init__.py)
 RUNS ?= 3000000
 JCEKS_RUNS ?= 300000
 
-.PHONY: install demo compiled test check bench deb packages faults peers soak fuzz release-image golden clean
+.PHONY: install site demo compiled test check bench deb packages faults peers soak fuzz release-image golden clean
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,9 @@ faults: compiled
 
 peers: compiled
 	$(BIN)/python -m pytest -s tests/peers
+
+site: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 deb: $(VENV)/.installed
 	$(BIN)/python -m deploy.debian.build
