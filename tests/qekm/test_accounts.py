@@ -316,7 +316,7 @@ class Guessing(RuleBasedStateMachine):
 
 
 TestGuessing = Guessing.TestCase
-TestGuessing.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestGuessing.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 
 
 def test_the_machine_finds_an_owner_that_forgets() -> None:

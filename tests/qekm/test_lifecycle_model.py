@@ -95,7 +95,7 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestLives.settings = settings(max_examples=30, stateful_step_count=60, deadline=None)
 
 
 # Controls: the same machine must find what is broken.

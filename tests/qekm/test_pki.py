@@ -231,7 +231,7 @@ def test_a_request_without_possession_of_the_key_is_refused() -> None:
     assert signs_for(OWN.public_key(), REQUEST) and accepted <= 1
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_mangled_request_raises_nothing_else(data: st.DataObject) -> None:
     request = bytearray(REQUEST)

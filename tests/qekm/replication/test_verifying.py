@@ -104,7 +104,7 @@ def test_a_key_of_a_group_that_cannot_be_is_refused(two: Two) -> None:
 VALUES = st.one_of(st.integers(-(1 << 65), 1 << 65), st.text(max_size=9), st.binary(max_size=33), st.none())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     table=st.sampled_from([*SHARED, "settings", "x"]),
     values=st.lists(VALUES, max_size=19),

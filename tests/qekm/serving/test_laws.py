@@ -30,7 +30,7 @@ def edited(frame: Frame, edit: list[tuple[int, int]]) -> Frame | None:
         return None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(ask=asks, stage=st.integers(0, 2), edit=edits, named=st.booleans())
 @example(ask=CREATE, stage=0, edit=[], named=False)
 @example(ask=TRANSLATE, stage=2, edit=[(30, 1)], named=False)

@@ -159,5 +159,5 @@ class Allocation(RuleBasedStateMachine):
             assert assigned <= len(serving._desk.latest) <= len(serving._sessions)
 
 
-Allocation.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+Allocation.TestCase.settings = settings(max_examples=30, stateful_step_count=60, deadline=None)
 TestAllocation = Allocation.TestCase

@@ -25,7 +25,7 @@ from tests.qekm.interchange.cms.parties import ELLIPTIC, KEYS, RECIPIENT, seal, 
 from tests.qekm.interchange.organisation import told
 
 REFUSED = (BadFile, BadCertificate)
-SAMPLE = 2_000  # of the bits in the ciphertext
+SAMPLE, MANY = 500, 1_000  # of the bits in the ciphertext; 2,000 of a whole export: tests/faults
 Open = Callable[[bytes], Parcel]
 
 
@@ -76,9 +76,9 @@ def _sealed(data: bytes) -> range:
     return range(start, start + 8 * len(ciphertext))
 
 
-def sealed_bits(data: bytes) -> list[int]:
-    """Return 2,000 bits of the ciphertext."""
-    return random.Random(1).sample(_sealed(data), SAMPLE)
+def sealed_bits(data: bytes, count: int = SAMPLE) -> list[int]:
+    """Return so many bits of the ciphertext."""
+    return random.Random(1).sample(_sealed(data), count)
 
 
 def other_bits(data: bytes) -> list[int]:
@@ -111,7 +111,7 @@ def test_a_reader_that_checks_neither_tag_nor_signature_would_be_caught(
 ) -> None:
     """The control: the same count finds altered keys when the checks are left out."""
     data = seal(keys=KEYS[:1])
-    found = census(data, without_tag_and_signature, sealed_bits(data))
+    found = census(data, without_tag_and_signature, sealed_bits(data, MANY))
     with capsys.disabled():
         print(f"\nbits flipped, neither tag nor signature checked: {dict(found)}")
     assert found["changed"] > 20
@@ -124,7 +124,7 @@ def test_a_file_that_is_cut_off_anywhere_or_drawn_out_is_refused() -> None:
             unseal(wrong)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.integers(0, 1),
     st.lists(
@@ -157,7 +157,7 @@ def _payload(data: bytes) -> object:
     return bytes(signed.payload), signed.chain[0].public_key()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_with_an_error_of_ours(data: bytes) -> None:
     for read in (
