@@ -21,7 +21,6 @@ from qekm.client import connect
 from qekm.doctor.examination import examine as examine_home
 from qekm.doctor.finding import Finding, Verdict, first_broken
 from qekm.home import Home
-from qekm.init import Wanted, make
 from qekm.keypair import dump_key
 from qekm.model import Role
 from qekm.subject import Subject
@@ -29,6 +28,7 @@ from qekm_cli.doctor.links import Link
 from qekm_cli.doctor.links import examine as examine_link
 from qekm_cli.doctor.routes import route
 from tests.system.processes import FREE_PORTS
+from tests.templates import copied
 
 DAY_US = 86_400 * 1_000_000
 
@@ -82,12 +82,9 @@ def examined(home: Home, now_us: Callable[[], int] = clock.now_us) -> Examined:
     return Examined(list(examine_home(home, now_us)))
 
 
-def make_template(path: Path, **properties: str) -> Home:
-    """Make a key manager of two keys that has never run."""
-    wanted = FREE_PORTS | {name.replace("__", "."): value for name, value in properties.items()}
-    home = Home(path)
-    make(home, Wanted(keys=2, properties=wanted), clock.now_us)
-    return home
+def make_template(path: Path) -> Home:
+    """Return a key manager of two keys that has never run; of another name it is of another estate."""
+    return copied(path, 2, FREE_PORTS)
 
 
 def copy_of(home: Home, path: Path) -> Home:

@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from qekm.client import connect
 from qekm.clock import now_us
 from qekm.configuration.settings import amend
 from qekm.home import Home
 from qekm.init import Wanted, make
 from qekm.secret import Secret
+from qekm.v1.server_pb2 import GetStatusRequest
+from qekm_cli.app import run
 from qekm_cli.doctor import bundle, masking
 from qekm_cli.doctor.packing import archive, pack
 from tests.cli.doctor.rig import examine
@@ -88,6 +91,10 @@ class Site:
             check=False,
         )
 
+    def said(self, *words: str) -> int:
+        """Run `qekm` on it in this process, and return how it ended."""
+        return run((*words, "--home", str(self.home.path))).code
+
     def bundle(self, name: str, *words: str) -> tuple[dict[str, bytes], str]:
         """Pack a bundle and return its members, and what was said."""
         done = self.run("doctor", "bundle", "--output", str(self.folder / name), *words)
@@ -109,15 +116,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.estate.start()
     password = ("--command-password-file", str(site.folder / "password"))
     try:
-        assert site.run("login", *password).returncode == 0
-        wait_for(lambda: site.run("server", "status").returncode == 0)
-        assert site.run("drives", "add", SERIAL).returncode == 0
+        assert site.said("login", *password) == 0
         (site.folder / "wrong").write_text(site.secret("wrong password"))
-        assert site.run("logout").returncode == 0
-        assert site.run("keys", "list", "--command-password-file", str(site.folder / "wrong")).returncode != 0
-        assert site.run("login", *password).returncode == 0
+        assert site.said("drives", "add", SERIAL) == 0
+        assert site.said("logout") == 0
+        assert site.said("keys", "list", "--command-password-file", str(site.folder / "wrong")) != 0
+        assert site.said("login", *password) == 0
         kept = json.loads(site.home.session_file("administrator").read_bytes())
         site.known["session"] = bytes.fromhex(kept["session"])
+        with connect(site.home.path, session=site.known["session"]) as client:
+            wait_for(lambda: client.server.GetStatus(GetStatusRequest()).gateways)
         yield site
     finally:
         site.estate.close()

@@ -26,7 +26,8 @@ def test_a_port_that_another_program_holds_is_named_with_the_program(home: Home)
         found = examined(home)
         assert found.first == "ports"
         assert f"port {port} (grpc.port) is held by" in found.told
-        assert f"(pid {os.getpid()})" in found.told
+        if os.geteuid() == 0:  # this process may be hardened, and then only root may look into it
+            assert f"(pid {os.getpid()})" in found.told
     assert examined(home).first == ""
 
 
