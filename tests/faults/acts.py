@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Mapping
 from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
 
 from qekm.dkp.codes import Ask
+from qekm.home import Home
 from qekm.model import KeyState
 from qekm.v1 import backups_pb2, keystore_pb2, sharing_pb2
 from qekm_gateway.simulator.errand import Errand
 from tests.faults.scene import Act, Scene
 from tests.faults.told import BACKED, DOOMED, GONE, MADE, ROTATED, TAKEN
 from tests.qekm.api.running import collect
+from tests.system.processes import Estate
 
 _LATER_US = 8 * 86_400 * 1_000_000  # a destruction waits seven days
 # What a home is made with for the acts.
@@ -132,3 +136,21 @@ ACTS: Mapping[str, tuple[Act, Mapping[str, str]]] = MappingProxyType(
         "exchange": (exchange, PROPERTIES),
     }
 )
+
+
+def make_homes(template: Path) -> None:
+    """Make what `lay` copies, beside a template: there are hundreds of attempts, and a home takes a while."""
+    for properties in (PROPERTIES, PROTECTED):
+        home = _made(template, properties)
+        home.with_name("backups").mkdir(parents=True, exist_ok=True)
+        Estate.make(home, keys=16, **properties)
+
+
+def lay(name: str, folder: Path, template: Path) -> Home:
+    """Have a new home for an act in a folder, and the place for its backups."""
+    (folder / "backups").mkdir(parents=True, exist_ok=True)
+    return Home(shutil.copytree(_made(template, ACTS[name][1]), folder / "home"))
+
+
+def _made(template: Path, properties: Mapping[str, str]) -> Path:
+    return template.with_name(template.name + "-made") / properties["keystore__protect"]

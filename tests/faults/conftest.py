@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import scene
-from tests.faults.acts import PROTECTED, prepare
+from tests.faults.acts import lay, make_homes, prepare
 from tests.faults.flipping import MEMORY
 from tests.faults.powercut.rig import UnavailableError, VolatileDisk
 from tests.faults.report import (  # noqa: F401  hooks and a fixture
@@ -23,9 +23,12 @@ from tests.faults.report import (  # noqa: F401  hooks and a fixture
     pytest_runtest_logreport,
     pytest_sessionfinish,
     pytest_terminal_summary,
+    pytest_testnodedown,
     report,
 )
-from tests.system.processes import Estate
+from tests.system.processes import Process
+
+Process.forked = True  # there are hundreds of starts here
 
 
 @pytest.fixture
@@ -54,8 +57,8 @@ def memory(tmp_path: Path) -> Iterator[Path]:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a key manager in `home`, its backups, and its store of an earlier time."""
     folder = tmp_path_factory.mktemp("template")
-    (folder / "backups").mkdir()
-    Estate.make(folder / "home", keys=16, **PROTECTED)
+    make_homes(folder)
+    lay("backup", folder, folder)
     process = scene.start(scene.perform, prepare, folder / "home", folder / "notes", 0, 1)
     process.join(120)
     assert process.exitcode == 0, (folder / "notes.out").read_text()

@@ -12,13 +12,12 @@ from typing import NamedTuple
 from qekm.home import Home
 from qekm.store import Store
 from tests.faults import offline, scene
-from tests.faults.acts import ACTS
+from tests.faults.acts import ACTS, lay
 from tests.faults.evidence import flaws
 from tests.faults.offline import WORKS
 from tests.faults.powercut.rig import MEGABYTE, VolatileDisk
 from tests.faults.powercut.tape import Disk, mounted
 from tests.faults.told import BACKED, named, read_notes
-from tests.system.processes import Estate
 
 PATIENCE_S = 120.0
 SIZE = 32 * MEGABYTE
@@ -41,17 +40,17 @@ def played(what: Played, folder: Path, template: Path) -> tuple[Disk, int]:
     with VolatileDisk(folder / "volume", SIZE, taped=True) as disk:
         place, notes = disk.mount / "place", folder / "notes"
         if what.name in ACTS:
-            act, properties = ACTS[what.name]
-            (place / "backups").mkdir(parents=True)
             if what.away:
+                (place / "backups").mkdir(parents=True)
                 (folder / "backups").symlink_to(place / "backups")
                 place = folder
-            Estate.make(place / "home", keys=16, **properties)
+            lay(what.name, place, template)
         else:
             WORKS[what.name].begin(place, template)
         offline.sync_tree(disk.mount)
         began_ns = time.monotonic_ns()
         if what.name in ACTS:
+            act, _ = ACTS[what.name]
             process = scene.start(scene.perform, act, place / "home", notes, 0, what.rounds, what.build)
         else:
             process = scene.start(offline.perform, WORKS[what.name], place, notes, what.build)

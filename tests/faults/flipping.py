@@ -20,6 +20,7 @@ from typing import Any
 from tests.faults.reading import Refused
 from tests.faults.sabotage import sabotage
 from tests.faults.scene import CONTEXT
+from tests.faults.sizes import PROCESSES
 
 MEMORY = Path("/dev/shm")  # copies are made and thrown away thousands of times
 _CHUNK = 50
@@ -80,7 +81,7 @@ def damage(folder: Path, file: str, look: Look, edit: Edit, numbers: Sequence[in
     """
     tally = Tally()
     parts = [numbers[start : start + _CHUNK] for start in range(0, len(numbers), _CHUNK)]
-    workers = min(os.cpu_count() or 1, len(parts))
+    workers = min(PROCESSES, len(parts))
     with ProcessPoolExecutor(workers, CONTEXT, sabotage, (build,)) as pool:
         for part in pool.map(
             _attempt, *zip(*((folder, file, look, edit, part) for part in parts), strict=True)

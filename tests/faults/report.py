@@ -1,15 +1,18 @@
 """What the fault tests tried and what was lost: a table at the end of the run, which fails if a row says so.
 
 A plugin of pytest, loaded by conftest.py. Each rig records what it did; each negative control, whether the
-broken build was caught.
+broken build was caught. Where tests run in several processes (pytest-xdist) each has a report, and the one
+that started them has all.
 A rig that ran without its control proves nothing, so that fails a whole run (--whole), too.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +63,18 @@ class Report:
         """Record whether a rig saw what is wrong with a build that is broken on purpose."""
         self.controls.setdefault(rig, {})[build] = caught
 
+    def dump(self) -> str:
+        """Return the rows and controls as another process takes them in."""
+        return json.dumps([[asdict(row) for row in self.rows], self.controls])
+
+    def take(self, dumped: str) -> None:
+        """Add what another process reported."""
+        rows, controls = json.loads(dumped)
+        for row in rows:
+            self.tried(**row)
+        for rig, builds in controls.items():
+            self.controls.setdefault(rig, {}).update(builds)
+
     @property
     def flaws(self) -> list[str]:
         """Return why this run is no proof, whatever its tests say."""
@@ -102,6 +117,7 @@ def _number(value: int | None) -> str:
 
 
 _KEY = pytest.StashKey[Report]()
+_DUMPED = "what was tried, and what was lost"
 _current: list[Report] = []
 
 
@@ -135,10 +151,20 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _current[0].skipped.append((report.nodeid.rpartition("/")[2], reason.removeprefix("Skipped: ")))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a process of pytest-xdist reported; one that died fails the run."""
+    if _DUMPED in getattr(node, "workeroutput", {}):
+        node.config.stash[_KEY].take(node.workeroutput[_DUMPED])
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a run whose tests all passed, and which is no proof."""
-    if exitstatus == pytest.ExitCode.OK and _flaws(session.config):
+    """Fail a run whose tests all passed, and which is no proof; a process of pytest-xdist only tells."""
+    told: dict[str, str] | None = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told[_DUMPED] = session.config.stash[_KEY].dump()
+    elif exitstatus == pytest.ExitCode.OK and _flaws(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -8,14 +8,15 @@ service.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import grpc
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -31,9 +32,11 @@ from qekm_gateway.simulator.drive import Drive
 from qekm_gateway.simulator.errand import Errand, Refused
 from tests.faults import cast
 from tests.faults.sabotage import arm, sabotage
+from tests.faults.sizes import PROCESSES
 from tests.faults.told import REACHED, Notes
 from tests.qekm.api.drives_at_work import Asking, play
 from tests.qekm.api.running import Gateway, Running, running
+from tests.system.forking import CONTEXT, PRELOAD
 
 REFUSED, FAILED, BROKEN = 4, 3, 5  # exit codes: the act was refused; a write failed; what nobody foresaw
 MOUNTS = 10_000  # of one scene: their numbers are in the volsers
@@ -97,8 +100,27 @@ class Ended(Exception):
 
 
 Act = Callable[[Scene], Awaitable[None]]
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.faults.acts", "tests.faults.offline", "tests.faults.unpacking"])
+CONTEXT.set_forkserver_preload(
+    [*PRELOAD, "tests.faults.acts", "tests.faults.offline", "tests.faults.unpacking"]
+)
+
+
+class Here(Executor):
+    """Does at once what it is given, in this process: one more would import everything once more."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Do it."""
+        done = Future[Any]()
+        try:
+            done.set_result(function(*arguments, **named))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+def pool() -> Executor:
+    """Return what plays many scenes, beside each other where there is room for that."""
+    return ProcessPoolExecutor(PROCESSES, CONTEXT) if PROCESSES > 1 else Here()
 
 
 def start(function: Callable[..., None], *arguments: object) -> ForkServerProcess:

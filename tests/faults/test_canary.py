@@ -120,7 +120,11 @@ def password(length: int = 18) -> str:
 
 @pytest.fixture
 def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[People]:
-    """Have an empty place, and processes that may leave a core file where they are, if they can."""
+    """Have an empty place, and processes that may leave a core file where they are, if they can.
+
+    None is forked: what is searched are also the arguments and environments that a real start has.
+    """
+    monkeypatch.setattr(Process, "forked", False)
     for name in ("said", "cwd", "tmp", "kept", "kept/shares", "backups"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "cwd")

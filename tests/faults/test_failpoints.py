@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
@@ -17,16 +15,14 @@ import pytest
 
 import qekm
 from qekm.failpoints import NAMES
-from qekm.home import Home
 from tests.faults import offline, scene
-from tests.faults.acts import ACTS
+from tests.faults.acts import ACTS, lay
 from tests.faults.evidence import flaws
 from tests.faults.offline import WORKS
 from tests.faults.report import Report
 from tests.faults.scene import FAILED, REFUSED
 from tests.faults.sizes import SEED
 from tests.faults.told import REACHED, named, read_notes
-from tests.system.processes import Estate
 
 RIG = "failpoints"
 ACTIONS = ("exit", "eio", "enospc", "delay")
@@ -100,11 +96,9 @@ def fail(name: str, action: str, by: str, folder: Path, template: Path) -> list[
     return [f"{failure}, {by}: {flaw}" for flaw in played(name, action, failure, by, folder, template)]
 
 
-def _act(name: str, action: str, failure: str, by: str, folder: Path, _template: Path) -> Iterator[str]:
-    act, properties = ACTS[by]
-    home, notes = Home(folder / "home"), folder / "notes"
-    (folder / "backups").mkdir()
-    Estate.make(home.path, keys=16, **properties)
+def _act(name: str, action: str, failure: str, by: str, folder: Path, template: Path) -> Iterator[str]:
+    act, _ = ACTS[by]
+    home, notes = lay(by, folder, template), folder / "notes"
     build = BUILDS.get(name.partition(".")[0], "")
     process = scene.start(scene.perform, act, home.path, notes, 0, 2, build, failure)
     process.join(PATIENCE_S)
@@ -153,7 +147,7 @@ def test_whatever_fails_nothing_is_lost_and_the_next_start_goes_on(
 ) -> None:
     begun = time.monotonic()
     attempts = [(name, action, by) for name, action in product(NAMES, ACTIONS) for by in REACHED_BY[name]]
-    with ProcessPoolExecutor(os.cpu_count(), scene.CONTEXT) as pool:
+    with scene.pool() as pool:
         parts = [
             pool.submit(fail, *attempt, memory / str(number), template)
             for number, attempt in enumerate(attempts)
@@ -171,11 +165,10 @@ def test_a_build_that_tells_too_early_is_caught(memory: Path, template: Path, re
         folder = memory / str(number)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        act, properties = ACTS["allocate"]
-        Estate.make(folder / "home", keys=16, **properties)
+        home = lay("allocate", folder, template)
         arguments = (
-            act,
-            folder / "home",
+            ACTS["allocate"][0],
+            home.path,
             folder / "notes",
             0,
             2,
@@ -183,7 +176,7 @@ def test_a_build_that_tells_too_early_is_caught(memory: Path, template: Path, re
             f"commit.before=exit@{number + 2}",
         )
         scene.start(scene.perform, *arguments).join(PATIENCE_S)
-        found = flaws(Home(folder / "home"), read_notes(folder / "notes"))
+        found = flaws(home, read_notes(folder / "notes"))
         if found:
             break
     print(f"early, commit.before: {found}")

@@ -5,12 +5,10 @@ What was told is kept, what failed is refused, and when the fault is gone everyt
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ from qekm.backup.header import prefix_of
 from qekm.home import Home
 from qekm.store import Store
 from tests.faults import offline, scene
-from tests.faults.acts import ACTS
+from tests.faults.acts import ACTS, lay
 from tests.faults.evidence import flaws
 from tests.faults.offline import WORKS
 from tests.faults.report import Report
@@ -29,7 +27,6 @@ from tests.faults.sizes import SIZES
 from tests.faults.told import read_notes
 from tests.faults.tracing import NAME, Failure, counted, fired, numbers, run
 from tests.faults.verdict import judge
-from tests.system.processes import Estate
 
 RIG = "I/O errors"
 ERRORS = ("EIO", "ENOSPC")
@@ -49,7 +46,7 @@ def attempt(
         code = run(strace, log, failure, (), offline.perform, WORKS[name], place, notes, build)
         found = offline.judge(WORKS[name], place, notes)
     else:
-        code, found = _act(strace, name, failure, folder)
+        code, found = _act(strace, name, failure, folder, template)
     if code not in (0, FAILED, REFUSED):
         found.append(f"the process ended with {code}: {notes.with_suffix('.out').read_text()[-2_000:]}")
     outcome = "refused" if code else "served" if fired(log) else "not reached"
@@ -58,11 +55,11 @@ def attempt(
     return outcome, [f"{name}, {failure}: {flaw}" for flaw in found]
 
 
-def _act(strace: str, name: str, failure: Failure | None, folder: Path) -> tuple[int | None, list[str]]:
-    act, properties = ACTS[name]
-    home, notes = Home(folder / "home"), folder / "notes"
-    (folder / "backups").mkdir()
-    Estate.make(home.path, keys=16, **properties)
+def _act(
+    strace: str, name: str, failure: Failure | None, folder: Path, template: Path
+) -> tuple[int | None, list[str]]:
+    act, _ = ACTS[name]
+    home, notes = lay(name, folder, template), folder / "notes"
     arguments = (act, home.path, notes, 0, ROUNDS)
     code = run(strace, folder / "log", failure, _paths(home), scene.perform, *arguments)
     found = flaws(home, read_notes(notes))
@@ -114,7 +111,7 @@ def test_whichever_call_fails_nothing_is_lost(
     memory: Path, template: Path, strace: str, report: Report
 ) -> None:
     begun, found = time.monotonic(), list[str]()
-    with ProcessPoolExecutor(os.cpu_count(), scene.CONTEXT) as pool:
+    with scene.pool() as pool:
         plans = {
             name: pool.submit(_failures, strace, name, memory / f"count-{name}", template)
             for name in (*WORKS, *PLAYED)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
-from qekm.home import Home
 from tests.faults import offline, scene
-from tests.faults.acts import ACTS
+from tests.faults.acts import ACTS, lay
 from tests.faults.evidence import flaws
 from tests.faults.offline import WORKS
 from tests.faults.report import Report
 from tests.faults.sizes import SEED, SIZES
 from tests.faults.told import DONE, read_notes
-from tests.system.processes import Estate
 
 RIG = "kill -9"
 SHARES = dict.fromkeys((*ACTS, *WORKS), 1.0) | {"allocate": 2.0}
@@ -46,12 +42,12 @@ def kill(process: ForkServerProcess, notes: Path, before: int, seconds: float) -
     process.join()
 
 
-def kill_scenes(name: str, folder: Path, kills: int, dice: random.Random, build: str = "") -> Iterator[str]:
+def kill_scenes(
+    name: str, folder: Path, kills: int, dice: random.Random, template: Path, build: str = ""
+) -> Iterator[str]:
     """Kill an act on one home again and again; yield what is wrong after each."""
-    act, properties = ACTS[name]
-    (folder / "backups").mkdir(parents=True)
-    home, notes = Home(folder / "home"), folder / "notes"
-    Estate.make(home.path, keys=16, **properties)
+    act, _ = ACTS[name]
+    home, notes = lay(name, folder, template), folder / "notes"
     for number in range(kills):
         before = heard(notes)
         process = scene.start(scene.perform, act, home.path, notes, number, 0, build)
@@ -92,7 +88,7 @@ def chains(name: str) -> list[int]:
 @pytest.mark.slow
 def test_a_kill_in_the_middle_of_anything_loses_nothing(memory: Path, template: Path, report: Report) -> None:
     begun = time.monotonic()
-    with ProcessPoolExecutor(os.cpu_count(), scene.CONTEXT) as pool:
+    with scene.pool() as pool:
         parts = [
             (
                 name,
@@ -115,13 +111,16 @@ def test_a_kill_in_the_middle_of_anything_loses_nothing(memory: Path, template: 
 def _killed(name: str, folder: Path, kills: int, seed: int, template: Path) -> list[str]:
     dice = random.Random(seed)
     if name in ACTS:
-        return [*kill_scenes(name, folder, kills, dice)]
+        return [*kill_scenes(name, folder, kills, dice, template)]
     return [*kill_works(name, folder, kills, dice, template)]
 
 
 @pytest.mark.parametrize("build", ["early", "forgetful"])
-def test_a_service_that_gives_a_key_twice_is_caught(memory: Path, build: str, report: Report) -> None:
-    found = next(kill_scenes("allocate", memory / "folder", 100, random.Random(SEED), build), "")
+def test_a_service_that_gives_a_key_twice_is_caught(
+    memory: Path, template: Path, build: str, report: Report
+) -> None:
+    scenes = kill_scenes("allocate", memory / "folder", 100, random.Random(SEED), template, build)
+    found = next(scenes, "")
     print(f"{build}: {found}")
     report.control(RIG, build, caught=bool(found))
     assert found

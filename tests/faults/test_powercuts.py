@@ -6,9 +6,7 @@ tape, and what the disk would hold is mounted and judged.
 
 from __future__ import annotations
 
-import os
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,7 +53,7 @@ def test_a_power_cut_in_the_middle_of_anything_loses_nothing(
     memory: Path, template: Path, report: Report
 ) -> None:
     begun = time.monotonic()
-    with ProcessPoolExecutor(os.cpu_count(), scene.CONTEXT) as pool:
+    with scene.pool() as pool:
         parts = {
             name: pool.submit(_all, what, memory / f"path{number}", template, SIZES.cuts, SEED + number)
             for number, (name, what) in enumerate(PATHS.items())

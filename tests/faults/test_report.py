@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,26 +22,23 @@ def test_it(report):
 def test_elsewhere():
     pytest.skip("no such kernel")
 """
+TWO = ("-n", "2")  # processes
 
 
 def run(folder: Path, body: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a test with this body under the plugin."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(TEST.format(body))
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        "--rootdir",
-        str(folder),
-    ]
-    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder)]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
-        [*command, *options, str(folder)], cwd=root, capture_output=True, text=True, check=False, timeout=120
+        [*command, *options, str(folder)],
+        cwd=Path(__file__).parents[2],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
 
 
@@ -53,6 +51,14 @@ def run(folder: Path, body: str, *options: str) -> subprocess.CompletedProcess[s
         ("report.tried('r', 'w', 3)", ("--whole",), 1, "r: no negative control ran"),
         ("report.tried('r', 'w', 3)", (), 0, "test_elsewhere: no such kernel"),
         ("report.tried('r', 'w', 3); assert 0", (), 1, "1 skipped, 0 lost"),
+        (
+            "report.tried('r', 'w', 3); report.control('r', 'b', True)",
+            ("--whole", *TWO),
+            0,
+            "1 skipped, 0 lost",
+        ),
+        ("report.tried('r', 'w', 3, lost=1)", TWO, 1, "FAILED: r, w: 1 lost"),
+        ("report.tried('r', 'w', 3)", ("--whole", *TWO), 1, "r: no negative control ran"),
     ],
 )
 def test_a_run_fails_for_what_its_report_says(

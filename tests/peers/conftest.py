@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.peers.namespaces import Network, UnavailableError
+from tests.peers.sizes import SIZES
+from tests.system.processes import Process
 
+Process.forked = True  # there are hundreds of starts here
+
+HERE = Path(__file__).parent
 HOSTS = ("alpha", "beta", "library")
 
 
@@ -21,3 +27,10 @@ def network() -> Iterator[Network]:
         except UnavailableError as error:
             pytest.skip(f"no network of hosts here: {error}")
         yield made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here more time than others have: what it waits for is as slow as the machine is busy."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(SIZES.timeout_s))

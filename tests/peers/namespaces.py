@@ -42,9 +42,14 @@ class Host:
         self.name, self.namespace, self.address = name, namespace, address
 
     @property
+    def file(self) -> Path:
+        """The file that a thread enters the host by."""
+        return _PLACE / self.namespace
+
+    @property
     def inside(self) -> tuple[str, ...]:
         """The words that a command begins with to run here; the process keeps its id."""
-        return ("nsenter", f"--net={_PLACE / self.namespace}", "--")
+        return ("nsenter", f"--net={self.file}", "--")
 
     def run(self, *words: str, given: str = "") -> str:
         """Run a command here to its end and return what it printed; UnavailableError if it fails."""
@@ -54,7 +59,7 @@ class Host:
     def entered(self) -> Iterator[None]:
         """Have the sockets that this thread makes in the block be of this host; other threads stay."""
         with Path("/proc/thread-self/ns/net").open("rb") as before:
-            _enter(_PLACE / self.namespace)
+            _enter(self.file)
             try:
                 yield
             finally:

@@ -1,20 +1,14 @@
-"""`qekm` on a host, many commands in one process: a program for each costs a test more than what it does.
-
-python -m tests.peers.operator HOME; a line of JSON on standard input, the words of a command; one line comes
-back, the exit code and what was said: [0, "...", ""].
-"""
+"""`qekm` on a host, many commands in one process: a program for each costs a test more than what it does."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
-import os
-import subprocess
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tests.peers.namespaces import Host
+from tests.system.forking import CONTEXT, become, fork
 from tests.system.processes import environment
 
 
@@ -22,27 +16,28 @@ class Operator:
     """Somebody who sits at a host's keyboard."""
 
     def __init__(self, host: Host, home: Path) -> None:
-        self._child = subprocess.Popen(
-            [*host.inside, sys.executable, "-m", __name__, str(home)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
+        self._ours, theirs = CONTEXT.Pipe()
+        self._child = fork(_sit, theirs, environment(QEKM_HOME=str(home)), str(host.file))
+        theirs.close()
 
     def type(self, *words: str) -> tuple[int, str, str]:
         """Return the exit code of a command and what it said, on standard output and on standard error."""
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.write(json.dumps(words) + "\n")
-        self._child.stdin.flush()
-        code, said, complained = json.loads(self._child.stdout.readline())
+        self._ours.send(words)
+        code, said, complained = self._ours.recv()
         return code, said, complained
 
     def leave(self) -> None:
         """End."""
         self._child.kill()
-        self._child.communicate()
+        self._child.wait(60)
+
+
+def _sit(wanted: Connection, environ: dict[str, str], host: str) -> None:
+    """Obey until nobody wants anything any more."""
+    become(environ, host)
+    with contextlib.suppress(EOFError):
+        while True:
+            wanted.send(obey(list(wanted.recv())))
 
 
 def obey(words: list[str]) -> tuple[int, str, str]:
@@ -54,10 +49,3 @@ def obey(words: list[str]) -> tuple[int, str, str]:
         ending = run(words)
         say(ending, PROGRAM)
     return ending.code, said.getvalue(), complained.getvalue()
-
-
-if __name__ == "__main__":
-    os.environ["QEKM_HOME"] = sys.argv[1]
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    for line in sys.stdin:
-        answers.write(json.dumps(obey(json.loads(line))) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ from qekm_gateway.simulator.authority import make_authority
 from tests.peers.namespaces import Host, Network
 from tests.peers.server import ASKING_S, PROPERTIES, SSL, Server, until
 from tests.peers.site import Site, running, sited, trust
-from tests.system.command import QEKM
-from tests.system.processes import environment
+from tests.system.forking import Forked, fork_program
+from tests.system.processes import MODULES, environment
 
 _KEY = re.compile(r"this one has the key\n\s+([0-9a-f ]+)\n")
 _PATIENCE_S = 120.0
@@ -46,22 +45,15 @@ def join(first: Server, host: Host, home: Path, name: str = "", **properties: st
     return Server(host, home)
 
 
-def _asking(
-    host: Host, home: Path, file: Path, fingerprint: str, properties: dict[str, str]
-) -> subprocess.Popen[bytes]:
-    """Start `qekm peers join` on a host."""
+def _asking(host: Host, home: Path, file: Path, fingerprint: str, properties: dict[str, str]) -> Forked:
+    """Start on a host what `qekm peers join` starts."""
     wanted = PROPERTIES | {"keystore.protect": "auto"}
     wanted |= {name.replace("__", "."): value for name, value in properties.items()}
     words = [word for name, value in wanted.items() for word in ("--property", f"{name}={value}")]
-    command = [*host.inside, *QEKM, "--home", str(home), "peers", "join", str(file)]
-    with home.with_suffix(".joining").open("wb") as output:
-        return subprocess.Popen(
-            [*command, "--yes-fingerprint", fingerprint, *words],
-            stdout=output,
-            stderr=output,
-            stdin=subprocess.DEVNULL,
-            env=environment(),
-        )
+    output = home.with_suffix(".joining")
+    output.write_bytes(b"")
+    words = ["join", str(file), "--home", str(home), "--yes-fingerprint", fingerprint, *words]
+    return fork_program(MODULES["server"], words, output, environment(), host.inside)
 
 
 def peers(server: Server) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from tests.system.processes import Estate, Process, environment
 
 TCP, SSL = 3801, 443
 PATIENCE_S = 60.0
-ASKING_S = 0.5  # between two questions that take a program of their own each
+ASKING_S = 0.2  # between two questions of an operator
 # At the rate of a test a drive asks for more new keys than any drive does in an hour.
 PROPERTIES = {
     "keystore.protect": "none",

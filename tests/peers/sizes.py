@@ -15,7 +15,7 @@ class Sizes:
     partition_s: float  # of each kind
     cut_s: float  # while keys are made
     steps: int  # of a walk
-    timeout_s: int  # of the longest test
+    timeout_s: int  # of one test
 
 
 CI = Sizes(destroyed=20, failovers=2, partition_s=2.0, cut_s=0.0, steps=200, timeout_s=800)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,31 +49,61 @@ class Dated:
         return self.server.operate("status", "--json", **environ)
 
 
-@pytest.fixture
-def dated(network: Network, tmp_path: Path) -> Iterator[Dated]:
-    """Return a server that runs with a clock of its own; skips where there can be none."""
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
+    """Return a clock that can be set; skips where there can be none."""
     try:
-        clock = Clock(tmp_path / "clock")
+        return Clock(tmp_path_factory.mktemp("clock") / "own")
     except UnavailableError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def dated(network: Network, clock: Clock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dated]:
+    """Return a server that runs with that clock."""
+    folder = tmp_path_factory.mktemp("dated")
     authority = make_authority(now_us() - _DRIVES_SINCE_US)
-    server = Server.make(network["alpha"], tmp_path / "alpha", 256)
+    server = Server.make(network["alpha"], folder / "alpha", 256)
     with running(server, environ=clock.environ):
         trust(server, authority)
-        yield Dated(sited(network, tmp_path, authority, (server,), now_us() - _DRIVES_SINCE_US), clock)
+        yield Dated(sited(network, folder, authority, (server,), now_us() - _DRIVES_SINCE_US), clock)
+
+
+@pytest.mark.parametrize("years", [4.0, -4.0])
+def test_who_connects_outside_the_validity_is_told_of_the_clock(dated: Dated, years: float) -> None:
+    assert dated.status().returncode in (0, 5)
+    dated.clock.step(years)
+    refused = dated.status()
+    print(refused.stderr)
+    assert refused.returncode not in (0, 5)
+    assert "clock" in refused.stderr
+    dated.clock.step(0)
+    until(lambda: dated.status().returncode in (0, 5), "the right date does not help")
+
+
+def test_a_client_with_a_wrong_clock_is_told_of_it(dated: Dated, tmp_path: Path) -> None:
+    own = Clock(tmp_path / "client's")
+    for years in (4.0, -4.0):
+        own.step(years)
+        refused = dated.status(**own.environ)
+        print(refused.stderr)
+        assert refused.returncode not in (0, 5)
+        assert "clock" in refused.stderr
+    own.step(0)
+    assert dated.status(**own.environ).returncode in (0, 5)
 
 
 def test_years_change_nothing_for_who_is_connected(dated: Dated) -> None:
     server = dated.server
     pids = [server.process(name).pid for name in ("server", "gateway")]
-    with dated.site.at_work() as hands:
-        for years in STEPS:
-            work(hands)
-            dated.clock.step(years)
-            work(hands, 4)
-    assert [hand.repeated for hand in hands] == [0, 0], [hand.tickets for hand in hands]
-    assert [server.process(name).pid for name in ("server", "gateway")] == pids
-    server.estate.close()
+    with closing(server.estate):  # whose place another test has next
+        with dated.site.at_work() as hands:
+            for years in STEPS:
+                work(hands)
+                dated.clock.step(years)
+                work(hands, 4)
+        assert [hand.repeated for hand in hands] == [0, 0], [hand.tickets for hand in hands]
+        assert [server.process(name).pid for name in ("server", "gateway")] == pids
     verdict = judge(server.home, dated.site.books)
     met = [str(trouble) for hand in hands for _, trouble in hand.tickets]
     print(
@@ -92,50 +123,21 @@ def ordered(server: Server) -> int:
     return len(numbers)
 
 
-@pytest.mark.parametrize("years", [4.0, -4.0])
-def test_who_connects_outside_the_validity_is_told_of_the_clock(dated: Dated, years: float) -> None:
-    assert dated.status().returncode in (0, 5)
-    dated.clock.step(years)
-    refused = dated.status()
-    print(refused.stderr)
-    assert refused.returncode not in (0, 5)
-    assert "clock" in refused.stderr
-    dated.clock.step(0)
-    until(lambda: dated.status().returncode in (0, 5), "the right date does not help")
-
-
-def test_a_client_with_a_wrong_clock_is_told_of_it(dated: Dated, tmp_path: Path) -> None:
-    own = Clock(tmp_path / "own")
-    for years in (4.0, -4.0):
-        own.step(years)
-        refused = dated.status(**own.environ)
-        print(refused.stderr)
-        assert refused.returncode not in (0, 5)
-        assert "clock" in refused.stderr
-    own.step(0)
-    assert dated.status(**own.environ).returncode in (0, 5)
-
-
 _DAY = 1 / 365  # in years
 UNDER_WAY = 100  # records: two drives at work make a few dozen in a second
 
 
-@pytest.fixture
-def pair(network: Network, tmp_path: Path) -> Iterator[Dated]:
-    """Return a pair whose second server has a clock of its own; skips where there can be none."""
-    try:
-        clock = Clock(tmp_path / "clock")
-    except UnavailableError as error:
-        pytest.skip(str(error))
-    authority = make_authority(now_us() - _DRIVES_SINCE_US)
-    with paired(network, tmp_path) as site:
+@pytest.fixture(scope="module")
+def pair(network: Network, clock: Clock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dated]:
+    """Return a pair whose second server has that clock."""
+    authority, folder = make_authority(now_us() - _DRIVES_SINCE_US), tmp_path_factory.mktemp("pair")
+    with paired(network, folder) as site:
         alpha, beta = site.servers
         beta.estate.stop()
         beta.start(clock.environ)
         trust(alpha, authority)
-        until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
         since_us = now_us() - _DRIVES_SINCE_US
-        yield Dated(sited(network, tmp_path, authority, site.servers, since_us), clock)
+        yield Dated(sited(network, folder, authority, site.servers, since_us), clock)
 
 
 @pytest.mark.parametrize("years", [-4.0, _DAY])
@@ -145,7 +147,10 @@ def test_years_between_two_servers_harm_neither(pair: Dated, years: float) -> No
     The stream comes again with the right date, and with a certificate that is right by then.
     """
     alpha, beta = pair.site.servers
-    with pair.site.at_work(order=((alpha, beta), (beta, alpha))) as hands:
+    for server, environ in ((alpha, {}), (beta, pair.clock.environ)):
+        server.start(environ)  # the one before has stopped them
+    until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
+    with pair.site.at_work(f"{abs(years):.0f}", ((alpha, beta), (beta, alpha))) as hands:
         work(hands, 4)
         pair.clock.step(years)
         begun, links = time.monotonic(), list[bool]()

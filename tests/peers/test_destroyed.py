@@ -10,8 +10,6 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
 from tests.faults.verdict import judge, read_book
 from tests.peers.agreeing import unread
 from tests.peers.harm import destroy
@@ -41,7 +39,6 @@ def replace(site: Site, left: Server, lost: Server, number: int, stack: ExitStac
     return Site((left, new), site.place, site.folder, site.drives, site.anchors)
 
 
-@pytest.mark.timeout(SIZES.timeout_s)
 def test_every_key_ever_given_is_read_from_the_server_that_is_left(network: Network, tmp_path: Path) -> None:
     dice = random.Random(SEED)
     known, begun, waits = set[tuple[str, str]](), time.monotonic(), list[float]()

@@ -100,7 +100,6 @@ def part(site: Site, make: Callable[[Host, Host], Fault]) -> None:
     until(lambda: caught_up(alpha, beta, within=UNDER_WAY), "no link anew", every_s=ASKING_S)
 
 
-@pytest.mark.timeout(600)
 def test_twenty_rotations_fail_no_request(site: Site) -> None:
     alpha, beta = site.servers
     former, begun = dict[Server, list[str]](), time.monotonic()

@@ -41,7 +41,6 @@ def twice(servers: tuple[Server, ...], entries: list[Entry]) -> list[str]:
     return sorted(alias for alias, volsers in found.items() if len(volsers) > 1)
 
 
-@pytest.mark.timeout(SIZES.timeout_s)
 def test_whatever_happens_both_servers_agree_and_read_every_key(site: Site) -> None:
     alpha, beta = site.servers
     walk, begun = Walk(site, random.Random(SEED)), time.monotonic()

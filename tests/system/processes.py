@@ -15,6 +15,7 @@ from typing import Any
 from qekm.clock import now_us as clock_us
 from qekm.home import Home, Running
 from qekm.init import Wanted, make
+from tests.system.forking import Forked, can_fork, fork_program
 
 MODULES = {"server": "qekm.server", "gateway": "qekm_gateway.server"}
 FREE_PORTS = {
@@ -49,6 +50,8 @@ def run_server(
 class Process:
     """One started program, its output in a file of the home."""
 
+    forked = False  # whether programs are forked where that can be: a rig that starts many sets it
+
     def __init__(
         self,
         home: Home,
@@ -65,15 +68,19 @@ class Process:
         """
         self.home, self.name = home, name
         self.output = home.path / f"{name}.out"
-        module = program or [MODULES[name]]
-        command = [*under, sys.executable, "-m", *module, "run", "--home", str(home.path)]
+        words = [*(program or [MODULES[name]]), "run", "--home", str(home.path), *map(str, arguments)]
+        env = environment(**(environ or {}))
+        self._child: Forked | subprocess.Popen[bytes]
+        if self.forked and not pass_fds and can_fork(env, under):
+            self._child = fork_program(words[0], words[1:], self.output, env, under)
+            return
         with self.output.open("ab") as output:
             self._child = subprocess.Popen(
-                [*command, *map(str, arguments)],
+                [*under, sys.executable, "-m", *words],
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
-                env=environment(**(environ or {})),
+                env=env,
                 pass_fds=pass_fds,
             )
 

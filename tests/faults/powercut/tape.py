@@ -19,6 +19,7 @@ _ENTRY = Struct(">QQI")
 _FLUSH = (1 << 64) - 1
 _SECTOR = 512
 _PIECE = 65_536
+_BLANK = bytes(_PIECE)
 _SUPER = 4_096  # ext4 checks its first block as a whole, and does not write it whole twice
 
 
@@ -69,7 +70,7 @@ class Disk:
             file.truncate(len(content))
             for start in range(0, len(content), _PIECE):
                 piece = content[start : start + _PIECE]
-                if any(piece):
+                if piece != _BLANK[: len(piece)]:
                     file.seek(start)
                     file.write(piece)
 
