@@ -11,8 +11,10 @@ import asyncio
 import logging
 import os
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -190,8 +192,7 @@ class Alarming:
     async def test(self) -> list[tuple[str, str, str]]:
         """Send one of each severity at once; returns name, stage and reason of each, empty if it arrived."""
         digest = replace(self._digest(list(_samples(self._now_us()))), test=True)
-        tries = (asyncio.to_thread(_tried, each, digest) for each in self.receivers)
-        return list(await asyncio.gather(*tries))
+        return list(await asyncio.gather(*(_apart(each, digest) for each in self.receivers)))
 
     async def _tell(self, now_us: int, at_once: bool = False) -> None:
         """Hand what is to be told to the couriers, as one message; note it once they are done."""
@@ -247,6 +248,24 @@ def _samples(now_us: int) -> Iterator[Alarm]:
     for severity in reversed(Severity):
         rule = next(each for each in RULES if each.severity is severity)
         yield Alarm(rule.event, "TEST", severity, rule.title, "a test", "nothing", now_us, now_us)
+
+
+async def _apart(receiver: Receiver, digest: Digest) -> tuple[str, str, str]:
+    """Try in a thread of its own: the event loop's are waited for at a stop, however long they take."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[tuple[str, str, str]] = loop.create_future()
+
+    def settle(result: tuple[str, str, str]) -> None:
+        if not future.done():  # nobody may wait any more
+            future.set_result(result)
+
+    def run() -> None:
+        result = _tried(receiver, digest)
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, result)
+
+    threading.Thread(target=run, name=f"test of {receiver.name}", daemon=True).start()
+    return await future
 
 
 def _tried(receiver: Receiver, digest: Digest) -> tuple[str, str, str]:
