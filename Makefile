@@ -10,6 +10,8 @@ RELEASED := $(shell ls proto/released/*.binpb 2>/dev/null | sort -V | tail -n 1)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' qekm/__init__.py)
 RUNS ?= 3000000
 JCEKS_RUNS ?= 300000
+# Of rigs that mostly wait; at the end each says what it measured (-rP).
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder -raP
 
 .PHONY: install site demo compiled test check bench deb packages faults peers soak fuzz release-image golden clean
 
@@ -41,10 +43,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/run.py
 
 faults: compiled
-	$(BIN)/python -m pytest -s --whole tests/faults
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --whole tests/faults
 
 peers: compiled
-	$(BIN)/python -m pytest -s tests/peers
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/peers
 
 site: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -56,8 +58,8 @@ packages: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -s tests/packages
 
 soak: $(VENV)/.installed-dev
-	QEKM_SIZE=soak $(BIN)/python -m pytest -s --whole tests/faults
-	QEKM_SIZE=soak $(BIN)/python -m pytest -s tests/peers
+	QEKM_SIZE=soak $(BIN)/python -m pytest $(SIDE_BY_SIDE) --whole tests/faults
+	QEKM_SIZE=soak $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/peers
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/fuzz/fuzz_frame.py --runs $(RUNS)
