@@ -5,6 +5,7 @@ And no service of a test takes port 443, for which all of them would fight.
 
 from __future__ import annotations
 
+import gc
 import os
 
 import qekm.rpc  # noqa: F401
@@ -12,3 +13,4 @@ from qekm.properties import PROPERTIES
 from qekm.properties.listeners import SSL_PORT
 
 os.environ[PROPERTIES.variable(SSL_PORT)] = "0"
+gc.set_threshold(50_000, 20, 100)  # as a service does: to look for the few cycles took a tenth of the time
