@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from hashlib import sha256
 
 from qekm.alarms.alarm import Alarm, Severity
 from qekm.text import as_line
@@ -20,6 +21,7 @@ SCHEMA = 1  # of the webhook's body
 MOST = 50  # alarms that a mail tells of in full
 LONGEST = 1_000  # characters of one text
 _SUBJECT = 160
+_ID = 32  # hex digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,10 @@ class Digest:
 
 
 def merged(digests: Sequence[Digest]) -> Digest:
-    """Return digests that waited together as one: of each alarm the last news, in the order of the first."""
+    """Return digests that waited together as one: of each alarm the last news, in the order of the first.
+
+    Its id is of the set: whoever has heard of one of them, and drops what comes twice, has not heard of all.
+    """
     if len(digests) == 1:
         return digests[0]
     found: dict[tuple[str, str], Alarm] = {}
@@ -56,7 +61,8 @@ def merged(digests: Sequence[Digest]) -> Digest:
         before = found.get(alarm.key)
         found[alarm.key] = replace(alarm, count=alarm.count + before.count) if before else alarm
     dropped = sum(each.dropped for each in digests)
-    return replace(digests[-1], alarms=tuple(found.values()), dropped=dropped, id=digests[0].id)
+    mark = sha256("".join(sorted(each.id for each in digests)).encode()).hexdigest()[:_ID]
+    return replace(digests[-1], alarms=tuple(found.values()), dropped=dropped, id=mark)
 
 
 def mail_of(digest: Digest, sender: str, receivers: Sequence[str]) -> EmailMessage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from email import message_from_bytes
 from email.policy import default
 
@@ -31,8 +32,8 @@ def alarm(subject: str = "g", text: str = "3 of 64", ended: bool = False, count:
     )
 
 
-def digest(*alarms: Alarm) -> Digest:
-    return Digest("a on host", "ab" * 16, TIME_US, alarms)
+def digest(*alarms: Alarm, mark: str = "ab" * 16) -> Digest:
+    return Digest("a on host", mark, TIME_US, alarms)
 
 
 def test_a_mail_names_server_and_thing_and_command() -> None:
@@ -75,4 +76,14 @@ def test_digests_that_waited_become_one_with_the_last_news_of_each_alarm() -> No
         ("g", True, 5),
         ("h", False, 1),
     ]
-    assert merged([first]) is first and both.id == first.id
+
+
+def test_what_waited_together_is_known_by_all_of_it_and_dropped_by_nobody_who_has_heard_a_part() -> None:
+    first, second = digest(alarm(), mark="ab" * 16), digest(alarm("h"), mark="cd" * 16)
+    both, third = merged([first, second]), digest(alarm("i"), mark="ef" * 16)
+    assert merged([first]) is first, "alone it is the one that came before"
+    assert len({each.id for each in (first, second, both, merged([first, second, third]))}) == 4
+    assert both.id == merged([first, second]).id and re.fullmatch("[0-9a-f]{32}", both.id)
+    mail = mail_of(both, "q@example.org", ["a@example.org"])
+    assert mail["Message-ID"] == f"<{both.id}@example.org>"
+    assert json.loads(body_of(both))["id"] == both.id
