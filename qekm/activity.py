@@ -15,9 +15,7 @@ from qekm.distribution import SECONDS, UNITS, Distribution
 from qekm.model import AuditRecord, Outcome
 
 MOST_FAILURES, MOST_DRIVES = 32, 64
-MOST_KINDS = (
-    1_000  # of events, outcomes and codes: there are a few hundred; a newer gateway's codes are bounded
-)
+MOST_CODES = 100  # of an event: what a drive or a gateway says is bounded, and hides no other event
 
 GIVEN = frozenset({KEY_CREATED, KEY_SERVED})
 
@@ -41,6 +39,7 @@ class Activity:
         self.answers = Distribution(SECONDS)
         self.commit_units, self.commit_seconds = Distribution(UNITS), Distribution(SECONDS)
         self._events: Counter[Kind] = Counter()
+        self._codes: Counter[tuple[str, Outcome]] = Counter()
         self._drives: dict[str, AtWork] = {}  # told of last comes last
         self._failures: deque[tuple[int, AuditRecord]] = deque(maxlen=MOST_FAILURES)
         self._lock = Lock()
@@ -49,13 +48,19 @@ class Activity:
         """Count records that are in the trail from place `first` on; from the writer's thread."""
         with self._lock:
             for place, record in enumerate(records, first):
-                kind = record.event, record.outcome, record.code
-                if kind in self._events or len(self._events) < MOST_KINDS:
-                    self._events[kind] += record.count
+                self._events[self._kind(record)] += record.count
                 if record.drive_serial:
                     self._see(place, record)
                 if record.outcome is Outcome.FAILURE:
                     self._failures.append((place, record))
+
+    def _kind(self, record: AuditRecord) -> Kind:
+        """Return what a record is counted as: without its code, once too many of its event are told apart."""
+        kind, event = (record.event, record.outcome, record.code), (record.event, record.outcome)
+        if kind in self._events:
+            return kind
+        self._codes[event] += 1
+        return kind if self._codes[event] <= MOST_CODES else (*event, "")
 
     def _see(self, place: int, record: AuditRecord) -> None:
         """Note what a drive did, and forget the one of which nothing was told for longest."""

@@ -204,14 +204,18 @@ class Allocator:
         pool = min(max(made, sum(self._keystore.counts(name).values()) - made), POOL)
         return pool - coming if coming <= pool * LOW_WATER else 0
 
+    def pool(self, name: str) -> int:
+        """Return how many keys of this server are ready when a group's pool is full; UnknownGroup."""
+        return min(sum(self._keystore.own_counts(self.find(name).name).values()), POOL)
+
     def is_low(self, name: str, is_named: Callable[[str], bool] = lambda _name: True) -> bool:
         """Tell whether a group that gives each key once has used 80 % of its pool, and no more are READY.
 
         An archive is not low: no drive is to be given its keys (is_named: a drive's entry names the group).
         """
         group, own = self.find(name), self._keystore.own_counts(name)
-        held, ready = sum(own.values()), own[KeyState.READY]
-        if group.on_exhaustion is OnExhaustion.REUSE or not held or ready > min(held, POOL) * LOW_WATER:
+        pool, ready = self.pool(name), own[KeyState.READY]
+        if group.on_exhaustion is OnExhaustion.REUSE or not pool or ready > pool * LOW_WATER:
             return False
         wanted = group.is_default or name in self._preferred or is_named(name)
         return wanted or not self.is_archive(name)

@@ -52,7 +52,10 @@ class Renewal:
         return plain(response.certificate)
 
     def names(self, days: int | None) -> list[str]:
-        """Return the pairs that are here and end within so many days, the one in use last; None: all."""
+        """Return the pairs that are here and end within so many days, the one in use last; None: all.
+
+        One that cannot be read is among them: to renew it tells why.
+        """
         pairs = sorted(path.stem for path in self.home.pki.glob("*.key"))
         there = [name for name in pairs if self.home.certificate(name).is_file()]
         wanted = [name for name in there if days is None or self._days_left(name) <= days]
@@ -61,10 +64,14 @@ class Renewal:
     def _days_left(self, name: str) -> float:
         from datetime import UTC, datetime
 
+        from qekm.errors import QekmError
         from qekm_cli.keypairs import end_of
 
-        left = end_of(self.home.certificate(name).read_bytes(), name) - datetime.now(UTC)
-        return left.total_seconds() / 86_400
+        try:
+            end = end_of(self.home.certificate(name).read_bytes(), name)
+        except (QekmError, OSError):
+            return 0.0
+        return (end - datetime.now(UTC)).total_seconds() / 86_400
 
 
 def renew_certificates(
@@ -129,7 +136,8 @@ def _renew_all(
         for name in names:
             try:
                 rows.append(renewal.renew(client, name))
-            except QekmError as error:
+            except (QekmError, OSError) as error:
                 errors.append(error)
-                print(printable(f"qekm: {name} is not renewed: {error.message}"), file=sys.stderr)
+                what = error.message if isinstance(error, QekmError) else str(error)
+                print(printable(f"qekm: {name} is not renewed: {what}"), file=sys.stderr)
     return rows, errors

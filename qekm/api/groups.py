@@ -113,4 +113,6 @@ class GroupsServicer(GroupsServiceServicer):
             key_count=held,
             ready_count=ready,
             create_time=stamp(group.create_time_us),
+            pool_count=self._allocator.pool(group.name),
+            low=self._allocator.is_low(group.name, self._registry.names_group),
         )

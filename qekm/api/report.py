@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
 from qekm.activity import Activity
 from qekm.api.audit import AuditServicer, record_of
@@ -18,11 +19,13 @@ from qekm.clock import utc
 from qekm.distribution import Distribution
 from qekm.errors import BadArgument
 from qekm.intervals import DAY_US
+from qekm.model import AuditRecord, Role
 from qekm.store.summary import Summary
 from qekm.v1 import audit_pb2
 from qekm.v1 import report_pb2 as pb
 from qekm.v1.report_pb2_grpc import ReportServiceServicer
 
+T = TypeVar("T")
 _DEFAULT_US = 30 * DAY_US  # a span whose begin is not told
 
 
@@ -58,6 +61,7 @@ class ReportServicer(ReportServiceServicer):
     async def GetActivity(self, request: pb.GetActivityRequest, context: Any) -> pb.GetActivityResponse:
         """Tell what the service has done since it started."""
         activity = self._activity
+        shown = _shown if caller().role is Role.OPERATOR else record_of
         size = await asyncio.to_thread(lambda: self._store.size)
         return pb.GetActivityResponse(
             start_time=stamp(self._present.start_us),
@@ -70,13 +74,13 @@ class ReportServicer(ReportServiceServicer):
             commit_units=_distribution(activity.commit_units),
             commit_seconds=_distribution(activity.commit_seconds),
             session_count=self._present.owners.serving.session_count,
-            failures=(record_of(place, record) for place, record in activity.failures),
+            failures=(shown(place, record) for place, record in activity.failures),
             store_bytes=size,
             drives=(
                 pb.DriveActivity(
                     serial=each.last.drive_serial,
                     given_count=each.given,
-                    last=record_of(each.place, each.last),
+                    last=shown(each.place, each.last),
                 )
                 for each in activity.drives
             ),
@@ -94,13 +98,30 @@ class ReportServicer(ReportServiceServicer):
                 async for answer in answers:
                     yield pb.GetReportResponse(checked=answer.checked, total=answer.total)
                     checked = Checked(answer.verdict, answer.checked, answer.total)
-            report, exchanges = await asyncio.to_thread(
+            report, exchanges = await _uninterrupted(
                 count, self._store.summary, checked, since_us, until_us, now_us
             )
             report.maker = caller().actor
             self._present.tell(report, exchanges, now_us)
         await self._journal.commit("GetReport", (), message=_told(report))
         yield pb.GetReportResponse(checked=checked.checked, total=checked.head, report=report)
+
+
+def _shown(place: int, record: AuditRecord) -> audit_pb2.Record:
+    """Return of a record what an operator may know, who may not read the trail: what happened to a drive."""
+    return record_of(
+        place, replace(record, actor="", message="" if not record.drive_serial else record.message)
+    )
+
+
+async def _uninterrupted(work: Callable[..., T], *words: Any) -> T:
+    """Work in a thread and return when that is done, even if the caller is gone: it cannot be ended there."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *words))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _span(request: pb.GetReportRequest, now_us: int) -> tuple[int, int]:

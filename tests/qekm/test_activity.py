@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qekm.activity import MOST_DRIVES, MOST_FAILURES, MOST_KINDS, Activity
+from qekm.activity import MOST_CODES, MOST_DRIVES, MOST_FAILURES, Activity
 from qekm.model import AuditRecord, Outcome
 
 
@@ -39,7 +39,11 @@ def test_drives_are_told_of_newest_first_with_what_they_were_given_and_not_more_
     assert [each.last.drive_serial for each in activity.drives][-1] == "0"
 
 
-def test_whoever_invents_codes_does_not_fill_the_memory() -> None:
+def test_whoever_invents_codes_fills_no_memory_and_hides_no_other_event() -> None:
     activity = Activity()
-    activity.committed(1, [record("drive.refuse", Outcome.FAILURE, str(n)) for n in range(2 * MOST_KINDS)])
-    assert len(activity.events) == MOST_KINDS
+    invented = [record("key.install", Outcome.FAILURE, str(n)) for n in range(3 * MOST_CODES)]
+    activity.committed(1, [*invented, *invented, record("key.damaged", Outcome.FAILURE, "EE31")])
+    assert len(activity.events) == MOST_CODES + 2
+    assert activity.events["key.install", Outcome.FAILURE, "1"] == 2
+    assert activity.events["key.install", Outcome.FAILURE, ""] == 4 * MOST_CODES
+    assert activity.events["key.damaged", Outcome.FAILURE, "EE31"] == 1

@@ -15,12 +15,11 @@ from rich.text import Text
 from qekm_cli.peer_lines import brief, is_troubled
 from qekm_cli.render import Plain, cell
 from qekm_cli.top.look import Look
-from qekm_cli.top.rates import READ, REFUSED, WRITTEN, Rates
+from qekm_cli.top.rates import READ, REFUSED, WRITTEN, Rates, quantile
 
 GOOD, BAD, TITLE, DIM = "green", "bold red", "bold", "dim"
 _BARS = " ▁▂▃▄▅▆▇█"
 _NAME, _BAR = 14, 20  # columns
-LOW = 0.2  # of a group's keys ready: refilled at 80 % used
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ def _head(look: Look, rates: Rates) -> Text:
 
 def _sections(look: Look, rates: Rates, width: int) -> Iterator[Section]:
     yield Section("DEGRADED", [Text(cell(line), BAD) for line in look.status["degraded"]], 2)
-    yield Section("SERVING", list(_serving(rates, width)), 4)
+    yield Section("SERVING", list(_serving(look, rates, width)), 5)
     yield Section("POOL", [_pool(group) for group in sorted(look.groups, key=_emptiness)])
     others = [each for each in look.peers if not each["self"]]
     yield Section("SERVERS", [Text(brief(row), BAD if is_troubled(row) else GOOD) for row in others])
@@ -89,13 +88,16 @@ def _sections(look: Look, rates: Rates, width: int) -> Iterator[Section]:
     yield Section("LAST FAILURES", [_failure(row, look.at_s) for row in look.activity["failures"]])
 
 
-def _serving(rates: Rates, width: int) -> Iterator[Text]:
+def _serving(look: Look, rates: Rates, width: int) -> Iterator[Text]:
     room = max(width - 24, 0)
     for kind, style in ((WRITTEN, GOOD), (READ, GOOD), (REFUSED, BAD)):
         line = Text(f"{kind:8} {rates.now(kind):8,.1f}/s  ")
         yield line.append(spark(rates.history(kind)[-room:] if room else []), style)
     half, most = (rates.answered_within_s(share) for share in (0.5, 0.99))
     yield Text(f"answers  {_seconds(half)} median, {_seconds(most)} 99 %", DIM)
+    commits = look.activity["commit_seconds"] or {"counts": [], "bounds": []}
+    slow = quantile(commits["counts"], commits["bounds"], 0.99)
+    yield Text(f"commits  {_seconds(slow)} 99 % since the start", DIM)
 
 
 def spark(values: Sequence[float]) -> str:
@@ -105,16 +107,17 @@ def spark(values: Sequence[float]) -> str:
 
 
 def _pool(group: Plain) -> Text:
-    ready, keys = group["ready_count"], group["key_count"]
-    full = round(_BAR * ready / keys) if keys else 0
+    ready, pool = group["ready_count"], group["pool_count"]
+    full = min(round(_BAR * ready / pool), _BAR) if pool else 0
     line = Text(_fit(cell(group["name"]), _NAME) + " ")
-    line.append("█" * full + "░" * (_BAR - full), BAD if ready <= keys * LOW else GOOD)
-    return line.append(f" {ready:,} of {keys:,}", "")
+    line.append("█" * full + "░" * (_BAR - full), BAD if group["low"] else GOOD)
+    return line.append(f" {ready:,} ready of {group['key_count']:,}", "")
 
 
-def _emptiness(group: Plain) -> tuple[float, str]:
-    """Return what puts the emptiest group first."""
-    return (group["ready_count"] / group["key_count"] if group["key_count"] else 1.0, group["name"])
+def _emptiness(group: Plain) -> tuple[bool, float, str]:
+    """Return what puts groups first that are low, then the emptiest; an archive has no pool."""
+    share = group["ready_count"] / group["pool_count"] if group["pool_count"] else 1.0
+    return not group["low"], share, group["name"]
 
 
 def _drive(row: Plain, at_s: float) -> Text:

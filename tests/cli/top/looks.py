@@ -47,7 +47,12 @@ def a_look(groups: int = 1, drives: int = 1, failures: int = 1, name: str = "gro
     seen.failures.extend(
         record("drive.refuse", code="EE31", message=name, sequence=number) for number in range(failures)
     )
-    pools = [groups_pb2.Group(name=f"{name}{n}", key_count=100, ready_count=n % 101) for n in range(groups)]
+    pools = [
+        groups_pb2.Group(
+            name=f"{name}{n}", key_count=900, pool_count=100, ready_count=n % 101, low=n % 101 < 20
+        )
+        for n in range(groups)
+    ]
     peers = [
         peers_pb2.Peer(name="ekm1", self=True, state=peers_pb2.PEER_STATE_JOINED),
         peers_pb2.Peer(name="ekm2", state=peers_pb2.PEER_STATE_JOINED, connected=True),

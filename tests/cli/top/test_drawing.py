@@ -22,7 +22,7 @@ def test_all_is_there_where_there_is_room() -> None:
         "DEGRADED",
         "written       3.5/s",
         "≤ 10 ms median",
-        "0 of 100",
+        "0 ready of 900",
         "ekm2",
     ):
         assert part in seen
@@ -45,15 +45,16 @@ def test_no_line_is_wider_and_no_picture_higher_than_the_terminal(width: int, he
 def test_what_is_left_out_is_counted() -> None:
     lines = texts(draw(a_look(groups=300), RATES, 80, 30))
     (pool,) = (line for line in lines if line.startswith("POOL"))
-    shown = sum(" of 100" in line for line in lines)
+    shown = sum(" of 900" in line for line in lines)
     assert pool == f"POOL  … {300 - shown} more"
     assert shown >= 1
 
 
 def test_the_emptiest_group_is_drawn_first_and_in_red() -> None:
     look = a_look(groups=3)
-    look.groups[2]["ready_count"], look.groups[0]["ready_count"] = 5, 90
-    drawn = [line for line in draw(look, RATES, 80, 40) if " of 100" in line.plain]
+    look.groups[2]["ready_count"] = 5
+    look.groups[0] |= {"ready_count": 90, "low": False}
+    drawn = [line for line in draw(look, RATES, 80, 40) if " of 900" in line.plain]
     assert [line.plain.split()[0] for line in drawn] == ["group1", "group2", "group0"]
     assert [str(line.spans[0].style) for line in drawn] == ["bold red", "bold red", "green"]
 
