@@ -178,11 +178,12 @@ def collector(text: str) -> str:
 
 
 def webhook(text: str) -> str:
-    """Read where a webhook is, or nothing; without TLS only on this machine."""
+    """Read where a webhook is, or nothing; without TLS only on this machine. A user would be sent nowhere."""
     parts = urlsplit(text)
     local = parts.hostname in ("127.0.0.1", "::1", "localhost")
     fits = parts.scheme == "https" or (parts.scheme == "http" and local)
-    if text and not (fits and text.isascii() and text.isprintable() and _is_host(parts.hostname or "")):
-        raise ValueError("https://HOST/…, or http:// to this machine, or nothing")
+    plain = text.isascii() and text.isprintable() and " " not in text and "@" not in parts.netloc
+    if text and not (fits and plain and _is_host(parts.hostname or "")):
+        raise ValueError("https://HOST/… without a user, or http:// to this machine, or nothing")
     _ = parts.port  # ValueError if it is none
     return text

@@ -117,7 +117,7 @@ _OURS = {
     "alarms.webhook.url": Example(
         "https://x.example/a?b=c",
         "https://x.example/a?b=c",
-        ("http://x.example/", "x", "https://", "ftp://x/"),
+        ("http://x.example/", "x", "https://", "ftp://x/", "https://u:p@x/", "https://x/a b"),
     ),
     "alarms.webhook.secretFile": _PATH_OR_NONE,
     "alarms.webhook.trust": _PATH_OR_NONE,
