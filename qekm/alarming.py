@@ -187,7 +187,8 @@ class Alarming:
 
     def lines(self) -> list[str]:
         """Return what a status says of alarms that do not get through."""
-        return [*missing(self._settings), *(each.trouble for each in self._couriers if each.trouble)]
+        said = [each.trouble for each in self._couriers] + [each.remark for each in self.receivers]
+        return [*missing(self._settings), *(line for line in said if line)]
 
     async def test(self) -> list[tuple[str, str, str]]:
         """Send one of each severity at once; returns name, stage and reason of each, empty if it arrived."""
@@ -276,4 +277,4 @@ def _tried(receiver: Receiver, digest: Digest) -> tuple[str, str, str]:
     except Exception as error:
         _log.exception("a test of the alarms failed")
         return receiver.name, "internal", type(error).__name__
-    return receiver.name, "", ""
+    return receiver.name, "send" if receiver.remark else "", receiver.remark

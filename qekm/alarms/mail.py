@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,6 +14,8 @@ from qekm.alarms.digest import Digest, mail_of, merged
 from qekm.alarms.undelivered import Undelivered, stage
 from qekm.peers import is_local
 from qekm.secret import Secret
+
+_log = logging.getLogger(__name__)
 
 TIMEOUT_S = 15.0  # for each answer of the server
 OFF, STARTTLS, TLS = "off", "starttls", "tls"
@@ -25,9 +28,12 @@ class Context(Protocol):
         """Return it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mail:
-    """A receiver of digests (qekm.logs.courier). password: read when it is needed, OSError."""
+    """A receiver of digests (qekm.logs.courier). password: read when it is needed, OSError.
+
+    remark: what a status says although the last mail was taken: for some it was not.
+    """
 
     address: tuple[str, int]
     tls: str
@@ -37,6 +43,7 @@ class Mail:
     password: Callable[[], Secret] = field(repr=False)
     context: Context = ssl.create_default_context
     timeout_s: float = TIMEOUT_S
+    remark: str = field(default="", init=False)
 
     @property
     def name(self) -> str:
@@ -44,7 +51,7 @@ class Mail:
         return f"mail server {self.address[0]}:{self.address[1]}"
 
     def take(self, digests: Sequence[Digest]) -> None:
-        """Send one mail about all of them; Undelivered. What is refused for good is tried again, too."""
+        """Send one mail about all of them; Undelivered if nobody gets it. A refusal is tried again, too."""
         self._send(merged(digests))
 
     def missed(self, count: int) -> None:
@@ -65,8 +72,7 @@ class Mail:
                     self._log_in(server)
             with stage("send"):
                 refused = server.send_message(mail_of(digest, self.sender, self.receivers))
-            if refused:
-                raise Undelivered("send", f"refused for {', '.join(refused)}")
+            self._note(refused)
             with suppress(OSError):  # it has the mail
                 server.quit()
         finally:
@@ -76,7 +82,17 @@ class Mail:
         if self.tls == OFF and not is_local(self.address[0]):
             raise Undelivered("login", "no password is sent without TLS (alarms.mail.tls)")
         with self.password() as password:
-            server.login(self.user, password.reveal().decode())
+            # smtplib encodes both as ASCII, and its error shows the letter and carries the password.
+            if not (self.user.isascii() and password.reveal().isascii()):
+                raise Undelivered("login", "the user or the password has letters beyond ASCII")
+            server.login(self.user, password.reveal().decode("ascii"))
+
+    def _note(self, refused: Iterable[str]) -> None:
+        """Have a status name who is refused; the others have the mail, and get it once."""
+        before, names = self.remark, ", ".join(refused)
+        self.remark = f"{self.name} takes no mail for {names}" if names else ""
+        if self.remark != before:
+            _log.warning("%s", self.remark or f"{self.name} takes mail for all again")
 
     def _connect(self) -> smtplib.SMTP:
         host, port = self.address

@@ -25,6 +25,8 @@ def stage(name: str) -> Iterator[None]:
         raise
     except QekmError as error:  # a file of ours
         raise Undelivered(name, error.message) from error
+    except UnicodeError as error:  # it shows and carries what was to be encoded, which may be a secret
+        raise Undelivered(name, type(error).__name__) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Undelivered(name, reason) from error

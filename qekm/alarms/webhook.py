@@ -7,6 +7,7 @@ import http.client
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from qekm import __version__
@@ -29,6 +30,7 @@ class Webhook:
     now_us: Callable[[], int]
     context: Context = ssl.create_default_context
     timeout_s: float = TIMEOUT_S
+    remark: ClassVar[str] = ""  # there is one receiver: it takes a message, or not
 
     @property
     def name(self) -> str:

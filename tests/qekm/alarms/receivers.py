@@ -30,15 +30,23 @@ def server_context(files: Files) -> ssl.SSLContext:
 
 @dataclass
 class Mails:
-    """What a mail server got; refuse: its answer instead; slow_s: how long it thinks."""
+    """What a mail server got. refuse: its answer instead; unknown: whom it refuses; slow_s: its thinking."""
 
     refuse: str = ""
+    unknown: tuple[str, ...] = ()
     slow_s: float = 0.0
     received: list[EmailMessage] = field(default_factory=list)
     receivers: list[list[str]] = field(default_factory=list)
     logins: list[tuple[str, bytes]] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     port: int = 0
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _: Any) -> str:
+        """Take a receiver, or not."""
+        if address in self.unknown:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Take a mail, or not."""

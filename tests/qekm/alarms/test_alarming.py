@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qekm.alarming import EVERY_US, GATHER_US, LOOK_US, PLACE
+from qekm.alarms.mail import Mail
 from qekm.audit import SERVICE, Subject, key_suspected, occurred
 from qekm.model import Outcome
 from qekm.rpc.tls import Files
@@ -173,9 +174,16 @@ async def test_a_test_tells_of_each_receiver_whether_it_arrived_and_at_which_ste
             assert "550" in answer.results[0].message and answer.results[1].message.startswith("503")
             outcomes = [e.outcome for e in await run.records() if e.event == "rpc.TestAlarms"]
             assert outcomes == [Outcome.SUCCESS, Outcome.FAILURE]
-    (mail,) = mails.received
+            mails.refuse, to = "", run.service.alarms.receivers[0]
+            assert isinstance(to, Mail)
+            to.receivers, mails.unknown = ["ops@example.org", "gone@example.org"], ("gone@example.org",)
+            answer = await run.client.alarms.TestAlarms(pb.TestAlarmsRequest())
+            assert answer.results[0].failed_step == "send"
+            assert answer.results[0].message.endswith(" takes no mail for gone@example.org")
+            assert answer.results[0].message in run.service.lines()
+    mail, _ = mails.received
     assert " TEST " in mail["Subject"] and "This is a test" in mail.get_content()
-    assert [json.loads(body)["test"] for _, body in posts.received] == [True, True]
+    assert [json.loads(body)["test"] for _, body in posts.received] == [True] * 3
 
 
 async def test_a_look_comes_by_itself_a_minute_after_the_start(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from qekm.alarms.alarm import Alarm, Severity
 from qekm.alarms.digest import Digest
 from qekm.alarms.mail import Mail
-from qekm.alarms.undelivered import Undelivered
+from qekm.alarms.undelivered import Undelivered, stage
 from qekm.alarms.webhook import Webhook
 from qekm.rpc.tls import Files
 from qekm.secret import Secret
@@ -82,6 +82,33 @@ def test_a_wrong_password_an_unknown_certificate_and_a_refusal_are_told_with_the
         assert (step, reason) == ("tls", "the server offers no STARTTLS"), "nothing is sent in clear instead"
     assert not mails.received
     assert failure(lambda: mail(mails, "off", pki.server).take([DIGEST]))[0] == "connect"
+
+
+def test_who_is_refused_is_named_and_the_others_get_a_mail_once(pki: Pki) -> None:
+    with mail_server(Mails(unknown=("b@example.org",))) as mails:
+        receiver = mail(mails, "off", pki.server)
+        receiver.take([DIGEST])
+        assert mails.receivers == [["a@example.org"]] and receiver.remark.endswith(" for b@example.org")
+        mails.unknown = ("a@example.org", "b@example.org")
+        assert failure(lambda: receiver.take([DIGEST]))[0] == "send", "nobody has it"
+        mails.unknown = ()
+        receiver.take([DIGEST])
+        assert not receiver.remark and len(mails.received) == 2
+
+
+@pytest.mark.parametrize(("user", "word"), [("qekm", "pässwörd".encode()), ("qëkm", b"right")])
+def test_a_password_beyond_ascii_is_in_no_error(pki: Pki, user: str, word: bytes) -> None:
+    with mail_server(Mails(), pki.server, "starttls") as mails, pytest.raises(Undelivered) as caught:
+        mail(mails, "starttls", pki.server, user, word).take([DIGEST])
+    assert caught.value.stage == "login" and caught.value.reason.endswith(" letters beyond ASCII")
+    assert caught.value.__cause__ is None and caught.value.__context__ is None and not mails.logins
+
+
+def test_what_cannot_be_encoded_is_not_repeated() -> None:
+    with pytest.raises(Undelivered) as caught, stage("login"):
+        "\u20acsecret".encode("ascii")
+    assert (caught.value.reason, caught.value.__cause__) == ("UnicodeEncodeError", None)
+    assert caught.value.__suppress_context__
 
 
 def test_no_password_is_sent_in_clear_to_another_machine(pki: Pki) -> None:
