@@ -108,7 +108,7 @@ def pack(tree: Path, output: Path, version: str) -> Path:
     output.mkdir(exist_ok=True, parents=True)
     made = output / f"qekm_{version}_{architecture}.deb"
     epoch = {"SOURCE_DATE_EPOCH": str(int(_released().timestamp()))}
-    command = ["dpkg-deb", "--build", "--root-owner-group", "-Zzstd", "-z12", str(tree), str(made)]
+    command = ["dpkg-deb", "--build", "--root-owner-group", "-Zxz", "-z1", str(tree), str(made)]
     subprocess.run(command, check=True, env=os.environ | epoch, stdout=subprocess.DEVNULL)  # noqa: S603
     return made
 

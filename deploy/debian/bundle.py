@@ -32,6 +32,8 @@ def bundle(source: Path, directory: Path) -> None:
     for path in [*site.glob("*.dist-info/*"), *site.rglob("*.pyi")]:
         if path.name in _MADE_HERE or (path.suffix == ".pyi" and not path.is_relative_to(site / "qekm")):
             path.unlink()
+    for font in site.glob("reportlab/fonts/*.pfb"):  # Adobe's words are in them, and no report uses them
+        font.unlink()
     objects = sorted(map(str, site.rglob("*.so*")))
     subprocess.run(["strip", "--strip-unneeded", *objects], check=True)  # noqa: S603, S607
     _environment(directory)

@@ -58,11 +58,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(base: Path, package: Path, earlier: Path) -> Iterator[Machine]:
-    """Return a booted machine with the packages in /root, none of them installed."""
+    """Return a booted machine with the packages in /srv, none of them installed."""
     tree = base.with_name("machine")
     subprocess.run(["cp", "--archive", str(base), str(tree)], check=True)
-    shutil.copy(package, tree / "root" / "qekm.deb")
-    shutil.copy(earlier, tree / "root" / "earlier.deb")
+    shutil.copy(package, tree / "srv" / "qekm.deb")
+    shutil.copy(earlier, tree / "srv" / "earlier.deb")
     try:
         with booted(tree) as found:
             yield found

@@ -35,7 +35,7 @@ def started(machine: Machine) -> list[int]:
 
 def drive(machine: Machine, *words: str) -> dict[str, object]:
     """Have the simulated drive do something with a cartridge, and return what it tells."""
-    who = ("--library", "/root/library", "--drive", DRIVE, "--cartridge", "/root/A00001L4.tape")
+    who = ("--library", "/srv/library", "--drive", DRIVE, "--cartridge", "/srv/A00001L4.tape")
     whom = ("--server", "127.0.0.1:3801", "--anchor-ca", f"{HOME}/pki/trust.pem")
     told = machine.run("qekm-simulator", words[0], *who, *whom, *words[1:])
     return dict(json.loads(told.splitlines()[-1]))
@@ -47,12 +47,12 @@ def serves(machine: Machine) -> bool:
 
 
 def read_back(machine: Machine) -> bytes:
-    drive(machine, "read", "--output", "/root/read")
-    return (machine.tree / "root" / "read").read_bytes()
+    drive(machine, "read", "--output", "/srv/read")
+    return (machine.tree / "srv" / "read").read_bytes()
 
 
 def test_installing_starts_nothing_and_says_what_comes_next(machine: Machine) -> None:
-    said = machine.run("dpkg", "--install", "/root/earlier.deb")
+    said = machine.run("dpkg", "--install", "/srv/earlier.deb")
     assert "qekm init" in said
     assert "systemctl enable --now qekm-server qekm-gateway" in said
     machine.run("systemctl", "start", *UNITS)  # there is nothing to serve, and that is no failure
@@ -78,12 +78,12 @@ def test_root_makes_a_key_manager_that_the_service_can_read_and_systemd_starts_i
 
 
 def test_a_drive_writes_a_cartridge_and_reads_it_back(machine: Machine) -> None:
-    machine.run("qekm-simulator", "init", "/root/library")
-    authority = "/root/library/authority/ca.pem"
+    machine.run("qekm-simulator", "init", "/srv/library")
+    authority = "/srv/library/authority/ca.pem"
     machine.run("install", "-m", "0644", authority, "/tmp/ca.pem")  # root's own files are not the service's
     machine.run("qekm", "drives", "authorities", "add", "/tmp/ca.pem")
-    (machine.tree / "root" / "data").write_bytes(bytes(range(256)) * 4_000)
-    drive(machine, "write", "--volser", "A00001L4", "/root/data")
+    (machine.tree / "srv" / "data").write_bytes(bytes(range(256)) * 4_000)
+    drive(machine, "write", "--volser", "A00001L4", "/srv/data")
     assert read_back(machine) == bytes(range(256)) * 4_000
 
 
@@ -132,10 +132,10 @@ def test_a_key_that_only_systemd_can_open_opens_the_keystore(machine: Machine) -
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "stop", "qekm-server")
     machine.run("qekm-server", "config", "set", "keystore.keyFile=credential:root.key")
-    machine.run("mv", key, "/root/root.key")
+    machine.run("mv", key, "/srv/root.key")
     machine.run("systemctl", "start", "qekm-server")
     machine.run("systemctl", "stop", "qekm-server")
-    machine.run("mv", "/root/root.key", key)
+    machine.run("mv", "/srv/root.key", key)
     machine.run("qekm-server", "config", "unset", "keystore.keyFile")
     shutil.rmtree(drop_in.parent)
     machine.run("rm", sealed)
@@ -147,7 +147,7 @@ def test_a_key_that_only_systemd_can_open_opens_the_keystore(machine: Machine) -
 def test_an_upgrade_stops_and_starts_them_in_order_and_loses_nothing(machine: Machine) -> None:
     before = started(machine)
     assert machine.run("dpkg-query", "--show", "--showformat=${Version}", "qekm") == EARLIER
-    said = machine.run("dpkg", "--install", "/root/qekm.deb")
+    said = machine.run("dpkg", "--install", "/srv/qekm.deb")
     assert "migrated on a copy" in said
     assert machine.run("dpkg-query", "--show", "--showformat=${Version}", "qekm") == __version__
     server, gateway = started(machine)
@@ -158,7 +158,7 @@ def test_an_upgrade_stops_and_starts_them_in_order_and_loses_nothing(machine: Ma
 
 def test_what_was_stopped_stays_so_over_an_upgrade(machine: Machine) -> None:
     machine.run("systemctl", "stop", "qekm-gateway")
-    machine.run("dpkg", "--install", "/root/qekm.deb")
+    machine.run("dpkg", "--install", "/srv/qekm.deb")
     assert states(machine) == ["active", "inactive"]
     machine.run("systemctl", "start", "qekm-gateway")
 
@@ -171,7 +171,7 @@ def test_removing_stops_them_and_keeps_the_keystore(machine: Machine) -> None:
 
 
 def test_what_was_removed_comes_back_with_its_keys(machine: Machine) -> None:
-    machine.run("dpkg", "--install", "/root/qekm.deb")
+    machine.run("dpkg", "--install", "/srv/qekm.deb")
     machine.run("systemctl", "start", *UNITS)
     wait_for(lambda: serves(machine), "gateway and service did not find each other")
     assert read_back(machine) == bytes(range(256)) * 4_000
@@ -189,7 +189,7 @@ def test_a_purge_keeps_the_keystore_and_says_where_it_is(machine: Machine) -> No
     assert WORDS in said
     assert (machine.tree / f"{HOME[1:]}/root.key").exists()
     assert not (machine.tree / "etc/default/qekm").exists()
-    machine.run("dpkg", "--install", "/root/qekm.deb")
+    machine.run("dpkg", "--install", "/srv/qekm.deb")
 
 
 def test_a_purge_that_is_told_in_words_destroys_the_keystore(machine: Machine) -> None:
@@ -198,5 +198,5 @@ def test_a_purge_that_is_told_in_words_destroys_the_keystore(machine: Machine) -
     assert "is destroyed" in said
     assert states(machine) == ["inactive", "inactive"]
     left = machine.run("find", "/", "-xdev", "-not", "-path", "/proc/*", "-name", "*qekm*")
-    assert [path for path in left.split() if not path.startswith(("/root", "/run"))] == []
+    assert [path for path in left.split() if not path.startswith(("/srv", "/run"))] == []
     assert not Path(machine.tree, HOME[1:]).exists()
