@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from qekm.dkp.codes import Ask
+from qekm.model import AuditRecord, Outcome, Role
 from qekm.v1.audit_pb2 import OUTCOME_FAILURE, OUTCOME_INTENT
 from qekm.v1.report_pb2 import GetActivityRequest, GetActivityResponse
 from qekm_gateway.simulator.errand import Refused
 from tests.qekm.api.drives_at_work import Site, play
+from tests.qekm.api.people import have, person
 from tests.qekm.api.running import Running
 
 
@@ -37,3 +39,15 @@ async def test_what_drives_were_given_and_refused_is_counted_and_how_long_they_w
     assert sum(at_work.commit_units.counts) == sum(at_work.commit_seconds.counts) > 0
     assert at_work.store_bytes > 100_000
     assert at_work.time.ToMicroseconds() > at_work.start_time.ToMicroseconds()
+
+
+async def test_an_operator_is_not_told_who_did_what(run: Running) -> None:
+    await have(run.client, run, Role.OPERATOR, "olaf")
+    failed = AuditRecord(1, "rpc.Login", Outcome.FAILURE, "operator/eve", message="no")
+    run.service.activity.committed(1, [failed])
+    (told,) = [each for each in (await ask(run)).failures if each.event == "rpc.Login"]
+    assert (told.actor, told.message) == ("operator/eve", "no")
+    async with person(run, "olaf") as olaf:
+        seen = await olaf.report.GetActivity(GetActivityRequest())
+    (told,) = [each for each in seen.failures if each.event == "rpc.Login"]
+    assert (told.actor, told.message) == ("", "")
