@@ -34,9 +34,15 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
 _PRIVATE = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
+_WORD = (
+    r"(?:(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|authorization|cookie|credential)s?"
+    r"|(?<![A-Za-z])pin|(?-i:(?<=[a-z])P(?:in|IN)))"
+)
+_QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?"
+# A value without quotes may have spaces in it: all that is left of its line is masked.
 _SPOKEN = re.compile(
-    r"(?i)\b(pass(?:word|wd|phrase)|pin|secret|token|api[_-]?key|authorization|cookie)(\s*[=:]\s*|\s+is\s+)"
-    r"(\"[^\"]*\"|(?:(?:bearer|basic) +)?\S+)"
+    rf"(?i)({_WORD}(?:\\*[\"'])?\s*[=:]\s*|--[a-z-]{{0,40}}{_WORD}(?:[\"']?,)?\s+)({_QUOTED}|[^\n]+)"
+    rf"|({_WORD}\s+is\s+)(?:{_QUOTED}|\S+)"
 )
 _REFUSED = re.compile(r"(?<=, not )(['\"]).*?\1")  # the value of a property that cannot be used
 _LONG = re.compile(
@@ -108,7 +114,13 @@ def _address(url: str) -> str:
 def words(text: str) -> str:
     """Return text without what is said to be a secret; what only looks like one stays."""
     text = _REFUSED.sub(f"'{MASKED}'", _PRIVATE.sub(f"(private key {MASKED})", text))
-    return _SPOKEN.sub(lambda found: f"{found[1]}{found[2]}{MASKED}", without_doors(text))
+    return _SPOKEN.sub(_unspoken, without_doors(text))
+
+
+def _unspoken(found: re.Match[str]) -> str:
+    """Return what said a secret without it; a document that had it in quotes stays one."""
+    quote = found[2][0] if found[2] and found[2][0] in "\"'" else ""
+    return f"{found[1] or found[3]}{quote}{MASKED}{quote}"
 
 
 def document(value: Any) -> Any:
