@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
+from qekm.alarms import past
 from qekm.alarms.alarm import Alarm, Severity
 from qekm.alarms.conditions import (
     Condition,
@@ -44,7 +45,6 @@ from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.properties.alarms import DISK, LEVEL, REPEAT
 from qekm.store import Store
-from qekm.store.chain import Link
 from qekm.unlocking import credentials_of, located
 
 _log = logging.getLogger(__name__)
@@ -54,21 +54,17 @@ GATHER_US = 5_000_000  # what comes within that is one message
 EVERY_US = 60_000_000  # between two messages
 LOOK_US = 60_000_000  # between two looks at what stands
 REMEMBER_US = 3_600_000_000  # between two notes of the place, where there was nothing to tell
-MOST_MISSED = 20_000  # records before a start that are looked at
 PATIENCE_S = 2.0  # at the end
 _PAGE = 1_000
 _LOGGED = frozenset({LOG_FAIL, READ_ONLY})  # by those who noticed it
 Source = Callable[[], Iterable[Condition]]
 
 
-class Trail(Protocol):
+class Trail(past.Trail, Protocol):
     """The store, as far as it is needed here (qekm.store.Store)."""
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Return when the unit is durable; StoreFailed."""
-
-    def audit_page(self, after_sequence: int, limit: int) -> list[Link]:
-        """Return links beyond a sequence."""
 
 
 class Alarming:
@@ -147,7 +143,7 @@ class Alarming:
         for courier in self._couriers:
             courier.start()
         if self._couriers and self._remembered:
-            for link in await asyncio.to_thread(self._missed):
+            for link in await asyncio.to_thread(past.missed, self._store, self._remembered):
                 self.standing.take(link.record, link.sequence)
 
     async def tick(self) -> None:
@@ -230,19 +226,6 @@ class Alarming:
     def _digest(self, alarms: Sequence[Alarm]) -> Digest:
         mark = self._random_bytes(16).hex()
         return Digest(self._server, mark, self._now_us(), tuple(alarms), self.standing.dropped)
-
-    def _missed(self) -> list[Link]:
-        """Return the records that nobody was told of, of those that happened at a moment; in a thread."""
-        found: list[Link] = []
-        after = self._remembered
-        while page := self._store.audit_page(after, _PAGE):
-            after = page[-1].sequence
-            judged = ((link, judge(link.record)) for link in page)
-            found += [link for link, what in judged if what is not None and not what.rule.well]
-            if after - self._remembered >= MOST_MISSED:
-                _log.warning("records from %s on are not looked at for alarms", f"{after:,}")
-                break
-        return found
 
 
 def _samples(now_us: int) -> Iterator[Alarm]:
