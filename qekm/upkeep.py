@@ -114,7 +114,7 @@ class Upkeep:
         await self._commit([occurred(self._now_us(), "group.refill", SERVICE, outcome, message=what)])
 
     async def _watch(self) -> None:
-        """Tell once of each group that has become low in spite of that, and once when it is well again."""
+        """Tell once of each group that has become low in spite of that, and once when it is well, or gone."""
         groups = {group.name for group in self._allocator.page(limit=_GROUPS)}
         low = {name for name in groups if self._allocator.is_low(name, self._registry.names_group)}
         changes: list[Change] = []
@@ -124,7 +124,14 @@ class Upkeep:
             message = f"group {name}: {ready} of {held} keys are left to give out"
             _log.log(logging.WARNING if name in low else logging.INFO, message)
             changes.append(occurred(self._now_us(), "group.low", SERVICE, outcome, message=message))
+        now_us, gone = (
+            self._now_us(),
+            {"group.low": self._low - groups, "group.refill": self._unfilled - groups},
+        )
+        for event, name in ((event, name) for event, names in gone.items() for name in sorted(names)):
+            changes.append(occurred(now_us, event, SERVICE, message=f"group {name}: it has been removed"))
         self._low = low
+        self._unfilled &= groups
         await self._commit(changes)
 
     async def _commit(self, changes: list[Change]) -> None:

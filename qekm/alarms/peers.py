@@ -81,14 +81,15 @@ class PeerAlarms:
         self._seen_s: dict[str, float] = {}  # when each was last connected
         self._silent: set[str] = set()
         self._late: set[str] = set()
+        self._differing: set[str] = set()
 
     async def tick(self) -> None:
         """Look at every server, and record what is new; StoreFailed."""
         links = dict(self._links())
         self._seen_s = {name: since_s for name, since_s in self._seen_s.items() if name in links}
-        self._silent &= links.keys()
-        self._late &= links.keys()
-        records = [record for name, link in links.items() for record in self._judge(name, link)]
+        gone = (self._silent | self._late | self._differing) - links.keys()
+        records = [record for name in sorted(gone) for record in self._forget(name)]
+        records += [record for name, link in links.items() for record in self._judge(name, link)]
         if records:
             await self._commit(records)
 
@@ -118,6 +119,23 @@ class PeerAlarms:
             yield self._told("peer.lag", Outcome.SUCCESS, f"server {name} has caught up")
         self._note(self._silent, name, is_silent)
         self._note(self._late, name, is_late)
+        self._note(self._differing, name, bool(link.differences))  # recorded by who compares
+
+    def _forget(self, name: str) -> Iterator[AuditRecord]:
+        """End what stands of a server that has been removed: nobody else will."""
+        ends = (
+            (self._silent, "peer.heard", f"server {name} has been removed: nobody waits for it"),
+            (self._late, "peer.lag", f"server {name} has been removed: it lacks nothing"),
+            (
+                self._differing,
+                "peer.agree",
+                f"the stores of this server and {name} are not compared any more: it has been removed",
+            ),
+        )
+        for names, event, what in ends:
+            if name in names:
+                names.remove(name)
+                yield self._told(event, Outcome.SUCCESS, what)
 
     @staticmethod
     def _note(names: set[str], name: str, is_in: bool) -> None:

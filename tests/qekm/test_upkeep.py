@@ -173,7 +173,7 @@ async def test_a_refilled_group_is_low_only_while_the_refilling_cannot_keep_up()
     assert [outcome for outcome, _, _ in told(store)] == ["FAILURE", "FAILURE", "SUCCESS", "SUCCESS"]
 
 
-async def test_a_group_that_was_removed_is_forgotten_and_one_that_reuses_is_never_low() -> None:
+async def test_a_group_that_was_removed_is_low_no_more_and_one_that_reuses_is_never_low() -> None:
     store = Picky([], Incident)
     made, estate = upkeep(store, [])
     estate.keystore.freeze("an old copy")  # nothing is refilled
@@ -182,4 +182,22 @@ async def test_a_group_that_was_removed_is_forgotten_and_one_that_reuses_is_neve
     del made._allocator._groups["a"]
     made._allocator._groups["b"] = Group("b", OnExhaustion.REUSE, False, 1)
     await made.tick()
-    assert [outcome for outcome, _, _ in told(store)] == ["FAILURE", "FAILURE", "SUCCESS"]
+    ended = [(outcome, message) for outcome, _, message in told(store)[2:]]
+    assert ended[1] == ("SUCCESS", "group a: it has been removed") and ended[0][0] == "SUCCESS"
+    await made.tick()
+    assert len(told(store)) == 4
+
+
+async def test_a_group_that_no_keys_could_be_made_for_is_told_of_no_more_once_it_was_removed() -> None:
+    made, estate = upkeep(store := Picky([], Incident), [])
+
+    def fails(count: int, group: str) -> list[Key]:
+        raise Incident("the token is away")
+
+    estate.keystore.generate = fails  # type: ignore[method-assign]
+    await made.tick()
+    del made._allocator._groups["a"]
+    await made.tick()
+    rows = [row for unit in store.units for row in unit if isinstance(row, AuditRecord)]
+    ended = [row.message for row in rows if row.event == "group.refill" and row.outcome is Outcome.SUCCESS]
+    assert ended == ["group a: it has been removed"]

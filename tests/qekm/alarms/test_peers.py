@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from qekm.alarms.alarm import Severity
 from qekm.alarms.peers import PeerAlarms
-from qekm.model import AuditRecord, Change, Peer, PeerState
+from qekm.alarms.standing import Standing
+from qekm.audit import SERVICE, occurred
+from qekm.model import AuditRecord, Change, Outcome, Peer, PeerState
 
 
 @dataclass
@@ -123,8 +126,29 @@ async def test_a_server_that_was_removed_is_forgotten_and_begins_anew() -> None:
     await site.tick()
     await site.tick(20)
     gone = site.links.pop("b")
+    assert await site.tick(20) == [("peer.heard", "SUCCESS")]
     assert await site.tick(20) == []
     assert site.alarms.lines() == []
     site.links["b"] = gone
     assert await site.tick(20) == []
     assert await site.tick(10) == [("peer.silent", "FAILURE")]
+
+
+async def test_what_stands_of_a_server_ends_when_it_is_removed() -> None:
+    site = Site({"b": Link(False, 9, 61.0, differences=("keys 01",)), "c": Link()})
+    await site.tick()
+    await site.tick(20)
+    standing = Standing(lambda: Severity.NOTICE, lambda: 1)
+    for event, what in (
+        ("peer.silent", "server b is silent since this server started"),
+        ("peer.lag", "server b lacks 9 records of this one, for 61 s now"),
+        ("peer.diverge", "the stores of this server and b differ: keys 01"),
+    ):
+        standing.take(occurred(1, event, SERVICE, Outcome.FAILURE, message=what))
+    assert {each.key for each in standing} == {("peer." + e, "b") for e in ("silent", "lag", "diverge")}
+    del site.links["b"]
+    await site.tick()
+    for record in site.records:
+        standing.take(record)
+    assert not list(standing) and len(site.records) == 3
+    assert await site.tick() == []
