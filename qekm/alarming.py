@@ -25,6 +25,7 @@ from qekm.alarms.conditions import (
     Gateways,
     Key,
     changes,
+    named,
     of_backups,
     of_certificates,
     of_disk,
@@ -156,8 +157,7 @@ class Alarming:
 
     async def look(self) -> None:
         """Record what stands since the last look, and what is well again; StoreFailed."""
-        found = [condition for source in self.sources for condition in source()]
-        now = {(each.event, each.subject): each for each in found}
+        now = named(condition for source in self.sources for condition in source())
         records = list(changes(self._conditions, now, self._now_us()))
         self._conditions = now
         for record in records:

@@ -41,6 +41,14 @@ class Condition:
 Key = tuple[str, str]
 
 
+def named(found: Iterable[Condition]) -> dict[Key, Condition]:
+    """Return what stands by its name; of two with one name the first: certificates come as they end."""
+    by_name: dict[Key, Condition] = {}
+    for each in found:
+        by_name.setdefault((each.event, each.subject), each)
+    return by_name
+
+
 def changes(
     before: Mapping[Key, Condition], now: Mapping[Key, Condition], now_us: int
 ) -> Iterator[AuditRecord]:
