@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from qekm.dkp.codes import Ask
 from qekm.dkp.names import alias_to_dki
+from qekm.model import KeyState
 from qekm.store.shared import SHARED
 from qekm_gateway.simulator.errand import Errand
 from qekm_gateway.simulator.sense import CheckCondition
@@ -59,6 +60,15 @@ def conflicts(*servers: Server) -> list[str]:
         for table in first
         for row in sorted(first[table] ^ other[table], key=repr)
     ]
+
+
+def unprotected(server: Server) -> int:
+    """Return how many keys on a server's disk wait to be READY: they still change, and soon at the others."""
+    with closing(sqlite3.connect(f"file:{server.home.store}?mode=ro", uri=True)) as store:
+        row = store.execute(
+            "SELECT count(*) FROM keys WHERE state = ?", (int(KeyState.GENERATED),)
+        ).fetchone()
+    return int(row[0])
 
 
 def held(server: Server) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.peers.agreeing import conflicts, held
+from tests.peers.agreeing import conflicts, held, unprotected
 from tests.peers.namespaces import Network
 from tests.peers.pair import caught_up, differences, paired
 from tests.peers.server import ASKING_S, until
@@ -36,6 +36,7 @@ def test_what_was_made_during_a_cut_is_caught_up_in_time(site: Site) -> None:
         assert held(beta) <= made - KEYS, "the control: nothing crosses a cut wire"
     seconds = until(lambda: held(beta) >= made, "the keys do not come", MOST_S)
     print(f"{KEYS:,} keys caught up {seconds:.1f} s after the wire was healed (promised: {PROMISE_S:g} s)")
+    until(lambda: unprotected(alpha) == unprotected(beta) == 0, "keys are not READY", every_s=ASKING_S)
     until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
     assert differences(alpha) == []
     for server in site.servers:
