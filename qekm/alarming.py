@@ -37,11 +37,12 @@ from qekm.alarms.outlets import Receiver, courier_of, missing, receivers_of
 from qekm.alarms.rules import LOG_FAIL, READ_ONLY, RULES, judge
 from qekm.alarms.standing import Standing
 from qekm.alarms.undelivered import Undelivered
+from qekm.audit import SERVICE, occurred
 from qekm.clock import steady_s
 from qekm.configuration.settings import Settings
 from qekm.expiring import expiring
 from qekm.home import Home
-from qekm.model import AuditRecord, Change, Setting
+from qekm.model import AuditRecord, Change, Outcome, Setting
 from qekm.owners import Owners
 from qekm.pki import RandomBytes
 from qekm.properties.alarms import DISK, LEVEL, REPEAT
@@ -56,6 +57,7 @@ EVERY_US = 60_000_000  # between two messages
 LOOK_US = 60_000_000  # between two looks at what stands
 REMEMBER_US = 3_600_000_000  # between two notes of the place, where there was nothing to tell
 PATIENCE_S = 2.0  # at the end
+LAST_S = 15.0  # at the end of a service that has failed: nothing is more urgent (systemd waits for 60)
 _PAGE = 1_000
 _LOGGED = frozenset({LOG_FAIL, READ_ONLY})  # by those who noticed it
 Source = Callable[[], Iterable[Condition]]
@@ -140,12 +142,16 @@ class Alarming:
         self._place = first + len(records) - 1
 
     async def start(self) -> None:
-        """Begin to send, and hear what nobody was told of before this start. StoreFailed."""
+        """Begin to send, hear what nobody was told of before this start, and how that ended. StoreFailed."""
         for courier in self._couriers:
             courier.start()
         if self._couriers and self._remembered:
             for link in await asyncio.to_thread(past.missed, self._store, self._remembered):
                 self.standing.take(link.record, link.sequence)
+        if await asyncio.to_thread(past.is_cut, self._store):
+            what = "the last run ended without a stop: it was killed, or failed, or the machine did"
+            told = self._now_us(), "server.cut", SERVICE, Outcome.FAILURE
+            await self._store.commit([occurred(*told, message=what)])
 
     async def tick(self) -> None:
         """Look, hear and tell; StoreFailed."""
@@ -179,7 +185,7 @@ class Alarming:
             told = "server.stop", "", Severity.CRITICAL, "the service failed and has stopped", reason
             self._waiting.append(Alarm(*told, "qekm server start", now_us, now_us))
             self._send(now_us)
-        await self._end()
+        await self._end(LAST_S if reason else PATIENCE_S)
 
     def lines(self) -> list[str]:
         """Return what a status says of alarms that do not get through."""
@@ -212,8 +218,8 @@ class Alarming:
         for courier in self._couriers:
             courier.give(digest)
 
-    async def _end(self) -> None:
-        await asyncio.gather(*(asyncio.to_thread(each.close, PATIENCE_S) for each in self._couriers))
+    async def _end(self, patience_s: float = PATIENCE_S) -> None:
+        await asyncio.gather(*(asyncio.to_thread(each.close, patience_s) for each in self._couriers))
 
     async def _remember(self) -> None:
         """Note up to where everybody was told, if so. StoreFailed."""

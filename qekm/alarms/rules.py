@@ -145,6 +145,7 @@ RULES = (
     Rule(GATEWAY_AWAY, _CRITICAL, "no gateway: no drive is served", "qekm server status", well=GATEWAY_AWAY),
     Rule(DISK_LOW, _CRITICAL, "the disk is nearly full", "qekm server status", _HEAD, DISK_LOW),
     Rule(LOG_FAIL, _WARNING, "a log cannot be written", "qekm server status", well=LOG_FAIL),
+    Rule("server.cut", _WARNING, "the last run ended without a stop", "qekm audit list"),
     Rule("server.start", _NOTICE, "the service started", "qekm server status", outcome=_GOOD),
     Rule("server.stop", _NOTICE, "the service stopped", "qekm server start", outcome=_GOOD),
 )

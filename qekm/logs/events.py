@@ -42,7 +42,7 @@ _TABLE = (
     ),
     ("runtime", "drive", "drive.refuse drive.enrol session.end"),
     ("runtime", "gateway", "rpc.Diagnose"),
-    ("runtime", "server", "server.start server.stop server.init server.takeover rpc.StopServer"),
+    ("runtime", "server", "server.start server.stop server.cut server.init server.takeover rpc.StopServer"),
     ("runtime", "gateway", "gateway.away"),
     ("runtime", "disk", "disk.low"),
     ("runtime", "keystore", "store.damaged store.behind store.anchor keystore.readonly"),

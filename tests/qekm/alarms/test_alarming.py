@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qekm.alarming import EVERY_US, GATHER_US, LOOK_US, PLACE
+from qekm.alarming import EVERY_US, GATHER_US, LOOK_US, PATIENCE_S, PLACE
 from qekm.alarms.mail import Mail
 from qekm.audit import SERVICE, Subject, key_suspected, occurred
 from qekm.model import Outcome
@@ -190,3 +190,22 @@ async def test_a_look_comes_by_itself_a_minute_after_the_start(tmp_path: Path) -
     async with running(tmp_path / "home", alarms__diskMegabytes="1000000") as run:
         run.clock.ahead_us += LOOK_US
         await until(lambda: any(each.event == "disk.low" for each in run.service.alarms.standing))
+
+
+async def test_a_run_that_was_cut_off_is_an_alarm_at_the_next_start_only(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        async with running(tmp_path / "home"):
+            raise RuntimeError
+    for stands in (True, False):
+        async with running(tmp_path / "home") as run:
+            await run.service.alarms.tick()
+            assert any(each.event == "server.cut" for each in run.service.alarms.standing) is stands
+
+
+async def test_that_the_service_has_failed_is_told_although_the_receiver_is_slow(
+    tmp_path: Path, pki: Pki
+) -> None:
+    with mail_server(Mails(slow_s=PATIENCE_S + 1), pki.server, "starttls") as mails:
+        async with running(tmp_path / "home", **properties(mails, pki.server, tmp_path)) as run:
+            await run.service.alarms.abort("the disk is gone")
+            assert "the disk is gone" in texts(mails)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from qekm.alarms.past import MOST, missed
+from qekm.alarms.past import MOST, is_cut, missed
 from qekm.audit import SERVICE, Subject, key_suspected, occurred
 from qekm.model import AuditRecord, Outcome
 from qekm.store.chain import Link
@@ -45,3 +45,22 @@ def test_of_very_many_records_the_newest_are_looked_at(caplog: pytest.LogCapture
 def test_what_lasts_is_left_to_the_next_look() -> None:
     low = occurred(1, "group.low", SERVICE, Outcome.FAILURE, message="group g: 1 of 2 keys are left")
     assert [each.record.event for each in missed(Trail([low, suspect("QK0"), QUIET]), 0)] == ["key.suspect"]
+
+
+@pytest.mark.parametrize(
+    ("events", "cut"),
+    [
+        ("server.init server.start", False),
+        ("server.start server.stop server.start", False),
+        ("server.start server.stop account.reset server.start key.suspect", False),
+        ("server.start server.start", True),
+        ("server.start server.stop server.start key.serve server.start", True),
+        ("server.start server.restore server.start", False),
+        ("server.start store.adopt server.start", False),
+        ("server.start" + " key.serve" * MOST + " server.start", True),
+        ("server.start" + " key.serve" * MOST + " server.stop server.start", False),
+    ],
+    ids=range(9),
+)
+def test_a_run_that_ended_without_a_stop_is_known_at_the_next_start(events: str, cut: bool) -> None:
+    assert is_cut(Trail([occurred(1, event, SERVICE) for event in events.split()])) is cut
