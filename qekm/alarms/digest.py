@@ -19,6 +19,7 @@ from qekm.text import as_line
 
 SCHEMA = 1  # of the webhook's body
 MOST = 50  # alarms that a mail tells of in full
+KEPT = 1_000  # alarms of digests that waited together, the gravest
 LONGEST = 1_000  # characters of one text
 _SUBJECT = 160
 _ID = 32  # hex digits
@@ -60,9 +61,12 @@ def merged(digests: Sequence[Digest]) -> Digest:
     for alarm in (each for digest in digests for each in digest.alarms):
         before = found.get(alarm.key)
         found[alarm.key] = replace(alarm, count=alarm.count + before.count) if before else alarm
-    dropped = sum(each.dropped for each in digests)
+    alarms = list(found.values())
+    if len(alarms) > KEPT:
+        alarms.sort(key=lambda each: (each.ended, -each.severity))
+    dropped = sum(each.dropped for each in digests) + len(alarms[KEPT:])
     mark = sha256("".join(sorted(each.id for each in digests)).encode()).hexdigest()[:_ID]
-    return replace(digests[-1], alarms=tuple(found.values()), dropped=dropped, id=mark)
+    return replace(digests[-1], alarms=tuple(alarms[:KEPT]), dropped=dropped, id=mark)
 
 
 def mail_of(digest: Digest, sender: str, receivers: Sequence[str]) -> EmailMessage:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from qekm.alarms.digest import Digest
+from qekm.alarms.digest import Digest, merged
 from qekm.alarms.mail import Mail
 from qekm.alarms.webhook import Webhook
 from qekm.logs.courier import Courier
@@ -29,7 +29,7 @@ from qekm.secret import Secret
 
 LONGEST = 4_096  # bytes of a file with a secret
 WAITS_S = 2.0, 300.0  # between two attempts: the first time, and at most
-MOST = 256  # digests that wait
+MOST = 256  # digests that wait apart
 Receiver = Mail | Webhook
 Locate = Callable[[str], tuple[Path, Path | None]]
 """Finds the file that a property names, and the directory of systemd's credentials (qekm.unlocking)."""
@@ -67,8 +67,8 @@ def receivers_of(
 
 
 def courier_of(receiver: Receiver) -> Courier[Digest]:
-    """Return the courier of a receiver; all digests that wait become one message."""
-    return Courier(receiver.name, receiver, most=MOST, batch=MOST, waits_s=WAITS_S)
+    """Return the courier of a receiver; all digests that wait become one message, and none is lost."""
+    return Courier(receiver.name, receiver, most=MOST, batch=MOST, waits_s=WAITS_S, merge=merged)
 
 
 def missing(settings: Settings) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
@@ -55,7 +55,12 @@ class Courier(Generic[T]):
         most: int = MOST,
         batch: int = BATCH,
         waits_s: tuple[float, float] = WAITS_S,
+        merge: Callable[[Sequence[T]], T] | None = None,
     ) -> None:
+        """merge: makes one thing of what there is no room for and the last one; nothing is lost then."""
+        # The queue's last place is beyond every batch: what is merged there is under way nowhere.
+        batch = min(batch, most - 1) if merge else batch
+        self._merge = merge
         self.name, self.trouble = name, ""
         self._receiver, self._most, self._batch, self._waits_s = receiver, most, batch, waits_s
         self._queue: deque[T] = deque()
@@ -71,10 +76,12 @@ class Courier(Generic[T]):
         self._thread.start()
 
     def give(self, item: T) -> None:
-        """Queue a thing, or count it as lost; returns at once."""
+        """Queue a thing, or merge it into the last one, or count it as lost; returns at once."""
         with self._lock:
             if len(self._queue) < self._most:
                 self._queue.append(item)
+            elif self._merge:
+                self._queue[-1] = self._merge([self._queue[-1], item])
             else:
                 self._lost += 1
         if not self._wake.is_set():

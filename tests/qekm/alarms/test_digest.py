@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qekm.alarms.alarm import Alarm, Severity
-from qekm.alarms.digest import LONGEST, MOST, Digest, body_of, mail_of, merged
+from qekm.alarms.digest import KEPT, LONGEST, MOST, Digest, body_of, mail_of, merged
 
 TIME_US = 1_769_860_800_000_000
 EVIL = "E1\r\nBcc: mallory@example.org\r\n\r\n.\r\nsee\u2028\u202emore\x00"
@@ -87,3 +88,10 @@ def test_what_waited_together_is_known_by_all_of_it_and_dropped_by_nobody_who_ha
     mail = mail_of(both, "q@example.org", ["a@example.org"])
     assert mail["Message-ID"] == f"<{both.id}@example.org>"
     assert json.loads(body_of(both))["id"] == both.id
+
+
+def test_of_very_many_that_waited_the_gravest_are_kept_and_the_others_counted() -> None:
+    grave = replace(alarm("last"), severity=Severity.CRITICAL)
+    both = merged([digest(*(alarm(f"g{i}", ended=i == 0) for i in range(KEPT))), digest(grave)])
+    kept = {each.subject for each in both.alarms}
+    assert (len(kept), both.dropped, "last" in kept, "g0" in kept) == (KEPT, 1, True, False)

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from qekm.alarms.alarm import Alarm, Severity
 from qekm.alarms.digest import Digest
 from qekm.alarms.mail import Mail
+from qekm.alarms.outlets import MOST, courier_of
 from qekm.alarms.undelivered import Undelivered, stage
 from qekm.alarms.webhook import Webhook
 from qekm.rpc.tls import Files
@@ -156,3 +158,19 @@ def test_who_does_not_answer_is_not_waited_for_beyond_the_time(pki: Pki) -> None
         assert failure(lambda: slow.take([DIGEST]))[0] == "connect"
         posting = Webhook(f"https://{HOST}:{port}/", None, lambda: 0, trusting(pki.server), 0.2)
         assert failure(lambda: posting.take([DIGEST]))[0] == "connect"
+
+
+def test_of_more_messages_than_there_is_room_for_each_alarm_arrives_once_the_receiver_is_there(
+    pki: Pki,
+) -> None:
+    told = [
+        replace(DIGEST, id=f"{n:032x}", alarms=[replace(ALARM, subject=f"E{n}")]) for n in range(MOST + 9)
+    ]
+    with web_server(Posts(), pki.server) as posts:
+        courier = courier_of(hook(posts, pki.server))
+        for each in told:
+            courier.give(each)
+        courier.start()
+        courier.close(30.0)
+    heard = [alarm["subject"] for _, body in posts.received for alarm in json.loads(body)["alarms"]]
+    assert courier.is_idle and heard == [each.alarms[0].subject for each in told]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from qekm.logs.courier import Courier
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 class Receiver:
@@ -19,13 +19,14 @@ class Receiver:
     def __init__(self) -> None:
         self.taken: list[int] = []
         self.lost: list[int] = []
-        self.away = self.broken = self.closed = False
+        self.asked = self.away = self.broken = self.closed = False
         self.bad: set[int] = set()  # things that show a defect
         self.gate = threading.Event()
         self.gate.set()
 
     def take(self, items: Sequence[int]) -> None:
         """Take them all, or none."""
+        self.asked = True
         self.gate.wait()
         if self.away:
             raise ConnectionRefusedError(111, "Connection refused")
@@ -188,3 +189,20 @@ def test_the_end_waits_no_longer_than_it_may(receiver: Receiver) -> None:
         courier.close(0.2)
         assert time.monotonic() - begun < 3
         receiver.gate.set()
+
+
+def test_what_there_is_no_room_for_may_be_merged_into_the_last_and_nothing_is_lost(
+    receiver: Receiver,
+) -> None:
+    courier: Courier[int] = Courier("sums", receiver, most=4, batch=4, merge=sum)
+    receiver.gate.clear()
+    for number in range(4):
+        courier.give(number)
+    courier.start()
+    wait_for(lambda: receiver.asked)  # a batch is under way
+    for number in range(4, 100):
+        courier.give(number)
+    assert not courier.is_idle
+    receiver.gate.set()
+    courier.close(PATIENCE_S)
+    assert (receiver.taken, receiver.lost) == ([0, 1, 2, sum(range(3, 100))], [])
