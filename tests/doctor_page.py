@@ -68,17 +68,19 @@ there is not replaced. In it are:
 | audit.json | the last records of the audit trail: `--records N`, 500 |
 | configuration/ | both files of properties, and variables of the environment |
 | files.txt | names, sizes, owners and modes of the home's files |
-| logs/ | the last lines of each log: `--lines N`, 2,000 |
+| logs/ | the last lines of each log: `--lines N`, 2,000; of a packaged installation `journal.log`, too |
 
 Never in it: keys, passwords, PINs, recovery shares, sessions, private keys, the store, certificates, backups.
 
 * Of properties, passwords, addresses that let in by themselves (webhooks) and the words of `backup.command`
   are masked, and so is every property that is not known; a path of a file is shown. Comments are left out.
-* In logs, whatever follows the word password, PIN, token or the like is masked, and so is what looks like a
-  key: a number stands for it, the same one wherever it is the same.
+* In logs, whatever follows the word password, PIN, token or the like is masked to the end of its line, or of
+  its quotes, and so is what looks like a key: a number stands for it, the same one wherever it is the same.
+* Under the systemd units the processes' own log is the journal. If this user may not read it, the command and
+  README.txt say so, with the line that an administrator runs; nobody masks what that prints: look first.
 * With `--mask-names` serials, volsers, aliases, names of people and groups, hosts and addresses have
   pseudonyms, the same in every file. Without it they are in it. Names that are spoken of only in free text
-  may be missed: look first.
+  may be missed, above all while the service is down and cannot tell its groups and servers: look first.
 
 This page is made from `qekm/doctor/steps.py`; a test compares them.
 """

@@ -59,7 +59,8 @@ def judge(parts: Iterable[Part], own: str = __version__) -> Iterator[Seen]:
 
 
 def _judge(part: Part, own: str) -> Iterator[Seen]:
-    log = "see the end of keymanager/native_stderr.log, then: qekm server start"
+    journal = f"journalctl -u qekm-{part.name} -n 20"
+    log = f"see the end of keymanager/native_stderr.log (under systemd: {journal}), then: qekm server start"
     if part.left:
         yield broken(f"the {part.title} has gone without a word: it was killed, or it crashed", log)
     elif part.pid and part.state in _STOPPED:

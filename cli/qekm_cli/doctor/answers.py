@@ -52,9 +52,8 @@ def gateways(rows: Iterable[Plain], version: str) -> Iterator[Seen]:
     rows = list(rows)
     if not rows:
         told = "no gateway is connected: no drive is served"
-        yield broken(
-            told, "qekm server start; or see keymanager/native_stderr.log, and qekm doctor where it runs"
-        )
+        log = "keymanager/native_stderr.log, or under systemd journalctl -u qekm-gateway"
+        yield broken(told, f"qekm server start; or see {log}, and qekm doctor where it runs")
     for row in rows:
         told = f"gateway {row['name']}, version {row['version']}, drives at {', '.join(row['addresses'])}"
         if stale(row["version"], version):

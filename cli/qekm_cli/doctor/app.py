@@ -121,16 +121,21 @@ def bundle(
     It works while the service is down. Look at its README.txt before you give it away.
     """
     from qekm_cli.doctor.bundle import Wanted, gather
+    from qekm_cli.doctor.journal import read_journal
     from qekm_cli.doctor.packing import pack
     from qekm_cli.render import done
 
     if output.exists():
         raise typer.BadParameter(f"{output} is there already; name another --output")
     found = list(examine(context))
-    wanted = Wanted(lines, records, mask_names)
-    members = gather(home_of(context), wanted, told(found), lambda: _client(context))
+    asked = invocation_of(context)
+    wanted = Wanted(lines, records, mask_names, asked.target or "", asked.identity or "")
+    journal = read_journal(lines)
+    members = gather(home_of(context), wanted, told(found), lambda: _client(context), journal)
     size = pack(output, members)
     sentence = (
         f"{output}: {len(members)} files, {size:,} bytes; look at its README.txt before you give it away"
     )
-    done(context, {"file": str(output), "members": sorted(members), "size": size}, sentence)
+    more = f"\nmissing: {journal.missing}" if journal.missing else ""
+    packed = {"file": str(output), "members": sorted(members), "size": size, "missing": journal.missing}
+    done(context, packed, sentence + more)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import socket
 import ssl
 import stat
 import sys
@@ -18,21 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qekm import __version__
-from qekm.configuration.settings import Settings
 from qekm.doctor.place import user_name
 from qekm.errors import QekmError
 from qekm.home import Home
 from qekm.properties import PROPERTIES
 from qekm.properties.client import CLIENT_PROPERTIES
 from qekm_cli.doctor import masking
+from qekm_cli.doctor.acquaintances import acquaintances
 from qekm_cli.doctor.asking import ask, records
+from qekm_cli.doctor.journal import NAME, Journal
 from qekm_cli.doctor.pseudonyms import Pseudonyms
+from qekm_cli.doctor.tails import logs_of, tail
 
 if TYPE_CHECKING:
     from qekm.client import Client
 
 _MOST_FILES = 10_000  # of the home that are listed
-_MOST_BYTES = 8 << 20  # of a log, from its end
+_NO_JOURNAL = Journal()
 Open = Callable[[], AbstractContextManager["Client"]]
 README = """\
 Q-EKM support bundle, made by version {version} on {when} UTC.
@@ -44,7 +45,7 @@ status.json        what the service says of itself, of groups and other servers,
 audit.json         the last {records} records of the audit trail, if they could be asked for
 configuration/     properties and variables; values that let in are masked, comments are left out
 files.txt          names, sizes, owners and modes of the home's files; none of their content
-logs/              the last {lines} lines of each log
+logs/              the last {lines} lines of each log, and of the systemd units' journal if they are used
 
 Not in it: keys, passwords, PINs, recovery shares, private keys, the store, certificates, backups.
 In logs, what could open anything and what looks like a key is masked.
@@ -53,28 +54,42 @@ In logs, what could open anything and what looks like a key is masked.
 _SHOWN = (
     "Names of drives, cartridges, people, groups, machines and addresses ARE in it: --mask-names hides them."
 )
-_HIDDEN = "Names and addresses have pseudonyms: the same one has the same pseudonym in every file."
+_HIDDEN = """\
+Names and addresses have pseudonyms: the same one has the same pseudonym in every file.
+A name that only free text speaks of (a message in a log, a description, the name of a file) may be in it all
+the same: look first.\
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How much of it: lines of each log, audit records; whether names are masked."""
+    """How much of it: lines of each log, audit records; whether names are masked.
+
+    target, identity: which service (HOST:PORT) was looked for, and as whom.
+    """
 
     lines: int = 2_000
     records: int = 500
     mask_names: bool = False
+    target: str = ""
+    identity: str = ""
 
 
-def gather(home: Home, wanted: Wanted, doctor: dict[str, Any], open_client: Open) -> dict[str, bytes]:
+def gather(
+    home: Home, wanted: Wanted, doctor: dict[str, Any], open_client: Open, journal: Journal = _NO_JOURNAL
+) -> dict[str, bytes]:
     """Return the members by name; what cannot be had says why in its place."""
     status, audit = _asked(wanted, open_client)
     masked, documents = masking.Masker(), {"doctor.json": doctor, "versions.json": _versions(home)}
     documents |= {"status.json": status, "audit.json": audit}
     texts = {f"logs/{name}": masked(text) for name, text in logs_of(home, wanted.lines)}
+    if journal.text:
+        texts[f"logs/{NAME}"] = masked(journal.text)
     texts |= {f"configuration/{name}": text for name, text in _configuration(home)}
     texts["files.txt"] = "".join(f"{line}\n" for line in files_of(home))
     if wanted.mask_names:
-        names = Pseudonyms(_known(home))
+        names = Pseudonyms(acquaintances(home, wanted.target, wanted.identity))
+        names.learn_from_finding(json.dumps(doctor))
         names.learn_from(status)
         names.learn_from(audit)
         for text in texts.values():
@@ -85,14 +100,15 @@ def gather(home: Home, wanted: Wanted, doctor: dict[str, Any], open_client: Open
     for name, document in documents.items():
         texts[name] = json.dumps(masking.document(document), indent=1) + "\n"
     found = {name: names(text).encode() for name, text in sorted(texts.items())}
-    return {"README.txt": _readme(wanted).encode()} | found
+    return {"README.txt": _readme(wanted, journal).encode()} | found
 
 
-def _readme(wanted: Wanted) -> str:
+def _readme(wanted: Wanted, journal: Journal) -> str:
     when = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
     names = _HIDDEN if wanted.mask_names else _SHOWN
     counts = {"lines": wanted.lines, "records": wanted.records}
-    return README.format(version=__version__, when=when, names=names, **counts)
+    missing = f"\nMissing: {journal.missing}\n" if journal.missing else ""
+    return README.format(version=__version__, when=when, names=names, **counts) + missing
 
 
 def _asked(wanted: Wanted, open_client: Open) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -129,42 +145,10 @@ def _version(name: str) -> str:
 
 def _configuration(home: Home) -> Iterator[tuple[str, str]]:
     for path, table in ((home.config, PROPERTIES), (home.client_config, CLIENT_PROPERTIES)):
-        content = _tail(path)
+        content = tail(path)
         if content is not None:
             yield path.name, masking.properties(content, table)
     yield "environment.txt", "".join(f"{line}\n" for line in masking.environment(os.environ))
-
-
-def logs_of(home: Home, lines: int) -> Iterator[tuple[str, str]]:
-    """Yield the last lines of each log by its name: none but those that are known to be logs."""
-    places = [home.stdout_log, home.stderr_log]
-    try:
-        settings = Settings.load(home.config)
-    except QekmError:
-        pass  # doctor.json tells it
-    else:
-        directory, name = (settings[f"Audit.handler.file.{each}"] for each in ("directory", "name"))
-        places += [home.path / directory / name, home.path / settings["debug.output.file"]]
-    for path in dict.fromkeys(places):
-        for each in (path, path.with_name(f"{path.name}.1")):
-            content = _tail(each)
-            if content is not None:
-                last = content.decode(errors="replace").splitlines()[-lines:] if lines else []
-                yield each.name, "".join(f"{line}\n" for line in last)
-
-
-def _tail(path: Path) -> bytes | None:
-    """Return the end of a regular file, None if it cannot be read; a link is not followed."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        file.seek(max(status.st_size - _MOST_BYTES, 0))
-        return file.read(_MOST_BYTES)
 
 
 def files_of(home: Home) -> Iterator[str]:
@@ -184,15 +168,3 @@ def files_of(home: Home) -> Iterator[str]:
             when = f"{datetime.fromtimestamp(status.st_mtime, UTC):%Y-%m-%dT%H:%M:%SZ}"
             mode, owner = stat.filemode(status.st_mode), user_name(status.st_uid)
             yield f"{mode} {owner:<12} {status.st_size:>14} {when} {path.relative_to(home.path)}"
-
-
-def _known(home: Home) -> dict[str, list[str]]:
-    """Return names that this machine knows of: its own, those of certificates, the hosts in them."""
-    from qekm.doctor.certificates import hosts_of, read_pem
-
-    hosts, people = [socket.gethostname(), socket.getfqdn()], []
-    for path in sorted(home.pki.glob("*.pem")) if home.pki.is_dir() else []:
-        people.append(path.stem)
-        found = read_pem(_tail(path) or b"")
-        hosts += hosts_of(found[0]) if found else []
-    return {"host": hosts, "name": [name for name in people if name not in ("trust", "audit")]}

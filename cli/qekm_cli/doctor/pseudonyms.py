@@ -28,6 +28,11 @@ _FIELDS = {
     "group": "name",
 }
 _ATTRIBUTE = re.compile(r"^  (drive serial number|drive WWN|volser|key alias|users?)=(.+)$", re.MULTILINE)
+_RESOURCE = re.compile(
+    r"(?:^  resource=|\"resource\": \")(drive|key group|key|peer|certificate|account|partner) ([^\"\n]+)",
+    re.M,
+)
+_ENDPOINT = re.compile(r"(?<![\w.\[:/-])(\w[\w-]*(?:\.[\w-]+)*):[0-9]{2,5}(?![\w:])")
 _SPOKEN = re.compile(r"\b(drive|volser|group|alias|serial|wwnn|account) ([A-Za-z0-9_.-]{3,64})")
 _KEY = re.compile(r"\b[A-Z]{3}[0-9]{18}\b")
 _SERIAL = re.compile(r"(?<![0-9.])[0-9]{12}(?![0-9.])")
@@ -78,6 +83,8 @@ _OURS = frozenset(
     )
 )
 _SHORTEST = 3
+_WORD = re.compile(r"([^\W_]+)")
+_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 class Pseudonyms:
@@ -86,6 +93,7 @@ class Pseudonyms:
     def __init__(self, names: Mapping[str, Iterable[str]] | None = None) -> None:
         """Take names that are known beforehand, by kind."""
         self._made: dict[str, str] = {}
+        self._words: dict[str, int] = {}  # by the first word of a name: how many the longest such name has
         self._counts: dict[str, int] = {}
         for kind, found in (names or {}).items():
             for name in found:
@@ -93,16 +101,18 @@ class Pseudonyms:
 
     def learn(self, kind: str, name: str) -> None:
         """Give a name a pseudonym, unless it has one, or is a word of ours."""
-        for part in _parts(name):
-            if (
-                len(part) < _SHORTEST
-                or part.lower() in _OURS
-                or _is_plain(part)
-                or part.lower() in self._made
-            ):
+        for whole in _parts(name):
+            part = _EDGES.sub("", whole)
+            known = part.lower() in self._made or part.lower() in _OURS
+            if len(part) < _SHORTEST or known or _is_plain(whole):
                 continue
-            self._counts[kind] = self._counts.get(kind, 0) + 1
-            self._made[part.lower()] = f"{kind}-{self._counts[kind]}"
+            self._add(kind, part)
+
+    def _add(self, kind: str, name: str) -> None:
+        first, *more = _WORD.findall(name.lower())
+        self._words[first] = max(self._words.get(first, 0), 1 + len(more))
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._made[name.lower()] = f"{kind}-{self._counts[kind]}"
 
     def learn_from(self, document: Any, field: str = "") -> None:
         """Learn the names in a document's fields."""
@@ -119,6 +129,8 @@ class Pseudonyms:
         """Learn the names in a log: attributes of records, what is called one, and what looks like one."""
         for name, value in _ATTRIBUTE.findall(text):
             self.learn(_FIELDS[name], value)
+        for kind, value in _RESOURCE.findall(text):
+            self.learn({"drive": "serial", "key": "key"}.get(kind, "name"), value)
         for kind, pattern in _LOOKS:
             for value in pattern.findall(text):
                 self.learn(kind, value)
@@ -126,14 +138,31 @@ class Pseudonyms:
             if any(character.isdigit() for character in value):
                 self.learn(_FIELDS.get(word, "name"), value.rstrip("."))
 
+    def learn_from_finding(self, text: str) -> None:
+        """Learn the names in what the doctor says, which has HOST:PORT in it."""
+        self.learn_from_text(text)
+        for value in _ENDPOINT.findall(text):
+            self.learn("host", value)
+
     def __call__(self, text: str) -> str:
-        """Return text with pseudonyms for all names that are known by now."""
+        """Return text with pseudonyms for all names that are known by now, of several the longest."""
         if not self._made:
             return text
-        names = sorted(self._made, key=len, reverse=True)
-        pattern = "|".join(map(re.escape, names))
-        whole = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])", re.IGNORECASE)
-        return whole.sub(lambda found: self._made[found[0].lower()], text)
+        pieces = _WORD.split(text)  # words at odd places, what is between them at even ones
+        said, place = pieces[:1], 1
+        while place < len(pieces):
+            count, word = self._name_at(pieces, place)
+            said += (word, pieces[place + 2 * count - 1])
+            place += 2 * count
+        return "".join(said)
+
+    def _name_at(self, pieces: list[str], place: int) -> tuple[int, str]:
+        """Return how many words from here are a name, and its pseudonym; else one word as it is."""
+        for count in range(self._words.get(pieces[place].lower(), 0), 0, -1):
+            made = self._made.get("".join(pieces[place : place + 2 * count - 1]).lower())
+            if made is not None and place + 2 * count <= len(pieces):
+                return count, made
+        return 1, pieces[place]
 
 
 def _parts(name: str) -> Iterator[str]:
