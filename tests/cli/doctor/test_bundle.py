@@ -24,7 +24,7 @@ from qekm.init import Wanted, make
 from qekm.secret import Secret
 from qekm.v1.server_pb2 import GetStatusRequest
 from qekm_cli.app import run
-from qekm_cli.doctor import bundle, masking
+from qekm_cli.doctor import masking, tails
 from qekm_cli.doctor.packing import archive, pack
 from tests.cli.doctor.rig import examine
 from tests.cli.sites import KEEPING, programs
@@ -211,7 +211,7 @@ def test_a_secret_that_is_planted_in_a_log_is_masked_and_a_build_that_masks_noth
     )
     log.write_text("2026-11-26 key {} password={}\n{}".format(*told))
     try:
-        (text,) = [text for file, text in bundle.logs_of(site.home, 100) if file == log.name]
+        (text,) = [text for file, text in tails.logs_of(site.home, 100) if file == log.name]
     finally:
         log.write_bytes(before)
     assert hits(site, {"log": masking.Masker()(text).encode()}) == []
