@@ -90,6 +90,11 @@ class Home:
         return self.pki / "trust.pem"
 
     @property
+    def gateway_trust(self) -> Path:
+        """As trust, for a gateway that sees a part of this home only: deploy/systemd/gateway-home made it."""
+        return self.path / "gateway" / "pki" / "trust.pem"
+
+    @property
     def audit_key(self) -> Path:
         """Public key that signs the audit trail, PEM: beside the store, so that a check needs no secret."""
         return self.pki / "audit.pem"

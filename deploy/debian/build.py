@@ -35,12 +35,17 @@ COMPLETIONS = {
 FILES = {
     "systemd/qekm-server.service": "lib/systemd/system/qekm-server.service",
     "systemd/qekm-gateway.service": "lib/systemd/system/qekm-gateway.service",
+    "systemd/qekm-gateway-home.service": "lib/systemd/system/qekm-gateway-home.service",
     "systemd/sysusers.conf": "usr/lib/sysusers.d/qekm.conf",
     "systemd/tmpfiles.conf": "usr/lib/tmpfiles.d/qekm.conf",
     "debian/default": "etc/default/qekm",
     "debian/lintian-overrides": "usr/share/lintian/overrides/qekm",
     "README.md": "usr/share/doc/qekm/README.md",
+    "prometheus/prometheus.yml": "usr/share/doc/qekm/prometheus/prometheus.yml",
+    "prometheus/qekm.rules.yml": "usr/share/doc/qekm/prometheus/qekm.rules.yml",
+    "grafana/qekm.json": "usr/share/doc/qekm/grafana/qekm.json",
 }
+GATEWAY_HOME = UNPACKED / "gateway-home"
 SCRIPTS = ("postinst", "prerm", "postrm")
 
 
@@ -67,6 +72,7 @@ def lay_out(made: Path, tree: Path) -> None:
     shutil.copytree(made, tree / UNPACKED, symlinks=True)
     for name, place in FILES.items():
         _put(tree / place, (ROOT / "deploy" / name).read_bytes())
+    _put(tree / GATEWAY_HOME, (ROOT / "deploy/systemd/gateway-home").read_bytes(), 0o755)
     programs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     for name, entry in programs.items():
         module, _, function = entry.partition(":")

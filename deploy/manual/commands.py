@@ -89,6 +89,8 @@ def _leaves(words: str, command: Any) -> Iterator[tuple[str, Any]]:
     if not hasattr(command, "commands"):
         yield words, command
         return
+    if command.invoke_without_command and not command.no_args_is_help:
+        yield words, command
     for name, child in command.commands.items():
         if not child.hidden:
             yield from _leaves(f"{words} {name}", child)

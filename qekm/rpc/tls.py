@@ -22,11 +22,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where one end of a link keeps its certificate (leaf first), its private key and whom it trusts; PEM."""
+    """Where one end of a link keeps its certificate (leaf first), its private key and whom it trusts; PEM.
+
+    copy: of whom it trusts, for a gateway that sees nothing else of this home; written only if it is there.
+    """
 
     certificate: Path
     key: Path
     trust: Path
+    copy: Path | None = None
 
     def read(self) -> tuple[bytes, bytes, bytes]:
         """Return certificate chain, key and trusted authorities, having seen that they can be used.
@@ -89,6 +93,8 @@ def publish(files: Files, certificate: bytes, trust: bytes) -> None:
     Trust first: in between, a new certificate is never shown to who could not know its authority.
     """
     replace(files.trust, trust)
+    if files.copy is not None and files.copy.exists():
+        replace(files.copy, trust)
     replace(files.certificate, certificate)
 
 

@@ -98,12 +98,27 @@ def test_the_processes_are_the_user_s_and_may_do_what_they_must_and_no_more(mach
         assert "0 " in machine.run("grep", "Max core file size", f"/proc/{pid}/limits")
 
 
+def inside(machine: Machine, unit: str, *words: str) -> int:
+    """Return how a program ends that sees what a unit's process sees, as its user."""
+    entered = ("nsenter", "-t", machine.shown(unit, "MainPID"), "-m", "--", "runuser", "-u", "qekm", "--")
+    return machine.try_(*entered, *words).returncode
+
+
 def test_the_gateway_does_not_see_what_opens_the_keystore(machine: Machine) -> None:
     for unit, sees in zip(UNITS, (True, False), strict=True):
-        pid = machine.shown(unit, "MainPID")
-        inside = ("nsenter", "-t", pid, "-m", "--", "runuser", "-u", "qekm", "--", "dd", "of=/dev/null")
-        for secret in ("root.key", "store/qekm.db"):
-            assert (machine.try_(*inside, f"if={HOME}/{secret}").returncode == 0) is sees, secret
+        for secret in ("root.key", "store/qekm.db", "pki/administrator.key", "pki/server.key"):
+            assert (inside(machine, unit, "test", "-e", f"{HOME}/{secret}") == 0) is sees, secret
+
+
+def test_what_the_gateway_writes_is_its_own(machine: Machine) -> None:
+    append = f"echo backup.command=x >> {HOME}/KeyManagerConfig.properties; : > {HOME}/pki/trust.pem"
+    inside(machine, "qekm-gateway", "sh", "-c", append)
+    home = machine.tree / HOME[1:]
+    assert "backup.command=x" not in (home / "KeyManagerConfig.properties").read_text()
+    assert (home / "pki/trust.pem").stat().st_size
+    (home / "gateway/pki/trust.pem").unlink()
+    machine.run("systemctl", "restart", "qekm-gateway")  # it is given them anew
+    wait_for(lambda: serves(machine), "they did not find each other again")
 
 
 @pytest.mark.parametrize("unit", UNITS)
