@@ -58,6 +58,7 @@ from qekm.upkeep import Upkeep
 _log = logging.getLogger(__name__)
 
 _COLLECT = 50_000, 20, 100  # an exchange makes hundreds of objects, few of them in cycles
+STUCK_S = 20.0  # in one transaction: every drive that waits for it has given up
 GRACE_S = 6.0  # for calls under way when the service is asked to stop; it must have ended after 10 s
 
 
@@ -75,7 +76,7 @@ class Service:
     ) -> None:
         """Read an open store; StoreDamaged, StoreFailed, NotInitialised for a missing certificate."""
         self._store, self._now_us = store, now_us
-        self._files = Files(home.certificate("server"), home.key("server"), home.trust)
+        self._files = Files(home.certificate("server"), home.key("server"), home.trust, home.gateway_trust)
         self.owners = Owners.load(store, settings, self._files.read()[0], now_us, random_bytes)
         gc.freeze()  # what was loaded stays; a full collection of a million keys would take 0.1 s
         gc.set_threshold(*_COLLECT)
@@ -215,8 +216,8 @@ class Service:
 
     @property
     def well(self) -> bool:
-        """Whether every write to the store and every change of properties was made so far."""
-        return self._failure is None
+        """Whether every write to the store and change of properties was made so far, and none is stuck."""
+        return self._failure is None and self._store.underway_s < STUCK_S
 
     async def wait(self) -> None:
         """Wait until the service is to stop; StoreFailed when it must."""

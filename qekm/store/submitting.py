@@ -6,6 +6,7 @@ Once a server has peers, or may get one, each change of a shared row is noted in
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Engine
@@ -48,6 +49,12 @@ class Submitting(Reader):
     def journaling(self) -> bool:
         """Tell whether changes of shared rows are noted in the journal."""
         return self.stamps is not None
+
+    @property
+    def underway_s(self) -> float:
+        """Return for how long the transaction under way has been written, s; 0 for none, and in an errand."""
+        begun_s = None if self._writer is None else self._writer.begun_s
+        return 0.0 if begun_s is None else time.monotonic() - begun_s
 
     @property
     def journal_end(self) -> int:

@@ -81,6 +81,7 @@ class Writer:
         self._failure: BaseException | None = None
         self._told = False
         self._unmoved = 0
+        self.begun_s: float | None = None  # time.monotonic() at the start of the transaction under way
         self._thread = threading.Thread(target=self._run, name="qekm-store-writer", daemon=True)
         self._thread.start()
 
@@ -108,6 +109,7 @@ class Writer:
         while not ended:
             batch, errands, ended = self._take()
             if batch:
+                self.begun_s = time.monotonic()
                 end = self._ledger.root.journal
                 results = self._settle([unit for _, units in batch for unit in units])
                 first = batch[0][0]
@@ -116,6 +118,7 @@ class Writer:
                 if self._journaled is not None and self._ledger.root.journal > end:
                     _post(first, self._journaled)
                 self._checkpoint()
+                self.begun_s = None
                 self._tell(first)
             for errand in errands:
                 result = self._run_errand(errand.work)
