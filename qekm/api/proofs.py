@@ -10,7 +10,7 @@ from qekm import clock
 from qekm.api.guard import caller
 from qekm.api.journal import Commits
 from qekm.audit import Strangers, called
-from qekm.errors import BadArgument, BadPassword, QekmError, TokenAway
+from qekm.errors import BadArgument, BadConfiguration, BadPassword, QekmError, TokenAway
 from qekm.model import Outcome, Slot
 from qekm.sealing import KeySealer, PasswordSealer, Sealer, SharesSealer, TokenKey, TokenSealer
 from qekm.sealing.shares import MAX_COUNT
@@ -67,7 +67,8 @@ class Proofs:
         """Return the slot that the caller's proof opens, and the root key, which is to be wiped.
 
         name: only this slot; but: any other than this one. A try that has begun is counted, though its caller
-        leaves. Raises UnknownSlot, BadPassword, BadShares, BadFile, TokenAway, and TooMany after many.
+        leaves. Raises UnknownSlot, BadPassword, BadShares, BadFile, TokenAway, BadConfiguration for a
+        PIN, and TooMany after many.
         """
         sealed = self._slots.sealed(but=but)
         if name:
@@ -109,13 +110,13 @@ class Proofs:
         self._tries.check()
         try:
             return await work()
-        except (BadPassword, TokenAway):
+        except (BadPassword, BadConfiguration, TokenAway):
             self._tries.fail()
             raise
 
     async def _refused(self, method: str, error: QekmError) -> None:
         """Count a wrong try, and record every failure, many of one caller as one record a minute."""
-        if isinstance(error, BadPassword | TokenAway):
+        if isinstance(error, BadPassword | BadConfiguration | TokenAway):
             self._tries.fail()
         actor, now_us = caller().actor, self._now_us()
         record = called(now_us, method, actor, Outcome.FAILURE, code=error.reason(), message=error.message)

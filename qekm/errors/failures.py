@@ -34,7 +34,7 @@ class PeerAway(UnavailableError):
 
 
 class TokenAway(UnavailableError):
-    """The PKCS#11 token does not answer or refuses the PIN; details: token."""
+    """The PKCS#11 token does not answer; a wrong PIN is a bad configuration; details: token."""
 
 
 class StoreFailed(FaultError):

@@ -117,13 +117,13 @@ class TokenSealer:
 
 
 def check_tries(token: str, flags: TokenFlag) -> None:
-    """Raise TokenAway rather than use up a PIN's last try: a service that restarts would lock the token."""
+    """Raise BadConfiguration rather than use up a PIN's last try: a restart might lock the token."""
     from pkcs11 import TokenFlag
 
     if flags & (TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED):
         what = f"the token {token} is locked, or would be after one more wrong PIN"
         hint = "log in with the token's own tool, then put the same PIN into keystore.pkcs11.pinFile"
-        raise TokenAway(what, hint=hint, token=token)
+        raise BadConfiguration(what, hint=hint, token=token)
 
 
 def _checked(pin: Secret) -> Secret:
@@ -164,9 +164,10 @@ def _told(error: Exception, token: str) -> QekmError:
     import pkcs11
 
     if isinstance(error, pkcs11.PinIncorrect | pkcs11.PinInvalid | pkcs11.PinLenRange):
-        # No BadPassword: that is a slot of another key, after which the next slot would be tried.
+        # No BadPassword: that is a slot of another key, after which the next slot would be tried. No
+        # TokenAway: a service manager starts again what may only be late, and would use up the token's tries.
         hint = "see keystore.pkcs11.pinFile; a token locks itself after some wrong PINs"
-        return TokenAway(f"the token {token} refuses the PIN", hint=hint, token=token)
+        return BadConfiguration(f"the token {token} refuses the PIN", hint=hint, token=token)
     if isinstance(error, pkcs11.NoSuchToken):
         hint = "connect or start the token; its label is keystore.pkcs11.token"
         return TokenAway(f"there is no token {token}", hint=hint, token=token)

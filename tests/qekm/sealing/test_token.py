@@ -156,7 +156,7 @@ def test_a_wrong_pin_is_said_to_be_wrong_once_and_no_other_slot_is_tried(token: 
     """BadPassword is a slot of another key, after which a caller goes on to the next, and to the next try."""
     slot = token.sealer().seal(Secret(ROOT))
     for pin in (b"wrong", b"1"):
-        with pytest.raises(TokenAway, match="refuses the PIN") as refused:
+        with pytest.raises(BadConfiguration, match="refuses the PIN") as refused:
             TokenSealer(token.place, Secret(pin)).unseal(slot)
         assert refused.value.details == {"token": "qekm"}
         assert "pinFile" in refused.value.advice
@@ -172,7 +172,7 @@ def test_a_pin_that_can_only_be_wrong_does_not_reach_the_token(pin: bytes) -> No
 
 @pytest.mark.parametrize("flag", [TokenFlag.USER_PIN_FINAL_TRY, TokenFlag.USER_PIN_LOCKED])
 def test_the_last_try_of_a_pin_is_left_to_a_person(flag: TokenFlag) -> None:
-    with pytest.raises(TokenAway, match="locked"):
+    with pytest.raises(BadConfiguration, match="locked"):
         check_tries("qekm", TokenFlag.LOGIN_REQUIRED | flag)
     check_tries("qekm", TokenFlag.LOGIN_REQUIRED | TokenFlag.USER_PIN_COUNT_LOW)
 
