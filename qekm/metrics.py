@@ -16,6 +16,7 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from qekm.deadline import Deadline
 from qekm.families import Family
 from qekm.properties.listeners import METRICS_PORT
 
@@ -29,6 +30,7 @@ MOST_ASKING = 4  # at a time; another one is turned away
 _PATIENCE_S = 8.0  # of who asks, for the event loop; Prometheus has 10
 _REST_S = 0.001  # after each step, for drives: a conversation takes several turns of the loop
 _SILENCE_S = 10.0  # of who asks, before he is given up
+_REQUEST_S = 5.0  # for all of a request, or few that are slow would keep everybody out
 Figures = Callable[[], Iterable[Family | None]]
 """Returns families; a None among them lets drives be served before it goes on."""
 
@@ -120,6 +122,19 @@ class _Handler(WSGIRequestHandler):
 
     timeout = _SILENCE_S
 
+    def handle(self) -> None:
+        """Answer one request that comes in time."""
+        with Deadline(_REQUEST_S) as self._deadline:
+            self._deadline.watch(self.connection)
+            super().handle()
+
+    def parse_request(self) -> bool:
+        """Read the rest of it; the answer may take longer."""
+        try:
+            return super().parse_request()
+        finally:
+            self._deadline.close()
+
     def log_message(self, *_arguments: Any) -> None:
         """Say nothing."""
 
@@ -136,6 +151,14 @@ class _Server(ThreadingMixIn, WSGIServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Turn one more away."""
         return self._places.acquire(blocking=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin a thread; if there is none to be had, the place is free again."""
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer in a thread, and give the place back."""

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,56 @@ async def test_who_asks_and_says_nothing_holds_up_nobody_and_few_can(port: int) 
     finally:
         for each in silent:
             each.close()
+        await metrics.close()
+
+
+async def test_few_that_ask_slowly_keep_nobody_out(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qekm.metrics._REQUEST_S", 0.5)
+    metrics = Metrics(port)
+    metrics.sources.append(lambda: [one("a", "A.", 1)])
+    await metrics.start()
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_ASKING)]
+
+    def drip() -> None:
+        open_ = set(slow)
+        while open_:
+            for each in list(open_):
+                try:
+                    each.send(b"G")
+                except OSError:
+                    open_.remove(each)
+            time.sleep(0.05)
+
+    try:
+        await asyncio.wait_for(asyncio.to_thread(drip), 8.0)  # each would last for ever
+        assert (await read(port))["a"] == {(): 1}
+    finally:
+        for each in slow:
+            each.close()
+        await metrics.close()
+
+
+async def test_a_thread_that_cannot_begin_takes_no_place(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics(port)
+    await metrics.start()
+
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def ask() -> bytes:
+        with socket.create_connection(("127.0.0.1", port)) as turned_away:
+            turned_away.settimeout(20)
+            return turned_away.recv(1)
+
+    begin = threading.Thread.start
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int).result()  # its thread runs
+            monkeypatch.setattr(threading.Thread, "start", none_left)
+            assert [pool.submit(ask).result() for _ in range(MOST_ASKING)] == [b""] * MOST_ASKING
+            monkeypatch.setattr(threading.Thread, "start", begin)
+        assert await read(port)
+    finally:
         await metrics.close()
 
 
