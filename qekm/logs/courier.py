@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
+from qekm.clock import steady_s
+
 _log = logging.getLogger(__name__)
 
 MOST = 8_192  # that wait
@@ -20,6 +22,7 @@ BATCH = 64  # handed over at once
 REST_S = 0.000_2
 """What a receiver sleeps every half millisecond, or else the event loop waits 5 ms for each of its turns."""
 PATIENCE_S = 1.0  # at the end, for what waits
+SLOW_S = 60.0  # under way: what takes longer is told of, although the receiver may say nothing
 WAITS_S = 0.2, 5.0  # between two attempts: the first time, and at most
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -42,10 +45,7 @@ class Receiver(Protocol[T_contra]):
 
 
 class Courier(Generic[T]):
-    """One receiver's queue and thread, from `start` to `close`; `give` may be called from any thread.
-
-    trouble: why the receiver takes nothing at present, in words; empty while it does.
-    """
+    """One receiver's queue and thread, from `start` to `close`; `give` may be called from any thread."""
 
     def __init__(
         self,
@@ -55,13 +55,15 @@ class Courier(Generic[T]):
         most: int = MOST,
         batch: int = BATCH,
         waits_s: tuple[float, float] = WAITS_S,
+        slow_s: float = SLOW_S,
         merge: Callable[[Sequence[T]], T] | None = None,
     ) -> None:
         """merge: makes one thing of what there is no room for and the last one; nothing is lost then."""
         # The queue's last place is beyond every batch: what is merged there is under way nowhere.
         batch = min(batch, most - 1) if merge else batch
         self._merge = merge
-        self.name, self.trouble = name, ""
+        self.name, self._trouble = name, ""
+        self._slow_s, self._since_s = slow_s, 0.0  # since when one handing over is under way; 0: none
         self._receiver, self._most, self._batch, self._waits_s = receiver, most, batch, waits_s
         self._queue: deque[T] = deque()
         self._lost = 0
@@ -86,6 +88,14 @@ class Courier(Generic[T]):
                 self._lost += 1
         if not self._wake.is_set():
             self._wake.set()
+
+    @property
+    def trouble(self) -> str:
+        """Return why the receiver takes nothing at present, in words; empty while it does."""
+        since_s = self._since_s
+        if not self._trouble and since_s and steady_s() - since_s > self._slow_s:
+            return f"{self.name} cannot be written: no end of it within {self._slow_s:g} s"
+        return self._trouble
 
     @property
     def is_idle(self) -> bool:
@@ -123,6 +133,7 @@ class Courier(Generic[T]):
     def _deliver(self) -> bool:
         """Hand over one batch, or tell of what was lost behind the last one; False if it was not taken."""
         items, lost = list(islice(self._queue, 1 if self._suspects else self._batch)), self._lost
+        self._since_s = steady_s()
         try:
             if items:
                 self._receiver.take(items)
@@ -137,6 +148,8 @@ class Courier(Generic[T]):
             else:
                 self._drop(len(items), lost, error)
             return True
+        finally:
+            self._since_s = 0.0
         self._is_there()
         self._take_out(len(items), 0 if items else -lost)
         return True
@@ -153,18 +166,18 @@ class Courier(Generic[T]):
         """Drop the thing that shows a defect, else nothing would ever follow it; or the news of a loss."""
         if not self._broken:
             _log.error("%s: something could not be written", self.name, exc_info=error)
-        self.trouble = f"{self.name} cannot be written: {type(error).__name__}"
+        self._trouble = f"{self.name} cannot be written: {type(error).__name__}"
         self._broken = True
         self._take_out(count, count or -lost)
 
     def _is_away(self, error: OSError) -> None:
         reason = error.strerror or str(error) or type(error).__name__
-        if not self.trouble:
+        if not self._trouble:
             _log.warning("%s cannot be written: %s", self.name, reason)
-        self.trouble = f"{self.name} cannot be written: {reason}"
+        self._trouble = f"{self.name} cannot be written: {reason}"
 
     def _is_there(self) -> None:
         self._broken = False
-        if self.trouble:
-            self.trouble = ""
+        if self._trouble:
+            self._trouble = ""
             _log.warning("%s is written again", self.name)

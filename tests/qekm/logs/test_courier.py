@@ -107,6 +107,19 @@ def test_who_is_away_gets_the_same_things_when_he_is_back_and_both_are_told_once
     ]
 
 
+def test_a_receiver_that_says_nothing_for_long_is_told_of_until_it_goes_on(receiver: Receiver) -> None:
+    courier: Courier[int] = Courier("the test", receiver, slow_s=0.1)
+    receiver.gate.clear()
+    courier.start()
+    assert not courier.trouble
+    courier.give(1)
+    wait_for(lambda: courier.trouble == "the test cannot be written: no end of it within 0.1 s")
+    receiver.gate.set()
+    wait_for(lambda: not courier.trouble)
+    courier.close()
+    assert receiver.taken == [1]
+
+
 def test_a_defect_costs_the_things_that_show_it_and_nothing_else(
     courier: Courier[int], receiver: Receiver
 ) -> None:
