@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import smtplib
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -11,13 +10,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from qekm.alarms.digest import Digest, mail_of, merged
-from qekm.alarms.undelivered import Undelivered, stage
+from qekm.alarms.smtp import Client, TlsClient
+from qekm.alarms.undelivered import Undelivered, stage, within
+from qekm.deadline import Deadline
 from qekm.peers import is_local
 from qekm.secret import Secret
 
 _log = logging.getLogger(__name__)
 
-TIMEOUT_S = 15.0  # for each answer of the server
+TIMEOUT_S = 15.0  # for each read
+LIMIT_S = 60.0  # for all of a conversation
 OFF, STARTTLS, TLS = "off", "starttls", "tls"
 
 
@@ -43,6 +45,7 @@ class Mail:
     password: Callable[[], Secret] = field(repr=False)
     context: Context = ssl.create_default_context
     timeout_s: float = TIMEOUT_S
+    limit_s: float = LIMIT_S
     remark: str = field(default="", init=False)
 
     @property
@@ -52,7 +55,8 @@ class Mail:
 
     def take(self, digests: Sequence[Digest]) -> None:
         """Send one mail about all of them; Undelivered if nobody gets it. A refusal is tried again, too."""
-        self._send(merged(digests))
+        with within(self.limit_s) as deadline:
+            self._send(merged(digests), deadline)
 
     def missed(self, count: int) -> None:
         """Be told of what was lost: the next message says what stands."""
@@ -60,9 +64,9 @@ class Mail:
     def close(self) -> None:
         """Nothing is open between two messages."""
 
-    def _send(self, digest: Digest) -> None:
+    def _send(self, digest: Digest, deadline: Deadline) -> None:
         with stage("connect"):
-            server = self._connect()
+            server = self._connect(deadline)
         try:
             if self.tls == STARTTLS:
                 with stage("tls"):
@@ -78,7 +82,7 @@ class Mail:
         finally:
             server.close()
 
-    def _log_in(self, server: smtplib.SMTP) -> None:
+    def _log_in(self, server: Client) -> None:
         if self.tls == OFF and not is_local(self.address[0]):
             raise Undelivered("login", "no password is sent without TLS (alarms.mail.tls)")
         with self.password() as password:
@@ -94,13 +98,13 @@ class Mail:
         if self.remark != before:
             _log.warning("%s", self.remark or f"{self.name} takes mail for all again")
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self, deadline: Deadline) -> Client:
         host, port = self.address
         if self.tls == TLS:
-            return smtplib.SMTP_SSL(host, port, timeout=self.timeout_s, context=self.context())
-        return smtplib.SMTP(host, port, timeout=self.timeout_s)
+            return TlsClient(deadline, host, port, timeout=self.timeout_s, context=self.context())
+        return Client(deadline, host, port, timeout=self.timeout_s)
 
-    def _secure(self, server: smtplib.SMTP) -> None:
+    def _secure(self, server: Client) -> None:
         server.ehlo_or_helo_if_needed()
         if not server.has_extn("starttls"):
             raise Undelivered("tls", "the server offers no STARTTLS")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from qekm.deadline import Deadline
 from qekm.errors import QekmError
 
 
@@ -30,3 +31,16 @@ def stage(name: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Undelivered(name, reason) from error
+
+
+@contextmanager
+def within(limit_s: float) -> Iterator[Deadline]:
+    """Have the whole of a conversation end in so many seconds; Undelivered, at its stage by then."""
+    deadline = Deadline(limit_s)
+    try:
+        with stage("connect"), deadline:
+            yield deadline
+    except Undelivered as error:
+        if deadline.passed:
+            raise Undelivered(error.stage, f"no end of it within {limit_s:g} s") from error
+        raise

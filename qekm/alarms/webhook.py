@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 from qekm import __version__
 from qekm.alarms.digest import Digest, body_of, merged
 from qekm.alarms.mail import Context
-from qekm.alarms.undelivered import Undelivered, stage
+from qekm.alarms.undelivered import Undelivered, stage, within
+from qekm.deadline import Deadline
 from qekm.secret import Secret
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 15.0  # for each read
+LIMIT_S = 30.0  # for all of a request
 _ANSWER = 65_536  # bytes of an answer that are read
 _HEADER, _TIME = "X-QEKM-Signature", "X-QEKM-Timestamp"
 
@@ -30,6 +32,7 @@ class Webhook:
     now_us: Callable[[], int]
     context: Context = ssl.create_default_context
     timeout_s: float = TIMEOUT_S
+    limit_s: float = LIMIT_S
     remark: ClassVar[str] = ""  # there is one receiver: it takes a message, or not
 
     @property
@@ -39,7 +42,9 @@ class Webhook:
 
     def take(self, digests: Sequence[Digest]) -> None:
         """Post one request about all of them; Undelivered."""
-        self._post(body_of(merged(digests)))
+        body = body_of(merged(digests))
+        with within(self.limit_s) as deadline:
+            self._post(body, deadline)
 
     def missed(self, count: int) -> None:
         """Be told of what was lost: the next message says what stands."""
@@ -47,7 +52,7 @@ class Webhook:
     def close(self) -> None:
         """Nothing is open between two messages."""
 
-    def _post(self, body: bytes) -> None:
+    def _post(self, body: bytes, deadline: Deadline) -> None:
         parts = urlsplit(self.url)
         with stage("sign"):
             headers = self._headers(body)
@@ -55,7 +60,8 @@ class Webhook:
             connection = self._connection(parts.hostname or "", parts.port, parts.scheme)
         try:
             with stage("connect"):
-                connection.connect()
+                connection.connect()  # a handshake's time is bounded by the timeout
+                deadline.watch(connection.sock)
             with stage("send"):
                 path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
                 connection.request("POST", path, body, headers)

@@ -1,0 +1,84 @@
+"""Receivers of alarms whose answers have no end: neither memory nor an alarm is lost over them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from qekm.alarms.mail import LIMIT_S, Mail
+from qekm.alarms.smtp import MOST_BYTES, MOST_LINES
+from qekm.alarms.undelivered import Undelivered
+from qekm.alarms.webhook import Webhook
+from qekm.secret import Secret
+from tests.qekm.alarms.test_receivers import DIGEST
+from tests.waiting import PATIENCE_S
+
+HOST = "127.0.0.1"
+GREETING = b"220 hello\r\n"
+
+
+@contextmanager
+def saying(first: bytes, again: bytes, rest_s: float) -> Iterator[int]:
+    """Run a server that says something, and then the same again until who listens has gone; its port."""
+
+    def serve() -> None:
+        with suppress(OSError), listening.accept()[0] as line:
+            line.settimeout(PATIENCE_S)
+            line.sendall(first)
+            end = time.monotonic() + PATIENCE_S
+            while time.monotonic() < end:
+                line.sendall(again)
+                time.sleep(rest_s)
+
+    with socket.create_server((HOST, 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive(), "its line was closed"
+
+
+def mail(port: int, limit_s: float) -> Mail:
+    to = ["a@example.org"]
+    return Mail((HOST, port), "off", "q@x.org", to, "", lambda: Secret(b""), timeout_s=5.0, limit_s=limit_s)
+
+
+def failure(receiver: Mail | Webhook) -> tuple[str, str]:
+    with pytest.raises(Undelivered) as caught:
+        receiver.take([DIGEST])
+    return caught.value.stage, caught.value.reason
+
+
+@pytest.mark.parametrize("line", [b"220-x\r\n" * 50, b"220-" + b"x" * 8_000 + b"\r\n"])
+@pytest.mark.parametrize(("first", "step"), [(b"", "connect"), (GREETING, "send")])
+def test_of_a_mail_servers_answer_without_an_end_only_so_much_is_read(
+    line: bytes, first: bytes, step: str
+) -> None:
+    with saying(first, line, 0.0) as port:
+        found, reason = failure(mail(port, LIMIT_S))
+    told = f"an answer of more than {MOST_LINES} lines or {MOST_BYTES:,} bytes"
+    assert found == step and reason.endswith(told)
+
+
+@pytest.mark.parametrize(("first", "step"), [(b"", "connect"), (GREETING, "send")])
+@pytest.mark.parametrize("slow", [b"220-x\r\n", b"2"])
+def test_a_mail_server_that_goes_on_slowly_is_given_up_in_time(first: bytes, step: str, slow: bytes) -> None:
+    with saying(first, slow, 0.05) as port:
+        assert failure(mail(port, 0.4)) == (step, "no end of it within 0.4 s")
+
+
+@pytest.mark.parametrize("slow", [b"HTTP/1.1 100 Continue\r\n\r\n", b"H"])
+def test_a_webhook_that_goes_on_slowly_is_given_up_in_time(slow: bytes) -> None:
+    with saying(b"", slow, 0.05) as port:
+        hook = Webhook(f"http://{HOST}:{port}/", None, lambda: 0, timeout_s=5.0, limit_s=0.4)
+        assert failure(hook) == ("answer", "no end of it within 0.4 s")
+
+
+def test_what_a_webhook_has_taken_is_delivered_however_slowly_it_goes_on_about_it() -> None:
+    with saying(b"HTTP/1.1 200 OK\r\n\r\n", b"x", 0.05) as port:
+        Webhook(f"http://{HOST}:{port}/", None, lambda: 0, timeout_s=5.0, limit_s=0.4).take([DIGEST])
