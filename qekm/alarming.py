@@ -92,6 +92,7 @@ class Alarming:
         self._owing = False  # what was handed to couriers is not noted yet
         self.receivers = receivers
         self._couriers = [courier_of(each) for each in receivers]
+        self._testing: asyncio.Task[list[tuple[str, str, str]]] | None = None
         self.standing = Standing(
             lambda: Severity[settings[LEVEL].upper()], lambda: settings[REPEAT] * 3_600_000_000
         )
@@ -193,7 +194,15 @@ class Alarming:
         return [*missing(self._settings), *(line for line in said if line)]
 
     async def test(self) -> list[tuple[str, str, str]]:
-        """Send one of each severity at once; returns name, stage and reason of each, empty if it arrived."""
+        """Send one of each severity at once; returns name, stage and reason of each, empty if it arrived.
+
+        One at a time, whoever hangs up: who asks meanwhile gets the answer of the one that is under way.
+        """
+        if self._testing is None or self._testing.done():
+            self._testing = asyncio.create_task(self._test())
+        return await asyncio.shield(self._testing)
+
+    async def _test(self) -> list[tuple[str, str, str]]:
         digest = replace(self._digest(list(_samples(self._now_us()))), test=True)
         return list(await asyncio.gather(*(_apart(each, digest) for each in self.receivers)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -184,6 +185,20 @@ async def test_a_test_tells_of_each_receiver_whether_it_arrived_and_at_which_ste
     mail, _ = mails.received
     assert " TEST " in mail["Subject"] and "This is a test" in mail.get_content()
     assert [json.loads(body)["test"] for _, body in posts.received] == [True] * 3
+
+
+async def test_tests_are_made_one_at_a_time_although_who_asked_has_gone(tmp_path: Path, pki: Pki) -> None:
+    with mail_server(Mails(slow_s=1.0), pki.server, "starttls") as mails:
+        async with running(tmp_path / "home", **properties(mails, pki.server, tmp_path)) as run:
+            gone = [asyncio.create_task(run.service.alarms.test()) for _ in range(5)]
+            await asyncio.sleep(0)
+            for each in gone:
+                each.cancel()
+            told = await asyncio.gather(*(run.service.alarms.test() for _ in range(5)))
+            assert {tuple(each) for each in told} == {((f"mail server {HOST}:{mails.port}", "", ""),)}
+            assert len(mails.received) == 1
+            await run.service.alarms.test()
+            assert len(mails.received) == 2, "the next one is made anew"
 
 
 async def test_a_look_comes_by_itself_a_minute_after_the_start(tmp_path: Path) -> None:
