@@ -1,3 +1,3 @@
 """Q-EKM: the open key manager for tape. This package is the service; see ARCHITECTURE.md."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
