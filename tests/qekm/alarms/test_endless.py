@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +16,11 @@ from qekm.alarms.mail import LIMIT_S, Mail
 from qekm.alarms.smtp import MOST_BYTES, MOST_LINES
 from qekm.alarms.undelivered import Undelivered
 from qekm.alarms.webhook import Webhook
+from qekm.rpc.tls import Files
 from qekm.secret import Secret
-from tests.qekm.alarms.test_receivers import DIGEST
+from tests.fakes.pki import Pki
+from tests.qekm.alarms.receivers import server_context
+from tests.qekm.alarms.test_receivers import DIGEST, trusting
 from tests.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
@@ -23,11 +28,17 @@ GREETING = b"220 hello\r\n"
 
 
 @contextmanager
-def saying(first: bytes, again: bytes, rest_s: float) -> Iterator[int]:
-    """Run a server that says something, and then the same again until who listens has gone; its port."""
+def saying(first: bytes, again: bytes, rest_s: float, files: Files | None = None) -> Iterator[int]:
+    """Run a server that says something, and then the same again until who listens has gone; its port.
+
+    files: for TLS from the beginning.
+    """
 
     def serve() -> None:
-        with suppress(OSError), listening.accept()[0] as line:
+        line = listening.accept()[0]
+        if files is not None:
+            line = server_context(files).wrap_socket(line, server_side=True)
+        with suppress(OSError), line:
             line.settimeout(PATIENCE_S)
             line.sendall(first)
             end = time.monotonic() + PATIENCE_S
@@ -82,3 +93,13 @@ def test_a_webhook_that_goes_on_slowly_is_given_up_in_time(slow: bytes) -> None:
 def test_what_a_webhook_has_taken_is_delivered_however_slowly_it_goes_on_about_it() -> None:
     with saying(b"HTTP/1.1 200 OK\r\n\r\n", b"x", 0.05) as port:
         Webhook(f"http://{HOST}:{port}/", None, lambda: 0, timeout_s=5.0, limit_s=0.4).take([DIGEST])
+
+
+def test_so_it_is_behind_tls(tmp_path: Path) -> None:
+    files = Pki(tmp_path / "pki").server
+    with saying(b"", b"2", 0.05, files) as port:
+        sent = replace(mail(port, 0.4), address=("localhost", port), tls="tls", context=trusting(files))
+        assert failure(sent) == ("connect", "no end of it within 0.4 s")
+    with saying(b"", b"H", 0.05, files) as port:
+        hook = Webhook(f"https://localhost:{port}/", None, lambda: 0, trusting(files), 5.0, 0.4)
+        assert failure(hook) == ("answer", "no end of it within 0.4 s")
