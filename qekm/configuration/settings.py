@@ -5,7 +5,9 @@ A property of the environment, QEKM_PROPERTY_ and its name with every dot an und
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,9 +116,12 @@ class Settings:
 
 
 def read_file(path: Path) -> bytes:
-    """Return what a file of properties holds; BadConfiguration if it cannot be read."""
+    """Return what a file of properties holds; BadConfiguration if it cannot be read or is no file."""
     try:
-        with path.open("rb") as file:
+        # Without O_NONBLOCK a named pipe would be waited for, for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file")
             return file.read(MOST_BYTES + 1)
     except OSError as error:
         owner = owner_of(path) if isinstance(error, PermissionError) else ""

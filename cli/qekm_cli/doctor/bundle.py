@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qekm import __version__
 from qekm.doctor.place import user_name
+from qekm.doctor.walk import timely
 from qekm.errors import QekmError
 from qekm.home import Home
 from qekm.properties import PROPERTIES
 from qekm.properties.client import CLIENT_PROPERTIES
+from qekm.text import printable
 from qekm_cli.doctor import masking
 from qekm_cli.doctor.acquaintances import acquaintances
 from qekm_cli.doctor.asking import ask, records
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from qekm.client import Client
 
 _MOST_FILES = 10_000  # of the home that are listed
+_PART_S = 60  # for each part of the home: a disk that does not answer shall not hang the bundle
 _NO_JOURNAL = Journal()
+Found = TypeVar("Found")
 Open = Callable[[], AbstractContextManager["Client"]]
 README = """\
 Q-EKM support bundle, made by version {version} on {when} UTC.
@@ -82,11 +86,13 @@ def gather(
     status, audit = _asked(wanted, open_client)
     masked, documents = masking.Masker(), {"doctor.json": doctor, "versions.json": _versions(home)}
     documents |= {"status.json": status, "audit.json": audit}
-    texts = {f"logs/{name}": masked(text) for name, text in logs_of(home, wanted.lines)}
+    logs = _in_time(lambda: list(logs_of(home, wanted.lines)))
+    texts = {f"logs/{name}": masked(text) for name, text in logs}
     if journal.text:
         texts[f"logs/{NAME}"] = masked(journal.text)
-    texts |= {f"configuration/{name}": text for name, text in _configuration(home)}
-    texts["files.txt"] = "".join(f"{line}\n" for line in files_of(home))
+    texts |= {f"configuration/{name}": text for name, text in _in_time(lambda: list(_configuration(home)))}
+    files = _in_time(lambda: list(files_of(home))) or ["they could not be listed in time"]
+    texts["files.txt"] = "".join(f"{line}\n" for line in files)
     if wanted.mask_names:
         names = Pseudonyms(acquaintances(home, wanted.target, wanted.identity))
         names.learn_from_finding(json.dumps(doctor))
@@ -99,8 +105,23 @@ def gather(
         names = Pseudonyms()
     for name, document in documents.items():
         texts[name] = json.dumps(masking.document(document), indent=1) + "\n"
-    found = {name: names(text).encode() for name, text in sorted(texts.items())}
+    found = {name: names(text).encode(errors="backslashreplace") for name, text in sorted(texts.items())}
     return {"README.txt": _readme(wanted, journal).encode()} | found
+
+
+def _in_time(act: Callable[[], list[Found]]) -> list[Found]:
+    """Return what an act finds, nothing if a disk does not answer; raises what it raises."""
+
+    def caught() -> tuple[list[Found], Exception | None]:
+        try:
+            return act(), None
+        except Exception as error:
+            return [], error
+
+    found, error = timely(_PART_S, caught) or ([], None)
+    if error is not None:
+        raise error
+    return found
 
 
 def _readme(wanted: Wanted, journal: Journal) -> str:
@@ -165,6 +186,18 @@ def files_of(home: Home) -> Iterator[str]:
                 status = path.lstat()
             except OSError:
                 continue
-            when = f"{datetime.fromtimestamp(status.st_mtime, UTC):%Y-%m-%dT%H:%M:%SZ}"
-            mode, owner = stat.filemode(status.st_mode), user_name(status.st_uid)
-            yield f"{mode} {owner:<12} {status.st_size:>14} {when} {path.relative_to(home.path)}"
+            mode, owner, when = (
+                stat.filemode(status.st_mode),
+                user_name(status.st_uid),
+                time_of(status.st_mtime),
+            )
+            shown = printable(str(path.relative_to(home.path)))  # a name may have lines of its own
+            yield f"{mode} {owner:<12} {status.st_size:>14} {when} {shown}"
+
+
+def time_of(seconds: float) -> str:
+    """Return a time of a file; one that no calendar has is shown as its number."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f}"
