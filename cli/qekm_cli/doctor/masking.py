@@ -30,23 +30,34 @@ _HIDING = (
 )
 _PATHS = ("file", "directory", "path", "module")
 _COMMAND = "command"
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
+# A password in a URL may have quotes in it; what ends a string of JSON after a port is none.
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)(?![^\s/:]*:\d{1,5}[\"'])[^\s/@:\"'<>]*:[^\s/]*@")
 _PRIVATE = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 _WORD = (
-    r"(?:(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|authorization|cookie|credential)s?"
-    r"|(?<![A-Za-z])pin|(?-i:(?<=[a-z])P(?:in|IN)))"
+    r"(?:(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|authorization|cookie|credential|kennwort|passwort)s?"
+    r"|(?<![A-Za-z])(?:pin|pw)|(?-i:(?<=[a-z])P(?:in|IN)))"
 )
 _QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?"
 # A value without quotes may have spaces in it: all that is left of its line is masked.
 _SPOKEN = re.compile(
     rf"(?i)({_WORD}(?:\\*[\"'])?\s*[=:]\s*|--[a-z-]{{0,40}}{_WORD}(?:[\"']?,)?\s+)({_QUOTED}|[^\n]+)"
-    rf"|({_WORD}\s+is\s+)(?:{_QUOTED}|\S+)"
+    rf"|({_WORD}\s+(?:is|was)\s+)(?:{_QUOTED}|\S+)"
+)
+# A word with nothing between it and the secret: bearer TOKEN, PIN 123456, -u USER:PASSWORD.
+_BARE = re.compile(
+    r"(?i)(\bbearer\s+)(?!token\b|\(masked\))[^\s\"']+|((?<![A-Za-z])pin\s+)\d{4,}\b"
+    r"|((?<!\S)(?:-u\s*|--(?:proxy-)?user[=\s]\s*))"
+    r"(?:\"[^\"\n:]*:[^\"\n]*\"|'[^'\n:]*:[^'\n]*'|[^\s:\"']+:\S+)"
 )
 _REFUSED = re.compile(r"(?<=, not )(['\"]).*?\1")  # the value of a property that cannot be used
 _LONG = re.compile(
-    r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}(?![0-9A-Fa-f])|(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}"
+    r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}[: -]){15,}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])"
+    r"|(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{4}[ -]){7,}[0-9A-Fa-f]{4}(?![0-9A-Fa-f])"
+    r"|(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{8}[: -]){3,}[0-9A-Fa-f]{8}(?![0-9A-Fa-f])"
+    r"|(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}(?![0-9A-Fa-f])|(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}={0,2}"
 )
 
 
@@ -93,13 +104,14 @@ _OURS = ("QEKM_HOME", "QEKM_IDENTITY", "QEKM_TRACEBACK")
 
 def without_doors(text: str) -> str:
     """Return text in which URLs have no users, passwords, paths or queries: those let in by themselves."""
-    return _URL.sub(lambda found: _address(found[0]), text)
+    return _URL.sub(lambda found: _address(found[0]), _USER.sub(r"\1", text))
 
 
 def _address(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
+        _ = parts.port  # ValueError: what should be one is part of a password with a slash in it
     except ValueError:
         return MASKED
     if parts.scheme.lower() in (
@@ -114,7 +126,8 @@ def _address(url: str) -> str:
 def words(text: str) -> str:
     """Return text without what is said to be a secret; what only looks like one stays."""
     text = _REFUSED.sub(f"'{MASKED}'", _PRIVATE.sub(f"(private key {MASKED})", text))
-    return _SPOKEN.sub(_unspoken, without_doors(text))
+    spoken = _SPOKEN.sub(_unspoken, without_doors(text))
+    return _BARE.sub(lambda found: f"{found[1] or found[2] or found[3]}{MASKED}", spoken)
 
 
 def _unspoken(found: re.Match[str]) -> str:

@@ -27,6 +27,14 @@ SPOKEN = (
     "password=first second {}",
     "Authorization: Digest username=anna, response={}",
     "Cookie: theme=dark; session={}",
+    'https://u:pa"{}@h/x',
+    "https://u:pa/{}@h/x",
+    "curl -u user:{} h",
+    "curl --user 'user:a {}' h",
+    "sent bearer {}",
+    "pw={}",
+    "kennwort={}",
+    "the password was {}",
 )
 
 
@@ -46,7 +54,25 @@ def test_what_only_names_a_password_stays_and_a_line_of_json_stays_one() -> None
         "qekm login --command-password-file FILE",
         "alarms.mail.passwordFile=mail.password",
         "spin=3",
+        "journalctl -u qekm-server: pin 3 of the connector",
+        '{"url":"https://h:443","mail":"anna@h"}',
     ):
         assert masking.words(line) == line
     told = json.loads(masking.words('{"user": "anna", "password": "x", "count": 1}'))
     assert told == {"user": "anna", "password": masking.MASKED, "count": 1}
+
+
+@pytest.mark.parametrize("spoken", ["PIN {}", "the pin was {}"])
+def test_a_pin_of_digits_is_masked_with_nothing_but_a_space_before_it(spoken: str) -> None:
+    assert "123456" not in masking.words(spoken.format("123456"))
+
+
+@pytest.mark.parametrize(("size", "between"), [(1, ":"), (1, " "), (2, " "), (4, " "), (4, "-"), (4, ":")])
+def test_hex_in_groups_is_masked_as_one_key(size: int, between: str) -> None:
+    made = secrets.token_bytes(32).hex(between, size)
+    assert masking.Masker()(f"key {made}.\n") == f"key ({len(made)} characters, no. 1).\n"
+
+
+def test_times_and_addresses_are_no_keys() -> None:
+    for line in ("2026-11-26 20:18:59 12-34", "2001:0db8:0000:0000:0000:0000:0000:0001", "00:1a:2b:3c:4d:5e"):
+        assert masking.Masker()(line) == line
