@@ -13,7 +13,28 @@ from qekm.properties.alarms import MAIL_PASSWORD, WEBHOOK_SECRET
 _CREDENTIAL = "credential:"
 _TOLD = (MAIL_PASSWORD, WEBHOOK_SECRET, "log.syslog.key")  # other files that nobody else may read
 _KEPT = {"key-file": "keystore.keyFile", "pkcs11": "keystore.pkcs11.pinFile"}
+SECRET_FILES = (*_KEPT.values(), *_TOLD)
+"""Properties whose value is the name of a file with a secret in it."""
 _OTHERS = "open the keystore with another slot, a password or recovery shares: qekm keystore slots list"
+
+
+def names_a_file(text: str, default: str = "") -> bool:
+    """Tell whether such a value is surely a name, not the secret itself in its place. Pure."""
+    return "/" in text or text.startswith(_CREDENTIAL) or text in ("", default)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a file is there; what is too long for a name is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def secret_files(home: Home, settings: Settings) -> list[Path]:
+    """Return every file that these properties name, whether it is used now or not."""
+    texts = (settings[name] for name in SECRET_FILES)
+    return [home.path / text for text in texts if text and not text.startswith(_CREDENTIAL)]
 
 
 def files_of(home: Home, settings: Settings) -> list[Path]:
@@ -39,21 +60,22 @@ def look(home: Home, settings: Settings) -> Iterator[Seen]:
     if text.startswith(_CREDENTIAL):
         yield unseen(f"systemd passes it ({name}={text})", "systemctl cat qekm-server.service")
     for path in files_of(home, settings):
-        yield from _present(path, name)
+        known = is_there(path) or names_a_file(text, settings.table[name].default)
+        yield from _present(path if known else Path("the file"), path, name)
     if kind == "pkcs11":
         module = Path(settings["keystore.pkcs11.module"] or "/nowhere")
         yield from _module(module)
 
 
-def _present(path: Path, name: str) -> Iterator[Seen]:
-    if not path.exists():
-        yield broken(f"{path} ({name}) is missing", f"put it back; without it {_OTHERS}")
+def _present(shown: Path, path: Path, name: str) -> Iterator[Seen]:
+    if not is_there(path):
+        yield broken(f"{shown} ({name}) is missing", f"put it back; without it {_OTHERS}")
     elif not path.is_file():
-        yield broken(f"{path} ({name}) is no file", f"name the file itself: {name}")
+        yield broken(f"{shown} ({name}) is no file", f"name the file itself: {name}")
     elif not path.stat().st_size:
-        yield broken(f"{path} ({name}) is empty", f"put it back; without it {_OTHERS}")
+        yield broken(f"{shown} ({name}) is empty", f"put it back; without it {_OTHERS}")
     else:
-        yield fine(f"{path} is there")
+        yield fine(f"{shown} is there")
 
 
 def _module(module: Path) -> Iterator[Seen]:

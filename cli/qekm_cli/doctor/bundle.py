@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qekm import __version__
+from qekm.doctor.openers import is_there
 from qekm.doctor.place import user_name
 from qekm.doctor.walk import timely
 from qekm.errors import QekmError
@@ -165,11 +166,14 @@ def _version(name: str) -> str:
 
 
 def _configuration(home: Home) -> Iterator[tuple[str, str]]:
+    def exists(name: str) -> bool:
+        return is_there(home.path / name)
+
     for path, table in ((home.config, PROPERTIES), (home.client_config, CLIENT_PROPERTIES)):
         content = tail(path)
         if content is not None:
-            yield path.name, masking.properties(content, table)
-    yield "environment.txt", "".join(f"{line}\n" for line in masking.environment(os.environ))
+            yield path.name, masking.properties(content, table, exists)
+    yield "environment.txt", "".join(f"{line}\n" for line in masking.environment(os.environ, exists=exists))
 
 
 def files_of(home: Home) -> Iterator[str]:

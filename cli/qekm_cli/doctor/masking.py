@@ -6,12 +6,13 @@ The logs have none of it by themselves; they are masked all the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import javaproperties
 
+from qekm.doctor.openers import SECRET_FILES, names_a_file
 from qekm.properties import PROPERTIES, Table, is_password
 from qekm.properties.lines import ENCODING
 
@@ -53,6 +54,7 @@ _BARE = re.compile(
     r"(?:\"[^\"\n:]*:[^\"\n]*\"|'[^'\n:]*:[^'\n]*'|[^\s:\"']+:\S+)"
 )
 _REFUSED = re.compile(r"(?<=, not )(['\"]).*?\1")  # the value of a property that cannot be used
+_NOBODY = re.compile(r"(?<=there is no property )[^\n\"]+")  # a secret in a line of its own is such a name
 _LONG = re.compile(
     r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}[: -]){15,}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])"
     r"|(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{4}[ -]){7,}[0-9A-Fa-f]{4}(?![0-9A-Fa-f])"
@@ -69,16 +71,38 @@ def is_hidden(name: str) -> bool:
     return any(word in lower for word in _HIDING) and not lower.endswith(_PATHS)
 
 
-def shown(name: str, value: str, *, known: bool = True) -> str:
-    """Return the value of a property as the bundle has it; of one that nobody knows, nothing is shown."""
+Exists = Callable[[str], bool]
+"""Tells whether a file of this name, as a property has it, is there."""
+
+
+def nowhere(name: str) -> bool:
+    """Tell that there is no such file."""
+    return False
+
+
+def shown(name: str, value: str, *, known: bool = True, exists: Exists = nowhere) -> str:
+    """Return the value of a property as the bundle has it; of one that nobody knows, nothing is shown.
+
+    The name of a secret's file is shown if it can be told from the secret itself.
+    """
     if value and (not known or is_hidden(name)):
+        return MASKED
+    if name in SECRET_FILES and not (names_a_file(value, _default(name)) or exists(value)):
         return MASKED
     if name.lower().endswith(_COMMAND) and value:
         return f"{value.split(maxsplit=1)[0]} {MASKED}" if len(value.split()) > 1 else value
     return without_doors(value)
 
 
-def properties(content: bytes, table: Table = PROPERTIES) -> str:
+def _default(name: str) -> str:
+    return PROPERTIES[name].default
+
+
+def _unknown(name: str) -> str:
+    return f"(unknown, {len(name)} characters)"
+
+
+def properties(content: bytes, table: Table = PROPERTIES, exists: Exists = nowhere) -> str:
     """Return a file of properties, masked; comments, which may say anything, are left out."""
     found: list[tuple[str, str]] = []
     try:
@@ -86,17 +110,25 @@ def properties(content: bytes, table: Table = PROPERTIES) -> str:
         found = [(each.key, each.value) for each in elements if isinstance(each, javaproperties.KeyValue)]
     except (ValueError, javaproperties.InvalidUEscapeError):
         return "this file cannot be read as properties; what is wrong with it is in doctor.json\n"
-    rows = (f"{name}={shown(name, value, known=table.find(name) is not None)}\n" for name, value in found)
-    return "".join(rows)
+    return "".join(f"{_row(name, value, table, exists)}\n" for name, value in found)
 
 
-def environment(environ: Mapping[str, str], table: Table = PROPERTIES) -> Iterator[str]:
+def _row(name: str, value: str, table: Table, exists: Exists) -> str:
+    item = table.find(name)
+    if item is None:  # perhaps no name, but a secret in a line of its own
+        return f"{_unknown(name)}={shown(name, value, known=False)}"
+    return f"{name}={shown(item.name if item.name in SECRET_FILES else name, value, exists=exists)}"
+
+
+def environment(
+    environ: Mapping[str, str], table: Table = PROPERTIES, exists: Exists = nowhere
+) -> Iterator[str]:
     """Yield the variables that a key manager reads, a line each."""
     names = {table.variable(spelling): spelling for spelling in table.spellings()}
     for name in sorted(environ):
         if name.startswith("QEKM_"):
-            spelling = names.get(name, name)
-            yield f"{name}={shown(spelling, environ[name], known=name in names or name in _OURS)}"
+            spelling, known = names.get(name, name), name in names or name in _OURS
+            yield f"{name}={shown(spelling, environ[name], known=known, exists=exists)}"
 
 
 _OURS = ("QEKM_HOME", "QEKM_IDENTITY", "QEKM_TRACEBACK")
@@ -125,6 +157,7 @@ def _address(url: str) -> str:
 
 def words(text: str) -> str:
     """Return text without what is said to be a secret; what only looks like one stays."""
+    text = _NOBODY.sub(lambda found: _unknown(found[0]), text)
     text = _REFUSED.sub(f"'{MASKED}'", _PRIVATE.sub(f"(private key {MASKED})", text))
     spoken = _SPOKEN.sub(_unspoken, without_doors(text))
     return _BARE.sub(lambda found: f"{found[1] or found[2] or found[3]}{MASKED}", spoken)

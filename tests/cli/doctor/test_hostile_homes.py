@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from qekm.configuration.settings import read_file
+from qekm.configuration.settings import Settings, read_file
+from qekm.doctor import openers
 from qekm.errors import BadConfiguration, ServiceAway
 from qekm.home import Home
+from qekm_cli.doctor import tails
 from qekm_cli.doctor.bundle import Wanted, files_of, gather, time_of
 
 
@@ -49,3 +51,33 @@ def test_a_pipe_in_the_place_of_the_settings_is_not_waited_for(home: Home) -> No
     with pytest.raises(BadConfiguration, match="no regular file"):
         read_file(home.config)
     assert packed(home)
+
+
+def test_a_secret_in_the_place_of_its_files_name_is_not_in_what_the_doctor_says(home: Home) -> None:
+    def seen(key_file: str) -> str:
+        return str([*openers.look(home, Settings({"keystore.keyFile": key_file}, {}))])
+
+    assert "00112233445566778899" not in seen("00112233445566778899aabbccddeeff")
+    assert "aaaa" not in seen("a" * 300)
+    assert "keys/root.key" in seen("keys/root.key")
+    assert "root.key" in seen("root.key")
+
+
+@pytest.mark.parametrize("secret", ["root.key", "token.pin", "pki/server.key", "store/qekm.db", "pin.log"])
+def test_a_secret_that_is_said_to_be_a_log_is_none(home: Home, secret: str) -> None:
+    path = home.path / secret
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("123456\n")
+    (home.path / "hard.log").hardlink_to(path)
+    for name in (secret, "hard.log"):
+        home.config.write_text(f"debug.output.file={name}\nkeystore.pkcs11.pinFile=token.pin\n")
+        found = [text for _, text in tails.logs_of(home, 10)]
+        assert found == (
+            [] if secret != "pin.log" else ["123456\n"]
+        )  # the last is a log: it is one that is read
+
+
+@pytest.mark.parametrize("content", [b"\x93\xff\xfe\x01", b"abc\0def"])
+def test_what_is_no_text_is_no_log(content: bytes) -> None:
+    assert tails.last_lines(content, 10) == tails.NO_TEXT
+    assert tails.last_lines("ä\nö\n".encode(), 1) == "ö\n"

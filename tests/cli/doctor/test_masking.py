@@ -73,6 +73,27 @@ def test_hex_in_groups_is_masked_as_one_key(size: int, between: str) -> None:
     assert masking.Masker()(f"key {made}.\n") == f"key ({len(made)} characters, no. 1).\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("keystore.pkcs11.pinFile", "123456"),
+        ("alarms.mail.passwordFile", "hunter2"),
+        ("keystore.keyFile", "00112233445566778899aabbccddeeff"),
+    ],
+)
+def test_a_secret_in_the_place_of_its_files_name_is_masked(name: str, secret: str) -> None:
+    assert masking.properties(f"{name}={secret}\n".encode()) == f"{name}={masking.MASKED}\n"
+    for kept in ("/etc/qekm/pin", "credential:pin"):
+        assert masking.properties(f"{name}={kept}\n".encode()) == f"{name}={kept}\n"
+    there = masking.properties(f"{name}=a.pin\n".encode(), exists=lambda value: value == "a.pin")
+    assert there == f"{name}=a.pin\n"
+
+
+def test_a_secret_in_a_line_of_its_own_is_no_name() -> None:
+    assert masking.properties(b"hunter2\n") == "(unknown, 7 characters)=\n"
+    assert "hunter2" not in masking.words("KeyManagerConfig.properties: there is no property hunter2")
+
+
 def test_times_and_addresses_are_no_keys() -> None:
     for line in ("2026-11-26 20:18:59 12-34", "2001:0db8:0000:0000:0000:0000:0000:0001", "00:1a:2b:3c:4d:5e"):
         assert masking.Masker()(line) == line
