@@ -73,9 +73,16 @@ there is not replaced. In it are:
 Never in it: keys, passwords, PINs, recovery shares, sessions, private keys, the store, certificates, backups.
 
 * Of properties, passwords, addresses that let in by themselves (webhooks) and the words of `backup.command`
-  are masked, and so is every property that is not known; a path of a file is shown. Comments are left out.
+  are masked, and so is every property that is not known, with its name; a path of a file is shown. Of a
+  secret's file (`keystore.keyFile` and the like) it is if it has a `/` or the file is there. Comments are
+  left out.
 * In logs, whatever follows the word password, PIN, token or the like is masked to the end of its line, or of
   its quotes, and so is what looks like a key: a number stands for it, the same one wherever it is the same.
+* A file that settings call a log is left out if it is a secret's, by whatever name, or no text.
+* **What cannot be promised**: masking knows patterns. A secret that stands in a log or in a description by
+  itself, with no word before it, shorter than a key and like any other word, cannot be told from one; neither
+  can one in a language or a program's notation that is not known here, nor one in the name of a file. Look
+  first.
 * Under the systemd units the processes' own log is the journal. If this user may not read it, the command and
   README.txt say so, with the line that an administrator runs; nobody masks what that prints: look first.
 * With `--mask-names` serials, volsers, aliases, names of people and groups, hosts and addresses have
