@@ -25,7 +25,7 @@ compiled: $(VENV)/.installed-dev
 	@$(BIN)/python -m compileall -q $(CODE)
 
 test: compiled
-	$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/faults --ignore=tests/peers --ignore=tests/packages tests
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations=15 --ignore=tests/faults --ignore=tests/peers --ignore=tests/packages tests
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
@@ -55,7 +55,7 @@ deb: $(VENV)/.installed
 	$(BIN)/python -m deploy.debian.build
 
 packages: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -s tests/packages
+	$(BIN)/python -m pytest -s --durations=15 tests/packages
 
 soak: $(VENV)/.installed-dev
 	QEKM_SIZE=soak $(BIN)/python -m pytest $(SIDE_BY_SIDE) --whole tests/faults
