@@ -19,7 +19,7 @@ class Sizes:
     timeout_s: int  # of one test
 
 
-CI = Sizes(service_kills=40, kills=160, cuts=20, flips=2_000, steps=200, calls=3, timeout_s=900)
+CI = Sizes(service_kills=40, kills=160, cuts=20, flips=2_000, steps=200, calls=3, timeout_s=1_800)
 SOAK = Sizes(service_kills=200, kills=4_800, cuts=500, flips=0, steps=5_000, calls=0, timeout_s=86_400)
 
 # Processes of one rig: rigs that run beside each other (pytest-xdist) share the machine's cores.
