@@ -38,6 +38,7 @@ READ_ANEW = {
     *("store.scrubHours", "keystore.destroyDays", "admin.sessionMinutes", URL),
     *("Audit.event.types", "Audit.event.outcome"),
     *("peers.waitMilliseconds", "peers.strict", "peers.awayMinutes", "peers.lagSeconds"),
+    *("alarms.level", "alarms.repeatHours", "alarms.diskMegabytes"),
 }
 """Dynamic properties of which no part is told: they are looked up whenever they are needed."""
 
