@@ -454,7 +454,7 @@ async def test_where_nothing_is_protected_keys_that_still_waited_are_ready_at_on
 async def test_the_headers_of_an_estates_backups_are_witnesses_and_no_others_are(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    # Another number of keys, another estate: those that are made alike are copies of one (tests/templates.py).
+    # Another number of keys is another estate: those that are made alike are copies (tests/templates.py).
     async with kept(tmp_path / "a") as run, kept(tmp_path / "b", keys=9) as other:
         assert run.store.estate_id != other.store.estate_id
         first = await run.keeper.create("a/b", mute)
