@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -84,6 +85,13 @@ class Prometheus:
         """Return the series that an expression has now; each has `metric` and `value`."""
         query = urllib.parse.urlencode({"query": expression})
         return list(self._get(f"/api/v1/query?{query}")["data"]["result"])
+
+    def drawn(self, expression: str) -> list[float]:
+        """Return all numbers that a panel of the last quarter of an hour draws of an expression."""
+        now = time.time()
+        span = {"query": expression, "start": now - 900, "end": now, "step": 1}
+        found = self._get(f"/api/v1/query_range?{urllib.parse.urlencode(span)}")["data"]["result"]
+        return [float(number) for each in found for _, number in each["values"]]
 
     def scraped(self) -> bool:
         """Tell whether every target was read, and a moment ago."""

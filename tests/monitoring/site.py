@@ -35,6 +35,7 @@ class Site:
     ports: dict[str, int]  # of the metrics, by job
     prometheus: Prometheus
     written: int = 0
+    refused: int = 0
 
     def qekm(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command on the first server, and return what it said."""
@@ -50,7 +51,8 @@ class Site:
     def write_as_a_stranger(self) -> None:
         """Have a drive that nobody vouches for ask for a key; CheckCondition."""
         drive = make_drive(make_authority(now_us()), SERIAL, now_us())
-        replace(self.place, drive=drive).write("X00001", b"content")
+        self.refused += 1
+        replace(self.place, drive=drive).write(f"X{self.refused:05}", b"content")
 
     def told(self, job: str) -> str:
         """Return what Prometheus is told by a job."""
