@@ -31,10 +31,10 @@ class Terminal:
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self.pid, self._descriptor = pty.fork()
-        if self.pid == 0:
+        if self.pid == 0:  # its size first: else the program may draw on one of 80 columns
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
             command = [*QEKM, *words]
             os.execve(command[0], command, environment(TERM="xterm-256color", LANG="C.UTF-8"))
-        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
 
     def shows(self, text: str) -> bool:
         """Take what was written meanwhile, and tell whether a text is to be seen."""
@@ -78,7 +78,7 @@ def watching(site: Place) -> Iterator[Terminal]:
 def test_drives_are_seen_at_work_and_a_service_that_is_frozen_is_said_until_it_goes_on(site: Place) -> None:
     with watching(site) as terminal:
         wait_for(lambda: terminal.shows("001300000392"))
-        assert terminal.shows("keys ready")
+        wait_for(lambda: terminal.shows("keys ready"))
         site.write("E01002L4", b"another volume")
         wait_for(lambda: terminal.shows("2 keys"))
         service = site.estate.home.running("server")
