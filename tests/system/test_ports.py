@@ -29,7 +29,7 @@ from tests.faults.worker import Worker
 from tests.gateway.movable import connect as connect_drive
 from tests.gateway.movable import refused
 from tests.gateway.test_connection import PING
-from tests.ordinary import NOBODY, ordinary, privileged_port
+from tests.ordinary import NOBODY, ordinary, privileged_port, python_as_ordinary
 from tests.system.processes import Estate, Process, made
 
 TCP, SSL = "TransportListener.tcp.port", "TransportListener.ssl.port"
@@ -360,6 +360,7 @@ def test_a_service_whose_ssl_port_is_taken_starts_and_says_so(tmp_path: Path) ->
 
 
 def test_an_ordinary_user_may_not_have_every_port_and_loses_nothing_by_trying() -> None:
+    python_as_ordinary("import uvloop, qekm.server")  # the program is one that he can start
     words, port = ordinary(), str(privileged_port())
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="qekm-ordinary-", dir="/tmp"))
