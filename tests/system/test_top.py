@@ -34,7 +34,8 @@ class Terminal:
         if self.pid == 0:  # its size first: else the program may draw on one of 80 columns
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
             command = [*QEKM, *words]
-            os.execve(command[0], command, environment(TERM="xterm-256color", LANG="C.UTF-8"))
+            stale = {"COLUMNS": "200", "LINES": "50"}  # of a shell that exported them before a resize
+            os.execve(command[0], command, environment(TERM="xterm-256color", LANG="C.UTF-8", **stale))
 
     def shows(self, text: str) -> bool:
         """Take what was written meanwhile, and tell whether a text is to be seen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from qekm_cli.connection import client_of
 from qekm_cli.render import document, wants_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from qekm_cli.top.look import Look
     from qekm_cli.top.rates import Rates
 
@@ -65,7 +68,6 @@ def _print(context: typer.Context, every: float) -> None:
 
 def _watch(context: typer.Context, every: float) -> bool:
     """Draw until somebody leaves, or until a password is needed: then True."""
-    from rich.console import Console
     from rich.text import Text
 
     from qekm_cli.top.drawing import draw
@@ -73,7 +75,7 @@ def _watch(context: typer.Context, every: float) -> bool:
     from qekm_cli.top.look import look
     from qekm_cli.top.rates import Rates
 
-    console, rates, trouble = Console(), Rates(), ""
+    console, rates, trouble = _terminal(), Rates(), ""
     with client_of(context) as client:
         seen = _note(look(client), rates)  # whatever is to be asked is asked before the screen is taken
     with client_of(context, asking=False) as client, unbuffered(), console.screen(hide_cursor=True) as screen:
@@ -90,6 +92,15 @@ def _watch(context: typer.Context, every: float) -> bool:
                 return True
             except KeyboardInterrupt:
                 return False
+
+
+def _terminal() -> Console:
+    """Return the terminal in the size it has now: COLUMNS and LINES are of when a shell exported them."""
+    from rich.console import Console
+
+    return Console(
+        _environ={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    )
 
 
 def _note(seen: Look, rates: Rates) -> Look:

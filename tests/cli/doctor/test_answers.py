@@ -48,7 +48,8 @@ def test_gateways_peers_and_keys() -> None:
     [
         ("grpc.port", "3802", "3802"),
         ("keystore.pkcs11.pinFile", "token.pin", "token.pin"),
-        ("alarms.mail.passwordFile", "mail.password", "mail.password"),
+        ("alarms.mail.passwordFile", "/etc/qekm/mail.password", "/etc/qekm/mail.password"),
+        ("alarms.mail.passwordFile", "mail.password", "(masked)"),  # perhaps the password itself
         ("alarms.webhook.url", "https://hooks.example/T0/secret", "(masked)"),
         ("config.keystore.password", "x", "(masked)"),
         ("config.keystore.password.obfuscated", "x", "(masked)"),
@@ -96,8 +97,14 @@ def test_what_looks_like_a_key_has_the_same_number_wherever_it_is() -> None:
 def test_a_file_that_is_no_file_of_properties_is_not_shown() -> None:
     assert "cannot be read" in masking.properties(b"a=\\uZZZZ hunter2")
     assert masking.properties(b"# hunter2\nnobody.knows=hunter2\ngrpc.port=1\n") == (
-        "nobody.knows=(masked)\ngrpc.port=1\n"
+        "(unknown, 12 characters)=(masked)\ngrpc.port=1\n"
     )
+    assert masking.properties(b"hunter2\n") == "(unknown, 7 characters)=\n", "a secret in a line of its own"
+
+
+def test_the_name_of_a_secrets_file_is_shown_where_there_is_such_a_file() -> None:
+    shown = masking.shown("alarms.mail.passwordFile", "mail.password", exists="mail.password".__eq__)
+    assert shown == "mail.password"
 
 
 def test_pseudonyms_are_the_same_everywhere_and_words_of_ours_stay() -> None:
