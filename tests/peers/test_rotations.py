@@ -28,13 +28,14 @@ from tests.system.processes import Process
 ROTATIONS = 20
 CUT_EVERY = 5  # rotations: an odd number, so that each server's turn comes
 UNDER_WAY = 100  # records: two drives at work make a few dozen in a second
+KEYS = 4_096  # two drives here use up 400 in one cut, while no key can become READY at the other server
 PAIRS = ("gateway", "server")  # in a home
 
 
 @pytest.fixture
 def site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return a pair whose gateways look at their certificates all the time."""
-    with paired(network, tmp_path_factory.mktemp("rotations")) as site:
+    with paired(network, tmp_path_factory.mktemp("rotations"), KEYS) as site:
         for server in site.servers:
             server.process("gateway").stop()
             eager = ("tests.peers.eager_gateway",)
