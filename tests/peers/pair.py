@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from qekm.clock import now_us
 from qekm_gateway.simulator.authority import make_authority
 from tests.peers.namespaces import Host, Network
+from tests.peers.release import Release
 from tests.peers.server import ASKING_S, PROPERTIES, SSL, Server, until
 from tests.peers.site import Site, running, sited, trust
 from tests.system.forking import Forked, fork_program
@@ -20,7 +23,14 @@ _KEY = re.compile(r"this one has the key\n\s+([0-9a-f ]+)\n")
 _PATIENCE_S = 120.0
 
 
-def join(first: Server, host: Host, home: Path, name: str = "", **properties: str) -> Server:
+def join(
+    first: Server,
+    host: Host,
+    home: Path,
+    name: str = "",
+    release: Release | None = None,
+    **properties: str,
+) -> Server:
     """Have a server of the estate invite one to a host, and let it in; it is not started.
 
     Unless told otherwise its new keys are protected by its peer, and it makes no backups.
@@ -30,7 +40,7 @@ def join(first: Server, host: Host, home: Path, name: str = "", **properties: st
     own = f"{first.host.address}:{SSL}"
     words = ("--host", host.address, "--own-address", own, "--output", str(file))
     invited = first.ask("peers", "invite", name, *words)
-    asking = _asking(host, home, file, invited["fingerprint"], properties)
+    asking = _asking(host, home, file, invited["fingerprint"], release, properties)
     output = home.with_suffix(".joining")
     try:
         until(lambda: asking.poll() is not None or "\nwaiting;" in output.read_text(), "it does not wait")
@@ -42,18 +52,30 @@ def join(first: Server, host: Host, home: Path, name: str = "", **properties: st
     finally:
         asking.kill()
         asking.wait(_PATIENCE_S)
-    return Server(host, home)
+    return Server(host, home, release)
 
 
-def _asking(host: Host, home: Path, file: Path, fingerprint: str, properties: dict[str, str]) -> Forked:
+def _asking(
+    host: Host,
+    home: Path,
+    file: Path,
+    fingerprint: str,
+    release: Release | None,
+    properties: Mapping[str, str],
+) -> Forked | subprocess.Popen[bytes]:
     """Start on a host what `qekm peers join` starts."""
     wanted = PROPERTIES | {"keystore.protect": "auto"}
     wanted |= {name.replace("__", "."): value for name, value in properties.items()}
+    wanted = release.known(wanted) if release else wanted
     words = [word for name, value in wanted.items() for word in ("--property", f"{name}={value}")]
     output = home.with_suffix(".joining")
     output.write_bytes(b"")
     words = ["join", str(file), "--home", str(home), "--yes-fingerprint", fingerprint, *words]
-    return fork_program(MODULES["server"], words, output, environment(), host.inside)
+    if release is None:
+        return fork_program(MODULES["server"], words, output, environment(), host.inside)
+    with output.open("ab") as said:
+        command = [*host.inside, sys.executable, "-m", MODULES["server"], *words]
+        return subprocess.Popen(command, stdout=said, stderr=said, env=environment(**release.environ))
 
 
 def peers(server: Server) -> list[dict[str, Any]]:
@@ -87,13 +109,20 @@ def protected(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def paired(network: Network, folder: Path, keys: int = 512, **properties: str) -> Iterator[Site]:
+def paired(
+    network: Network,
+    folder: Path,
+    keys: int = 512,
+    release: Release | None = None,
+    **properties: str,
+) -> Iterator[Site]:
     """Have alpha and beta serve drives together for a block, each with all that the other has."""
-    alpha = Server.make(network["alpha"], folder / "alpha", keys, **protected(folder / "alpha") | properties)
+    wanted = protected(folder / "alpha") | properties
+    alpha = Server.make(network["alpha"], folder / "alpha", keys, release, **wanted)
     authority = make_authority(now_us())
     with running(alpha):
         trust(alpha, authority)
-        beta = join(alpha, network["beta"], folder / "beta", **properties)
+        beta = join(alpha, network["beta"], folder / "beta", release=release, **properties)
         with running(beta):
             until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
             until(

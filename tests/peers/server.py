@@ -15,8 +15,9 @@ from qekm.init import Wanted, make
 from qekm_gateway.simulator.link import Server as Address
 from tests.peers.namespaces import Host
 from tests.peers.operator import Operator
+from tests.peers.release import Release
 from tests.system.command import QEKM
-from tests.system.processes import Estate, Process, environment
+from tests.system.processes import Estate, Process, environment, run_server
 
 TCP, SSL = 3801, 443
 PATIENCE_S = 60.0
@@ -37,18 +38,33 @@ PROPERTIES = {
 class Server:
     """One server: its host, its home, its processes."""
 
-    def __init__(self, host: Host, home: Path) -> None:
-        self.host = host
+    def __init__(self, host: Host, home: Path, release: Release | None = None) -> None:
+        """release: whose programs it runs, if not this one's."""
+        self.host, self.release = host, release
         self.estate = Estate(home)
         self.estate.under = host.inside
         self._operator: Operator | None = None
 
     @classmethod
-    def make(cls, host: Host, home: Path, keys: int = 256, **properties: str) -> Server:
+    def make(
+        cls,
+        host: Host,
+        home: Path,
+        keys: int = 256,
+        release: Release | None = None,
+        **properties: str,
+    ) -> Server:
         """Make the first server of an estate; a property's dots are written as two underscores."""
         wanted = PROPERTIES | {name.replace("__", "."): value for name, value in properties.items()}
-        make(Home(home), Wanted((host.name, host.address), keys=keys, properties=wanted), now_us)
-        return cls(host, home)
+        if release:
+            hosts = [word for name in (host.name, host.address) for word in ("--host", name)]
+            settings = [f"--property={name}={value}" for name, value in release.known(wanted).items()]
+            words = ("init", "--home", home, "--keys", str(keys), *hosts, *settings)
+            done = run_server(*words, environ=release.environ)
+            assert done.returncode == 0, done.stderr
+        else:
+            make(Home(home), Wanted((host.name, host.address), keys=keys, properties=wanted), now_us)
+        return cls(host, home, release)
 
     @property
     def home(self) -> Home:
@@ -62,7 +78,8 @@ class Server:
 
     def start(self, environ: Mapping[str, str] | None = None) -> Server:
         """Start what does not run, in this environment, and wait until drives are served."""
-        self.estate.start(gateway=True, arguments=(), **(environ or {}))
+        own = self.release.environ if self.release else {}
+        self.estate.start(gateway=True, arguments=(), **own, **(environ or {}))
         until(lambda: bool(self.ask("status")["gateways"]), f"{self.host.name} has no gateway")
         return self
 

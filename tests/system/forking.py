@@ -2,7 +2,8 @@
 
 For rigs that start hundreds of them. A program that is forked is what `python -m` runs, in a process of its
 own: its arguments, its environment, its output, its host. What a program reads of its environment while it
-is imported (QEKM_FAILPOINT) and what the dynamic linker reads (LD_PRELOAD) needs a real start.
+is imported (QEKM_FAILPOINT), what says which program it is (PYTHONSAFEPATH, of another release) and what the
+dynamic linker reads (LD_PRELOAD) needs a real start.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 CONTEXT = multiprocessing.get_context("forkserver")
 PRELOAD = ["tests.system.imported"]
 CONTEXT.set_forkserver_preload(PRELOAD)
-_AT_THE_BEGINNING = ("QEKM_FAILPOINT", "LD_PRELOAD")
+_AT_THE_BEGINNING = ("QEKM_FAILPOINT", "PYTHONSAFEPATH", "LD_PRELOAD")
 _INTO_HOST = ("nsenter", "--net=")  # what a command begins with that is run on a host of a network
 
 

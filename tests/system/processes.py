@@ -38,12 +38,16 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def run_server(
-    *arguments: str | Path, timeout_s: float = 60.0, **options: Any
+    *arguments: str | Path,
+    timeout_s: float = 60.0,
+    environ: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> subprocess.CompletedProcess[str]:
     """Run `qekm-server` with these arguments to its end and return what it said."""
     command = [sys.executable, "-m", MODULES["server"], *map(str, arguments)]
+    env = environment(**(environ or {}))
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout_s, check=False, env=environment(), **options
+        command, capture_output=True, text=True, timeout=timeout_s, check=False, env=env, **options
     )
 
 
