@@ -41,5 +41,7 @@ class GenerateProto(BuildHookInterface[Any]):
         for module in (root / "qekm/v1").glob("*_pb2.py"):
             with module.open("a") as file:
                 file.write("from qekm.redaction import redact\nredact(globals())\n")
-        (root / "qekm/v1/__init__.py").write_text('"""The contract, generated from proto/qekm/v1; never edited."""\n')
+        (root / "qekm/v1/__init__.py").write_text(
+            '"""The contract, generated from proto/qekm/v1; never edited."""\n'
+        )
         (root / "qekm/v1/py.typed").touch()

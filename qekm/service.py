@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
-from qekm import __version__, clock
+from qekm import __version__, clock, collecting
 from qekm.accounts import unguarded
 from qekm.activity import Activity
 from qekm.alarming import Alarming
@@ -57,7 +56,6 @@ from qekm.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
-_COLLECT = 50_000, 20, 100  # an exchange makes hundreds of objects, few of them in cycles
 STUCK_S = 20.0  # in one transaction: every drive that waits for it has given up
 GRACE_S = 6.0  # for calls under way when the service is asked to stop; it must have ended after 10 s
 
@@ -78,8 +76,7 @@ class Service:
         self._store, self._now_us = store, now_us
         self._files = Files(home.certificate("server"), home.key("server"), home.trust, home.gateway_trust)
         self.owners = Owners.load(store, settings, self._files.read()[0], now_us, random_bytes)
-        gc.freeze()  # what was loaded stays; a full collection of a million keys would take 0.1 s
-        gc.set_threshold(*_COLLECT)
+        collecting.spare()
         self._refusals = Strangers("rpc.refuse")
         self.activity = Activity()
         self.gateways = Gateways()

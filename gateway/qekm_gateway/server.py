@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import uvloop
 
-from qekm import __version__
+from qekm import __version__, collecting
 from qekm.configuration.settings import Settings
 from qekm.errors import NotInitialised, QekmError, exit_code
 from qekm.home import Home
@@ -93,6 +93,7 @@ async def _serve(
     loop.set_exception_handler(lambda _loop, context: _unforeseen(parts.gateway.incidents, context))
     await parts.metrics.start()
     await parts.ports.start()
+    collecting.spare()
     with home.announced("gateway", __version__, {"tcp": parts.ports.port}) as announce:
         parts.announce = announce
         parts.lines.start()
