@@ -103,6 +103,7 @@ MAY = {
     "PeersService/InvitePeer": "A",
     "PeersService/JoinEstate": "N",
     "PeersService/ListPeers": "A O U",
+    "PeersService/UpdatePeer": "A",
     "PeersService/RemovePeer": "A",
     "PeersService/Replicate": "S",
     "PeersService/RejoinPeers": "A",
