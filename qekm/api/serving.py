@@ -17,6 +17,7 @@ from qekm.api.guard import caller
 from qekm.awaiting import Awaiting, gives_new
 from qekm.clock import steady_s
 from qekm.dkp.codes import Code, Fault
+from qekm.dkp.frame import Frame
 from qekm.errors import BadArgument, PeerAway, QekmError, StoreFailed
 from qekm.failpoints import failpoint
 from qekm.logs.debugging import Tap
@@ -132,11 +133,12 @@ class ServingServicer(ServingServiceServicer):
         response = ServeResponse(alive=batch.alive)
         units: list[Unit] = []
         owners: list[int] = []
-        for step in batch.steps:
-            changes = self._decide(link, step, response)
-            if changes:
-                units.append(changes)
-                owners.append(len(response.replies) - 1)
+        made = self._decide_all(link, batch.steps)
+        response.replies.extend(_reply(step, made[place]) for place, step in enumerate(batch.steps))
+        for place, decision in made.items():
+            if decision.changes:
+                units.append(decision.changes)
+                owners.append(place)
         is_awaited = self._awaiting is not None and self._awaiting.on
         new = [place for place, unit in enumerate(units) if gives_new(unit)] if is_awaited else ()
         units += self._note(link, batch.session_ends, batch.refusals)
@@ -161,19 +163,28 @@ class ServingServicer(ServingServiceServicer):
         else:
             link.window.release()
 
-    def _decide(self, link: Link, step: Step, response: ServeResponse) -> Sequence[Change]:
-        """Add the reply to one step and return what it changed."""
+    def _decide_all(self, link: Link, steps: Sequence[Step]) -> dict[int, Decision]:
+        """Return what becomes of each step of a batch, by its place, in the order in which it was decided.
+
+        Steps of one kind together, last messages first: what they need of the processor's caches is there
+        from the second one on, which saves a tenth (docs/decisions/0010). No two are of one session.
+        """
+        frames = [_frame_of(step) for step in steps]
+        order = sorted(range(len(frames)), key=lambda place: _kind_of(frames[place]), reverse=True)
+        return {place: self._decide(link, steps[place], frames[place]) for place in order}
+
+    def _decide(self, link: Link, step: Step, frame: Frame | Exception) -> Decision:
+        """Return what becomes of one step."""
         try:
-            made = self._tap.decide(frame_of_step(step), step.source, link.id)
+            if isinstance(frame, Exception):
+                raise frame
+            return self._tap.decide(frame, step.source, link.id)
         except Fault as fault:  # a step that no frame makes
-            made = Decision(fault, (), step.session_id, step.sequence + 1)
+            return Decision(fault, (), step.session_id, step.sequence + 1)
         except Exception:
             _log.exception("incident %s in a step of gateway %s", os.urandom(4).hex(), link.name)
             changes = self._end(link, step.session_id)
-            made = Decision(Fault(Code.EE0F), changes, step.session_id, step.sequence + 1)
-        reply = to_reply(made.reply, step.step_id, made.session_id, made.sequence & 0xFFFFFFFF)
-        response.replies.append(reply)
-        return made.changes
+            return Decision(Fault(Code.EE0F), changes, step.session_id, step.sequence + 1)
 
     def _note(
         self, link: Link, ends: Sequence[SessionEnd], refusals: Sequence[RefusalReport]
@@ -231,6 +242,22 @@ class ServingServicer(ServingServiceServicer):
         units = [unit for unit in units if unit]
         if units:
             self._store.submit(units).add_done_callback(_report)
+
+
+def _frame_of(step: Step) -> Frame | Exception:
+    """Return the frame that a step carries, or why it carries none."""
+    try:
+        return frame_of_step(step)
+    except Exception as error:
+        return error
+
+
+def _kind_of(frame: Frame | Exception) -> int:
+    return 0 if isinstance(frame, Exception) else frame.type
+
+
+def _reply(step: Step, made: Decision) -> Reply:
+    return to_reply(made.reply, step.step_id, made.session_id, made.sequence & 0xFFFFFFFF)
 
 
 def _checked(first: ServeRequest) -> GatewayHello:

@@ -16,9 +16,11 @@ from opentelemetry.trace import Span, Status, StatusCode
 from qekm.api.gateways import Link, Unit
 from qekm.api.guard import caller
 from qekm.api.serving import ServingServicer, Submits
-from qekm.model import Change
+from qekm.dkp.frame import Frame
+from qekm.rpc.frames import to_reply
+from qekm.serving import Decision
 from qekm.tracing import Tracing, context_of
-from qekm.v1.serving_pb2 import ServeResponse, Step
+from qekm.v1.serving_pb2 import Step
 
 TRACEPARENT = "traceparent"  # of the metadata, W3C Trace Context
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its types only
@@ -80,22 +82,22 @@ class TracedServing(ServingServicer):
         self._tracing = tracing
         self._store = self._commits = _Commits(self._store, tracing)
 
-    def _decide(self, link: Link, step: Step, response: ServeResponse) -> Sequence[Change]:
+    def _decide(self, link: Link, step: Step, frame: Frame | Exception) -> Decision:
         within = context_of(step.traceparent)
         if within is None:
-            return super()._decide(link, step, response)
+            return super()._decide(link, step, frame)
         span = self._tracing.begin(
             "decide", within, message=step.WhichOneof("frame") or "", gateway=link.name
         )
-        changes = super()._decide(link, step, response)
-        answer = response.replies[-1]
+        made = super()._decide(link, step, frame)
+        answer = to_reply(made.reply, step.step_id, made.session_id, made.sequence & 0xFFFFFFFF)
         span.set_attribute("qekm.answer", answer.WhichOneof("frame") or "")
         if code := answer.error.code:
             span.set_attribute("qekm.error", f"{code:04X}")
-        if changes:
+        if made.changes:
             self._commits.deciding.append(span)
         span.end()
-        return changes
+        return made
 
 
 class _Commits:
