@@ -183,7 +183,7 @@ async def test_what_is_to_be_reported_waits_for_the_service_and_is_sent_before_t
 async def test_a_diagnose_command_is_handed_on_and_its_report_comes_back(running: Running) -> None:
     commands: list[DiagnoseCommand] = []
     async with linked(lambda: running.port, commands) as link:
-        await until(lambda: link.up)
+        await until(lambda: link.up and running.service.streams == 1)
         running.service.tell.put_nowait(ServeResponse(diagnose=DiagnoseCommand(command_id=77)))
         await until(lambda: commands)
         assert commands[0].command_id == 77
@@ -205,7 +205,7 @@ async def test_a_configure_command_is_handed_on_and_its_report_comes_back_on_its
         return [report.command_id for report in found]
 
     async with linked(lambda: running.port, configure=take) as link:
-        await until(lambda: link.up)
+        await until(lambda: link.up and running.service.streams == 1)
         tell = running.service.tell.put_nowait
         for number in (1, 2):
             tell(ServeResponse(configure=ConfigureCommand(command_id=number, properties={"debug": "all"})))
@@ -216,7 +216,7 @@ async def test_a_configure_command_is_handed_on_and_its_report_comes_back_on_its
         await running.stop()
         await until(lambda: not link.up)
         await running.start()
-        await until(lambda: link.up)
+        await until(lambda: link.up and running.service.streams == 2)
         commands[1][1](ConfigureReport(command_id=2))
         running.service.tell.put_nowait(ServeResponse(configure=ConfigureCommand(command_id=3)))
         await until(lambda: len(commands) == 3)
