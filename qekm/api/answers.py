@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 from grpc import aio
@@ -17,6 +17,7 @@ from qekm.rpc.status import to_status
 
 DEADLINE_S = 30.0
 """Seconds that a call with one answer may take when its client set no deadline."""
+_MOST_HEARD, _PATIENCE_S = 64, 5.0  # messages of a call that is refused already, and seconds for them
 
 Context = aio.ServicerContext[Any, Any]
 T = TypeVar("T")
@@ -42,6 +43,18 @@ async def pour(inner: Callable[..., Any], request: Any, context: Context) -> Non
     async with contextlib.aclosing(inner(request, context)) as answers:
         async for answer in answers:
             await context.write(answer)
+
+
+async def hear_out(rest: AsyncIterator[Any]) -> None:
+    """Let a caller who is refused end what it says, for a moment.
+
+    A client of grpc.aio whose write fails learns of "Internal error from Core" instead of the refusal.
+    """
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_PATIENCE_S):
+            for _ in range(_MOST_HEARD):
+                if await anext(rest, None) is None:
+                    return
 
 
 async def refuse(context: Context, error: QekmError) -> NoReturn:

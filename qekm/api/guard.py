@@ -14,7 +14,7 @@ import contextlib
 import logging
 import math
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -23,7 +23,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from qekm.api.answers import in_time, pour, refuse
+from qekm.api.answers import hear_out, in_time, pour, refuse
 from qekm.api.authority import is_allowed
 from qekm.api.entry import Entry
 from qekm.api.underway import Mark, UnderWay, this_task
@@ -151,7 +151,8 @@ class Guard(aio.ServerInterceptor):
             return late(request) if late else request
 
         async def answer_once(request: Any, context: Context) -> Any:
-            return await run(context, lambda: in_time(inner(read(request), context), context))
+            rest = request if handler.request_streaming else None
+            return await run(context, lambda: in_time(inner(read(request), context), context), rest)
 
         async def answer_many(request: Any, context: Context) -> None:
             await run(context, lambda: pour(inner, read(request), context))
@@ -159,10 +160,18 @@ class Guard(aio.ServerInterceptor):
         behaviour = answer_many if handler.response_streaming else answer_once
         return make(behaviour, early, handler.response_serializer)
 
-    async def _run(self, method: str, lasts: bool, context: Context, body: Callable[[], Awaitable[T]]) -> T:
+    async def _run(
+        self,
+        method: str,
+        lasts: bool,
+        context: Context,
+        body: Callable[[], Awaitable[T]],
+        rest: AsyncIterator[Any] | None = None,
+    ) -> T:
         """Admit the caller, run the body, and turn what goes wrong into a status. The only way in and out.
 
-        lasts: whether it is a stream, which nothing else keeps from outliving its session.
+        lasts: whether it is a stream, which nothing else keeps from outliving its session. rest: what its
+        caller still says before it hears an answer.
         """
         passport: Passport | None = None
         self.arrived(context.peer())
@@ -187,6 +196,8 @@ class Guard(aio.ServerInterceptor):
             failure = _incident(method)
         identity = passport.identity if passport else None
         self._tell(identity, method, failure, context)
+        if rest is not None and not isinstance(failure, IdentityError):
+            await hear_out(rest)
         return await refuse(context, failure)
 
     def _passport(self, context: Context) -> Passport:

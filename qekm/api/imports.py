@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 from qekm.api.fields import one_line
 from qekm.api.guard import caller
 from qekm.api.journal import Commits, Journal
 from qekm.api.pairs import OwnPairs
-from qekm.errors import BadArgument, BadFile, QekmError, TooMany
+from qekm.errors import BadArgument, BadFile, TooMany
 from qekm.failpoints import failpoint
 from qekm.interchange.cms import MAX_FILE
 from qekm.interchange.parcel import MAX_KEYS
@@ -22,7 +21,6 @@ from qekm.sharing import BATCH, GROUP, Fate, Importing, Offer
 from qekm.v1 import sharing_pb2 as pb
 
 _MOST_TEXT = 524_288  # characters of reasons in a report: after these, what became of a key must do
-_MOST_HEARD, _PATIENCE_S = 64, 5.0  # messages of a call that is refused already, and seconds for them
 
 MOST_AT_ONCE = 2  # imports: each may hold a file of MAX_FILE bytes
 
@@ -57,9 +55,6 @@ class Imports:
         self._taking += 1
         try:
             return await self._receive(_all(first, request_iterator), group, actor, source)
-        except QekmError:
-            await _hear_out(request_iterator)
-            raise
         finally:
             self._taking -= 1
 
@@ -133,18 +128,6 @@ async def _all(
     yield first
     async for part in rest:
         yield part
-
-
-async def _hear_out(rest: AsyncIterator[pb.ImportKeysRequest]) -> None:
-    """Let a caller who is refused end what it says, for a moment.
-
-    A client of grpc.aio whose write fails learns of "Internal error from Core" instead of the refusal.
-    """
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE_S):
-            for _ in range(_MOST_HEARD):
-                if await anext(rest, None) is None:
-                    return
 
 
 def _offer(key: pb.ClearKey) -> Offer:

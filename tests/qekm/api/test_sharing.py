@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -448,6 +449,23 @@ async def test_our_certificates_stay_the_same_and_outlive_a_roll_over(sites: tup
     assert await there.client.sharing.GetCertificates(pb.GetCertificatesRequest()) == before
     file = await here.send(await here.used(1), "there")
     assert outcomes(await there.receive(file)) == [IMPORTED]
+
+
+async def test_who_may_not_may_end_what_it_says_and_is_told_so(here: Site) -> None:
+    await have(here.client, here.run, Role.OPERATOR, "olga")
+    sent = []
+
+    async def parts() -> AsyncIterator[pb.ImportKeysRequest]:
+        for number in range(10):
+            sent.append(number)
+            yield pb.ImportKeysRequest(data=bytes(1_000))
+            await asyncio.sleep(0.05)
+
+    async with person(here.run, "olga") as client:
+        uploading = client.sharing.ImportKeys(parts(), timeout=60)
+        with pytest.raises(NotAllowed):
+            await uploading
+    assert len(sent) == 10, "its client was cut off, which may be told as an internal error"
 
 
 async def test_who_may_not_is_refused(here: Site) -> None:
