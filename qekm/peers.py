@@ -183,10 +183,6 @@ class Peers:
             return []
         return [self.take(replace(own, address=f"{host}:{port}"))]
 
-    def relocate(self, name: str, address: str) -> Peer:
-        """Note where a server is found from now on; UnknownPeer."""
-        return self.take(replace(self.find(name), address=address))
-
     def take(self, peer: Peer) -> Peer:
         """Put a row, from here or from another server, in the place of the one of its name."""
         self._peers[peer.name] = peer

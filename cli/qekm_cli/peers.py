@@ -182,25 +182,6 @@ def show_status(context: typer.Context) -> None:
         raise typer.Exit(EXIT_VERDICT)
 
 
-@app.command("address")
-def move_peer(
-    context: typer.Context,
-    name: Name,
-    address: Annotated[str, typer.Argument(help="Where its SSL port is now.", metavar="HOST:PORT")],
-) -> None:
-    """Tell where a server is found now: it was away while that changed, or this one was.
-
-    All servers learn of it. The host is one that the server's certificate names.
-    """
-    from qekm.v1 import peers_pb2 as pb
-
-    parse_target(address)
-    with client_of(context) as client:
-        request = pb.UpdatePeerRequest(name=name, address=address)
-        row = plain(client.peers.UpdatePeer(request).peer)
-    done(context, row, f"{printable(name)} is found at {printable(address)} from now on")
-
-
 @app.command("remove")
 def remove_peer(
     context: typer.Context,

@@ -53,7 +53,7 @@ class Admitting:
         """Return where others find this server's SSL port; BadArgument if nothing tells, or it cannot be."""
         own, names = self.owners.peers.own, subject_of(self.own_certificate).hosts
         if known := told or (own.address if own is not None else ""):
-            host = _host_of(known)
+            host = known.rpartition(":")[0].removeprefix("[").removesuffix("]")
             if not set(check_hosts(Role.SERVER, [host])) <= set(names):
                 what = f"{host} is no name in this server's certificate, so nobody would believe it there"
                 raise BadArgument(what, hint=f"it has {', '.join(names)}", field="own_address")
@@ -63,17 +63,6 @@ class Admitting:
             what = "nothing tells how another server reaches this one's SSL port"
             raise BadArgument(what, hint="say it: --own-address HOST:PORT", field="own_address")
         return address_at(host, self.ssl_port())
-
-    def relocate(self, name: str, address: str) -> Peer:
-        """Note where a server is found from now on; UnknownPeer, BadArgument for a host it cannot prove."""
-        self.owners.peers.find(name)
-        rows = [each for each in self.owners.certificates if (each.role, each.name) == (Role.SERVER, name)]
-        names = {host for each in rows if not each.revoke_time_us for host in each.hosts}
-        host = _host_of(address)
-        if rows and not set(check_hosts(Role.SERVER, [host])) <= names:
-            what = f"{host} is no name in the certificate of server {name}, so nobody would believe it there"
-            raise BadArgument(what, hint=f"it has {', '.join(sorted(names))}", field="address")
-        return self.owners.peers.relocate(name, address)
 
     def check(self, name: str, hosts: Sequence[str]) -> None:
         """Raise what keeps a server from being invited: PeerExists, BadArgument."""
@@ -139,8 +128,3 @@ class Admitting:
             (e.serial for e in certificates if (e.role, e.name) == (role, name) and not e.revoke_time_us), ""
         )
         return certificates.revoke(serial)[1] if serial else []
-
-
-def _host_of(address: str) -> str:
-    """Return the host of host:port."""
-    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")

@@ -95,7 +95,6 @@ _RULES: Mapping[str, set[Role]] = {
     "qekm.v1.PeersService/JoinEstate": {_N},
     "qekm.v1.PeersService/AcceptPeer": {_A},
     "qekm.v1.PeersService/ListPeers": {_A, _O, _U},
-    "qekm.v1.PeersService/UpdatePeer": {_A},
     "qekm.v1.PeersService/RemovePeer": {_A},
     # It takes the place that another machine may have.
     "qekm.v1.PeersService/RejoinPeers": {_A},

@@ -17,7 +17,7 @@ from qekm.api.proofs import Proofs
 from qekm.api.replication import replicate
 from qekm.approvals import Act
 from qekm.audit import occurred
-from qekm.errors import BadArgument, NoPeer, NotWaiting, PeerAway, PeerRefused, UnknownPeer
+from qekm.errors import NoPeer, NotWaiting, PeerAway, PeerRefused, UnknownPeer
 from qekm.model import Approval, Certificate, Change, Outcome, Peer, PeerState, Role, Slot
 from qekm.peers import check_address
 from qekm.pki import SKEW_US, read_request
@@ -131,15 +131,6 @@ class PeersServicer(PeersServiceServicer):
     async def ListPeers(self, request: pb.ListPeersRequest, context: Any) -> pb.ListPeersResponse:
         """List the servers of the estate and those that are invited."""
         return pb.ListPeersResponse(peers=self._told(self._peers))
-
-    async def UpdatePeer(self, request: pb.UpdatePeerRequest, context: Any) -> pb.UpdatePeerResponse:
-        """Note where a server is found from now on; UnknownPeer, BadArgument."""
-        if not request.address:
-            raise BadArgument("nothing tells where the server is found", field="address")
-        peer = self._admitting.relocate(request.name, check_address(request.address, "address"))
-        what = f"server {peer.name} is found at {peer.address}"
-        await self._journal.commit("UpdatePeer", [peer], message=what)
-        return pb.UpdatePeerResponse(peer=to_proto(peer, self._peers, self._links))
 
     async def RemovePeer(self, request: pb.RemovePeerRequest, context: Any) -> pb.RemovePeerResponse:
         """Let a server go, or take its invitation back; UnknownPeer, BadArgument for this one itself."""

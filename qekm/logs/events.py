@@ -86,7 +86,7 @@ _TABLE = (
     (
         "resource_management",
         "peer",
-        "peer.join peer.accept rpc.InvitePeer rpc.AcceptPeer rpc.UpdatePeer rpc.RemovePeer rpc.RejoinPeers",
+        "peer.join peer.accept rpc.InvitePeer rpc.AcceptPeer rpc.RemovePeer rpc.RejoinPeers",
     ),
     (
         "data_synchronization",

@@ -154,15 +154,6 @@ def test_the_server_s_status_has_a_line_for_each(qekm: Qekm, service: FakeServic
     assert [row["name"] for row in document["peers"]] == ["server", "b"]
 
 
-def test_a_server_is_found_at_another_address(qekm: Qekm, service: FakeService) -> None:
-    service.peers.peers = [own(), other()]
-    told = qekm("peers", "address", "b", "ekm2:1443")
-    assert (told.code, told.out) == (0, "b is found at ekm2:1443 from now on\n")
-    assert service.peers.peers[1].address == "ekm2:1443"
-    assert qekm("peers", "address", "c", "ekm2:1443").code == 3
-    assert qekm("peers", "address", "b", "ekm2").code == 2
-
-
 def test_a_server_is_removed_once_it_was_said_twice(qekm: Qekm, service: FakeService) -> None:
     service.peers.peers = [own(), other()]
     told = qekm("peers", "remove", "b", "--yes")

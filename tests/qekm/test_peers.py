@@ -196,15 +196,6 @@ def test_the_own_address_follows_a_port_that_moved_unless_others_come_another_wa
     assert Peers((), "server", OWN).moved(port, 4443) == []
 
 
-def test_a_server_is_found_elsewhere_and_one_that_is_gone_nowhere() -> None:
-    peers = pair()
-    assert peers.relocate("b", "b:4443").address == peers.find("b").address == "b:4443"
-    peers.remove("b")
-    for name in ("b", "c"):
-        with pytest.raises(UnknownPeer):
-            peers.relocate(name, "b:443")
-
-
 def test_a_server_tells_its_own_new_epoch() -> None:
     rows: list[Peer] = list(pair())
     restored = Peers(rows, "server", NEW)

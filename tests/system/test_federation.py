@@ -184,28 +184,3 @@ def test_a_trail_that_lost_its_end_is_found_by_what_the_other_knows(pair: Pair) 
     )
     assert bad.returncode == 5
     assert "ends here" in bad.stdout
-
-
-def test_a_server_that_was_away_while_a_port_moved_is_told_by_hand(pair: Pair) -> None:
-    def link() -> dict[str, Any]:
-        found = ask_qekm(pair.b.home, "peers", "list")["peers"]
-        return next(dict(row) for row in found if row["name"] == "server")
-
-    pair.b.stop()
-    pair.a.stop()
-    pair.a.start(gateway=False)  # on another port: any free one is its configuration
-    port = pair.a.ports["ssl"]
-    pair.b.start(gateway=False)
-    wait_for(lambda: link()["last_error"], "b finds nobody")
-    assert not link()["address"].endswith(f":{port}")
-    done = run_qekm(pair.b.home, "peers", "address", "server", f"elsewhere.example:{port}")
-    assert (done.returncode, "no name in the certificate" in done.stderr) == (2, True)
-    done = run_qekm(pair.b.home, "peers", "address", "server", f"127.0.0.1:{port}")
-    assert done.returncode == 0, done.stderr
-    wait_for(lambda: link()["connected"], "b is connected")
-    assert [each["message"] for each in pair.events(pair.b, "rpc.UpdatePeer")] == [
-        f"server server is found at 127.0.0.1:{port}"
-    ]
-    time.sleep(2)
-    rows = [ask_qekm(each.home, "peers", "list")["peers"] for each in (pair.a, pair.b)]
-    assert [row[0]["address"] for row in rows] == [f"127.0.0.1:{port}"] * 2

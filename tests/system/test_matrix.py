@@ -103,7 +103,6 @@ MAY = {
     "PeersService/InvitePeer": "A",
     "PeersService/JoinEstate": "N",
     "PeersService/ListPeers": "A O U",
-    "PeersService/UpdatePeer": "A",
     "PeersService/RemovePeer": "A",
     "PeersService/Replicate": "S",
     "PeersService/RejoinPeers": "A",

@@ -75,14 +75,6 @@ class FakePeers:
         """List all."""
         return pb.ListPeersResponse(peers=self.peers)
 
-    def UpdatePeer(self, request: Any) -> Any:
-        """Note where one is found."""
-        found = [peer for peer in self.peers if peer.name == request.name]
-        if not found:
-            raise UnknownPeer(f"the estate has no server {request.name!r}", peer=request.name)
-        found[0].address = request.address
-        return pb.UpdatePeerResponse(peer=found[0])
-
     def RemovePeer(self, request: Any) -> Any:
         """Remove one."""
         found = [peer for peer in self.peers if peer.name == request.name]
