@@ -45,7 +45,13 @@ async def pour(inner: Callable[..., Any], request: Any, context: Context) -> Non
             await context.write(answer)
 
 
-async def hear_out(rest: AsyncIterator[Any]) -> None:
+async def each(read: Callable[[bytes], T], parts: AsyncIterator[bytes]) -> AsyncIterator[T]:
+    """Yield the messages of a call with many, each read when it is wanted."""
+    async for part in parts:
+        yield read(part)
+
+
+async def hear_out(rest: AsyncIterator[bytes]) -> None:
     """Let a caller who is refused end what it says, for a moment.
 
     A client of grpc.aio whose write fails learns of "Internal error from Core" instead of the refusal.

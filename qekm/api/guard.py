@@ -23,7 +23,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from qekm.api.answers import hear_out, in_time, pour, refuse
+from qekm.api.answers import each, hear_out, in_time, pour, refuse
 from qekm.api.authority import is_allowed
 from qekm.api.entry import Entry
 from qekm.api.underway import Mark, UnderWay, this_task
@@ -141,14 +141,16 @@ class Guard(aio.ServerInterceptor):
         answered = "stream" if handler.response_streaming else "unary"
         inner = getattr(handler, f"{asked}_{answered}")
         make: Callable[..., Handler] = getattr(grpc, f"{asked}_{answered}_rpc_method_handler")
-        # A lone message is read inside the boundary: once its sender is admitted, and with errors of our own.
+        # What has one answer is read inside the boundary: its sender is admitted then, errors are our own.
         early, late = handler.request_deserializer, None
-        if not handler.request_streaming:
+        if not (handler.request_streaming and handler.response_streaming):
             early, late = None, early
         run = partial(self._run, method, handler.request_streaming or handler.response_streaming)
 
         def read(request: Any) -> Any:
-            return late(request) if late else request
+            if late is None:
+                return request
+            return each(late, request) if handler.request_streaming else late(request)
 
         async def answer_once(request: Any, context: Context) -> Any:
             rest = request if handler.request_streaming else None
@@ -197,6 +199,7 @@ class Guard(aio.ServerInterceptor):
         identity = passport.identity if passport else None
         self._tell(identity, method, failure, context)
         if rest is not None and not isinstance(failure, IdentityError):
+            failure.__traceback__ = None  # what came so far, which may be much, is held by its frames
             await hear_out(rest)
         return await refuse(context, failure)
 

@@ -166,8 +166,9 @@ class ServingServicer(ServingServiceServicer):
     def _decide_all(self, link: Link, steps: Sequence[Step]) -> dict[int, Decision]:
         """Return what becomes of each step of a batch, by its place, in the order in which it was decided.
 
-        Steps of one kind together, last messages first: what they need of the processor's caches is there
-        from the second one on, which saves a tenth (docs/decisions/0010). No two are of one session.
+        All are read first, then decided, those of one kind together, last messages first: what that needs
+        of the processor's caches is there from the second one on (docs/decisions/0010). No two are of one
+        session.
         """
         frames = [_frame_of(step) for step in steps]
         order = sorted(range(len(frames)), key=lambda place: _kind_of(frames[place]), reverse=True)

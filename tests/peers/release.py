@@ -55,12 +55,12 @@ def install(version: str, folder: Path) -> Release:
     """Build a release into a folder; its libraries are those of this one. NoHistoryError."""
     image = f"{_CONTRACTS}/{version}.binpb"
     try:
-        commit = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", image).decode().strip()
-        archive = _git("archive", commit, "--", *_PACKAGE) if commit else b""
+        commit = _git("log", "--format=%H", "-1", "--", image).decode().strip()
     except (OSError, subprocess.CalledProcessError) as error:
         raise NoHistoryError(str(error)) from error
-    if not commit:
-        raise NoHistoryError(f"no commit of this history has made {image}")
+    if not commit or version not in _git("show", f"{commit}:qekm/__init__.py").decode():
+        raise NoHistoryError(f"no commit of this history has made {image}")  # one that was cut off: the first
+    archive = _git("archive", commit, "--", *_PACKAGE)
     source, programs = folder / "source", folder / "programs"
     source.mkdir(parents=True)
     subprocess.run(["tar", "-x", "-C", str(source)], input=archive, check=True)

@@ -95,12 +95,14 @@ def _watch(context: typer.Context, every: float) -> bool:
 
 
 def _terminal() -> Console:
-    """Return the terminal in the size it has now: COLUMNS and LINES are of when a shell exported them."""
+    """Return the terminal in the size it has now: COLUMNS and LINES are of when a shell exported them.
+
+    A serial line has no size; there they are all that is known.
+    """
     from rich.console import Console
 
-    return Console(
-        _environ={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    )
+    stale = ("COLUMNS", "LINES") if os.get_terminal_size(sys.stdout.fileno()).columns else ()
+    return Console(_environ={name: value for name, value in os.environ.items() if name not in stale})
 
 
 def _note(seen: Look, rates: Rates) -> Look:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,26 @@ async def test_one_bad_unit_of_a_batch_harms_no_other_step(tmp_path: Path) -> No
             replies = {reply.step_id: reply for reply in (await gateway.ask(*steps)).replies}
             assert replies[0].WhichOneof("frame") == "complete"
             assert replies[1].error.code == Code.EE0F
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_steps_of_all_kinds_in_one_batch_are_answered_each_with_its_own(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    async with running(tmp_path / "home", store_type=ForgetfulStore) as run:
+        assert isinstance(run.store, ForgetfulStore)
+        site = await Site.of(run)
+        run.store.refused = ("drive.enrol",)  # of the drive that confirms its key
+        asking = [site.asking(site.drive(f"00131000036{number}")) for number in range(3)]
+        async with run.gateway() as gateway:
+            for number, each in enumerate(asking):
+                await play(gateway, each, steps=number)
+            batch = [asking[number].step(number) for number in order]
+            replies = (await gateway.ask(*batch)).replies
+        assert [reply.step_id for reply in replies] == list(order)
+        told = {reply.step_id: reply for reply in replies}
+        assert [told[number].WhichOneof("frame") for number in range(3)] == ["query_dsk", "set_key", "error"]
+        assert told[2].error.code == Code.EE0F
 
 
 async def test_an_unforeseen_exception_in_one_step_is_an_incident_and_the_other_steps_are_served(
