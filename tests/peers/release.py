@@ -43,8 +43,8 @@ class NoHistoryError(Exception):
 
 def former_version() -> str:
     """Return the number of the release before this one."""
-    numbers = sorted(_numbers(file.stem) for file in (ROOT / _CONTRACTS).glob("*.binpb"))
-    return ".".join(map(str, max(number for number in numbers if number < _numbers(__version__))))
+    numbers = [_numbers(file.stem) for file in (ROOT / _CONTRACTS).glob("*.binpb")]
+    return ".".join(map(str, max(each for each in numbers if each < _numbers(__version__))))
 
 
 def _numbers(version: str) -> tuple[int, ...]:
