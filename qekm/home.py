@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -173,16 +172,20 @@ class Home:
             os.close(handle)
 
     def _announce(self, process: str, text: bytes) -> int:
-        """Put a locked run file in place and return the descriptor that holds the lock; OSError."""
+        """Put a locked run file in place and return the descriptor that holds the lock; OSError.
+
+        Beside it one name always, so that what a kill leaves in the middle is the next one's to use.
+        """
         self.run.mkdir(mode=0o700, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.run)
+        path, aside = self.run_file(process), self.run / f".{process}.json"
+        handle = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(handle, 0)
             os.write(handle, text)
-            Path(name).rename(self.run_file(process))
+            aside.rename(path)
         except BaseException:
             os.close(handle)
-            Path(name).unlink(missing_ok=True)
             raise
         return handle
 

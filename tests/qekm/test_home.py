@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -93,6 +94,36 @@ def test_what_a_killed_process_left_does_not_count_as_running(tmp_path: Path) ->
     assert done.returncode == -9
     assert json.loads(home.run_file("server").read_text())["ports"] == {"grpc": 1}
     assert home.running("server") is None
+
+
+def test_a_kill_in_the_middle_of_announcing_leaves_nothing_that_the_next_start_leaves_too(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import os, sys, pathlib; from qekm.home import Home\n"
+        "pathlib.Path.rename = lambda *_: os.kill(os.getpid(), 9)\n"
+        "with Home(pathlib.Path(sys.argv[1])).announced('server', '1', {'grpc': 1234567}): pass"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    home = Home(tmp_path)
+    assert done.returncode == -9
+    assert len([*home.run.iterdir()]) == 1
+    with home.announced("server", "2", {"grpc": 1}):
+        assert [*home.run.iterdir()] == [home.run_file("server")]
+        assert json.loads(home.run_file("server").read_text())["version"] == "2"
+    assert [*home.run.iterdir()] == []
+
+
+def test_of_two_that_announce_at_the_same_time_one_is_told_so(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.run.mkdir()
+    with (home.run / ".server.json").open("w") as other:
+        other.write("not yet whole")
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(StoreFailed), home.announced("server", "1", {"grpc": 1}):
+            raise AssertionError
+    assert (home.run / ".server.json").read_text() == "not yet whole"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "ports": 3}'])
