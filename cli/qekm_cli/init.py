@@ -12,7 +12,7 @@ from qekm_cli.choices import Choices, Making, choose
 from qekm_cli.commands import Noun, whole_number
 from qekm_cli.connection import home_of, invocation_of
 from qekm_cli.passwords import handed_over
-from qekm_cli.processes import program
+from qekm_cli.processes import program, run_to_end
 from qekm_cli.render import document, wants_json
 from qekm_cli.shares import hand_out
 
@@ -78,11 +78,11 @@ def _make(words: list[str], choices: Choices, *, quiet: bool) -> list[str]:
         handed.append(writer)
         words += ["--shares", str(choices.split), "--shares-fd", str(writer)]
     output = subprocess.DEVNULL if quiet else None
-    made = subprocess.run(words, stdout=output, pass_fds=handed, check=False)  # noqa: S603
+    ended = run_to_end(words, stdout=output, pass_fds=handed)
     for descriptor in handed:
         os.close(descriptor)
-    if made.returncode:
-        raise typer.Exit(made.returncode)
+    if ended:
+        raise typer.Exit(ended)
     if reader is None:
         return []
     with os.fdopen(reader) as pipe:

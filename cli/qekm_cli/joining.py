@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from qekm_cli.connection import home_of
 from qekm_cli.init import assignment
-from qekm_cli.processes import program
+from qekm_cli.processes import program, run_to_end
 from qekm_cli.render import document, wants_json
 
 
@@ -48,7 +47,7 @@ def join_estate(
     try:
         # What it tells is for people: a document stands alone on standard output.
         output = 2 if wants_json(context) else None
-        ended = subprocess.run(words, stdout=output, check=False).returncode  # noqa: S603
+        ended = run_to_end(words, stdout=output)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if ended:

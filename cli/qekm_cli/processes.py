@@ -10,16 +10,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from qekm.errors import GatewayAway, NotInitialised, QekmError, ServiceAway
 from qekm.home import Home
 
 START_SECONDS = 60.0  # for both together; a busy machine needs more than twenty
 STOP_SECONDS = 40.0  # each; the longest step of a drive's session takes 30 s
+CLEAR_SECONDS = 20.0  # for what Ctrl-C interrupts to clear away what it has begun
 TAIL = 5  # lines of a log shown when a part does not start
 
 
@@ -82,6 +84,23 @@ def start(part: Part, home: Home, descriptor: int | None = None) -> subprocess.P
     finally:
         os.close(output)
         os.close(errors)
+
+
+def run_to_end(words: Sequence[str], **options: Any) -> int:
+    """Run a program of ours in this terminal and return its exit code; options: as of subprocess.
+
+    A Ctrl-C is for both: subprocess.run would kill the program a quarter of a second later, whatever it had
+    yet to clear away.
+    """
+    with subprocess.Popen(words, **options) as process:  # noqa: S603 - a program of ours by its path
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(CLEAR_SECONDS)
+            raise
+        finally:
+            process.kill()  # not one that has ended
 
 
 def _append(path: Path) -> int:
