@@ -10,9 +10,8 @@ import os
 import re
 import secrets
 import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -26,6 +25,7 @@ from tests.documents.answers import Answers
 from tests.documents.blocks import FIRST, Block
 from tests.documents.screen import differs
 from tests.documents.terminal import Terminal
+from tests.ports import free_port
 from tests.system.processes import environment
 
 FREE = ("grpc.port", "health.port", "metrics.port", "gateway.metrics.port", "TransportListener.tcp.port")
@@ -51,8 +51,7 @@ class Stage:
         (folder / "new").write_text(self.passwords["administrator"] + "\n")
         self.waiting: dict[str, Terminal] = {}
         self.events: dict[str, Callable[[], None]] = {}
-        ports = free_ports()
-        self.ssl = {FIRST: next(ports), "ekm2": next(ports), "the other site": next(ports)}
+        self.ssl = {place: free_port() for place in (FIRST, "ekm2", "the other site")}
         self.words = {
             "/mnt/backup": str(backups),
             "/var/lib/qekm": str(self.home(FIRST).path),
@@ -130,15 +129,3 @@ class Stage:
             if re.search(word, text) and (found := re.findall(seen, self.screens)):
                 text = re.sub(word, found[-1], text)
         return text
-
-
-def free_ports() -> Iterator[int]:
-    """Yield ports that nobody has and no program is given by chance: a server has its own again and again."""
-    for _ in range(1_000):
-        port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("", port))
-            except OSError:
-                continue
-        yield port

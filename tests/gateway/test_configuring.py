@@ -16,6 +16,7 @@ from qekm_gateway.configuring import FROM_OPTION, Configuring
 from qekm_gateway.deadlines import Limits
 from tests.gateway.movable import Movable, connect, movable, refused
 from tests.gateway.test_connection import PING, session
+from tests.ports import free_port
 
 FULL = StoreFailed("cannot write run/gateway.json: no space left on device")
 
@@ -67,11 +68,6 @@ class Site:
 def site() -> Iterator[Site]:
     with movable() as gateway:
         yield Site(gateway, Settings({TCP_PORT: "0", TCP_HOST: "127.0.0.1"}, {}))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_a_port_is_moved_to_and_announced_and_the_report_has_the_new_address_first(site: Site) -> None:

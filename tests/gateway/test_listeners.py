@@ -10,6 +10,7 @@ import pytest
 from qekm.errors import BadConfiguration, PortInUse
 from qekm_gateway.listeners import open_listeners
 from tests.ordinary import privileged_port, python_as_ordinary
+from tests.ports import free_port
 
 
 def opened_at(hosts: list[str], port: int) -> list[socket.socket]:
@@ -41,8 +42,7 @@ def test_an_address_named_twice_is_bound_once() -> None:
 
 
 def test_a_taken_port_is_named_and_nothing_stays_open() -> None:
-    taken = socket.create_server(("127.0.0.2", 0))
-    port = taken.getsockname()[1]
+    taken = socket.create_server(("127.0.0.2", port := free_port()))
     with pytest.raises(PortInUse) as caught:
         opened_at(["127.0.0.1", "127.0.0.2"], port)
     assert str(port) in caught.value.message

@@ -25,8 +25,8 @@ from qekm_gateway.server import main
 from tests.fakes.serving_service import Running, ServingService
 from tests.gateway.pki import write_pki
 from tests.gateway.port import Client
-from tests.gateway.test_configuring import free_port
 from tests.gateway.test_connection import NOTIFY, PING, code_of, session
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "qekm.rules.yml"
@@ -33,13 +33,6 @@ def promtool(*words: str | Path, given: str | None = None) -> subprocess.Complet
     """Run promtool and return what it said."""
     command = ["promtool", *map(str, words)]
     return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
-
-
-def free_port() -> int:
-    """Return a port that nobody has."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def names_in(expression: str) -> set[str]:

@@ -16,7 +16,8 @@ from qekm.clock import now_us
 from qekm.v1.drives_pb2 import CreateAuthorityRequest
 from qekm.v1.groups_pb2 import ON_EXHAUSTION_REFUSE, Group, UpdateGroupRequest
 from qekm_gateway.simulator.authority import Authority, make_authority, make_drive
-from tests.monitoring.prometheus import Prometheus, free_port
+from tests.monitoring.prometheus import Prometheus
+from tests.ports import free_port
 from tests.system.command import run_qekm
 from tests.system.exchanging import SERIAL, Place
 from tests.system.joining import PASSWORD, Inviting

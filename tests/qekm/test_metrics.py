@@ -20,16 +20,14 @@ from qekm.families import Family, count, gauge, one
 from qekm.metrics import MOST_ASKING, Metrics
 from qekm.properties.listeners import GATEWAY_METRICS_PORT, METRICS_PORT
 from qekm.v1.server_pb2 import GetStatusRequest
+from tests.ports import free_port
 from tests.qekm.api.running import running
 from tests.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
 def port() -> int:
-    """Return a port that nobody has."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 async def read(port: int) -> dict[str, dict[tuple[str, ...], float]]:

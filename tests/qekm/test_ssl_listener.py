@@ -27,6 +27,7 @@ from qekm.v1.server_pb2_grpc import ServerServiceStub
 from qekm.v1.serving_pb2 import GatewayHello, ServeRequest
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
 from tests.fakes.edge import Routes
+from tests.ports import free_port
 from tests.qekm.api.running import Running, running
 
 
@@ -73,13 +74,9 @@ async def status(run: Running) -> GetStatusResponse:
 @contextlib.contextmanager
 def taken() -> Iterator[int]:
     """Have a port taken for a block, at all addresses."""
-    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as held:
-        yield int(held.getsockname()[1])
-
-
-def free_port() -> int:
-    with taken() as port:
-        return port
+    port = free_port()
+    with socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True):
+        yield port
 
 
 async def test_it_serves_beside_the_loopback_port_and_the_status_has_its_number(run: Running) -> None:

@@ -25,6 +25,7 @@ from tests.cli.doctor.rig import (
     make_template,
     speaking_tls,
 )
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 NOW_US = clock.now_us()
@@ -81,8 +82,7 @@ def test_a_name_without_an_address(client: Home) -> None:
 
 
 def test_a_port_at_which_nothing_listens(client: Home) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     turn_to(client, f"127.0.0.1:{port}")
     found = examine(client)
     assert (found.first, f"nothing listens at 127.0.0.1:{port}" in found.told) == ("connect", True), (
@@ -159,8 +159,7 @@ def openssl_server(home: Home, *more: str) -> Iterator[int]:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     files = ["-cert", str(home.certificate("server")), "-key", str(home.key("server"))]
     words = [openssl, "s_server", "-quiet", "-accept", f"127.0.0.1:{port}", *files, *more]
     server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from tests.cli.doctor.rig import client_of, copy_of, examine, make_template
 from tests.cli.installation import Installation
 from tests.cli.sites import programs
 from tests.ordinary import NOBODY, open_to_all, ordinary
+from tests.ports import free_port
 from tests.system.processes import Estate, environment
 from tests.waiting import wait_for
 
@@ -156,8 +156,7 @@ def test_the_home_of_a_gateway_alone(estate: Estate, tmp_path: Path) -> None:
     assert found.first == "", found.told
     assert (found.verdict("service"), found.verdict("status")) == ("ok", "not looked at")
     assert not {"store", "keystore", "health"} & {each.step for each in found.findings}
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     amend(home.config, {"gateway.services": f"127.0.0.1:{port}"}, keep=False)
     found = examine(home)
     assert (found.first, f"nothing listens at 127.0.0.1:{port}" in found.told) == ("connect", True), (

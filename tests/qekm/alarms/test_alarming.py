@@ -15,6 +15,7 @@ from qekm.model import Outcome
 from qekm.rpc.tls import Files
 from qekm.v1 import alarms_pb2 as pb
 from tests.fakes.pki import DAY_US, Pki
+from tests.ports import free_port
 from tests.qekm.alarms.receivers import HOST, Mails, Posts, mail_server, web_server
 from tests.qekm.api.running import Running, running
 from tests.waiting import until
@@ -72,9 +73,7 @@ async def test_a_burst_is_one_mail_and_what_comes_meanwhile_is_the_next(tmp_path
 async def test_a_server_that_is_away_holds_nobody_up_and_hears_of_all_when_it_is_back(
     tmp_path: Path, pki: Pki
 ) -> None:
-    mails = Mails()
-    with mail_server(mails, pki.server, "starttls"):
-        pass  # its port is free again
+    mails = Mails(port=free_port())
     async with running(tmp_path / "home", **properties(mails, pki.server, tmp_path)) as run:
         await suspect(run, "QK1")
         run.clock.ahead_us += GATHER_US
@@ -94,7 +93,7 @@ async def test_a_server_that_is_away_holds_nobody_up_and_hears_of_all_when_it_is
 async def test_what_nobody_was_told_of_before_a_crash_is_told_at_the_next_start(
     tmp_path: Path, pki: Pki
 ) -> None:
-    mails = Mails()
+    mails = Mails(port=free_port())
     with mail_server(mails, pki.server, "starttls"):
         given = properties(mails, pki.server, tmp_path)
         async with running(tmp_path / "home", **given) as run:

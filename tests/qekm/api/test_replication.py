@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from qekm.secret import Secret
 from qekm.v1 import groups_pb2, keystore_pb2
 from qekm.v1 import peers_pb2 as pb
 from qekm.v1.slots_pb2 import Proof
+from tests.ports import free_port
 from tests.qekm.api.joiners import alone, joined
 from tests.qekm.api.running import Running, collect, running
 
@@ -122,9 +122,7 @@ async def test_who_calls_follows_a_port_that_moves(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("QEKM_PROPERTY_TransportListener_ssl_port", raising=False)
     async with pair(tmp_path) as both:
         a, b = both.a, both.b
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         await a.service.configuration.update({SSL_PORT: str(port)})
         await until(lambda: b.service.owners.peers.find("server").address == f"localhost:{port}")
         status = b.service.links.status("server")

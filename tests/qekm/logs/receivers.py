@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 JOURNALD = Path("/lib/systemd/systemd-journald")
@@ -43,13 +43,6 @@ def needed(program: str | Path, package: str) -> str:
     return found
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port that nobody has just now."""
-    with socket.socket(type=kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Rsyslog:
     """An rsyslogd on a port of its own: started, stopped and asked what it got."""
@@ -73,8 +66,7 @@ class Rsyslog:
         if self.scheme == "tls" and not [*Path("/usr/lib").glob("*/rsyslog/lmnsd_gtls.so")]:
             pytest.skip("rsyslogd cannot speak TLS (package rsyslog-gnutls)")
         self.folder.mkdir(exist_ok=True)
-        kind = socket.SOCK_DGRAM if self.scheme == "udp" else socket.SOCK_STREAM
-        self.port = self.port or free_port(kind)
+        self.port = self.port or free_port()
         (self.folder / "conf").write_text(self._configuration())
         words = [program, "-n", "-f", str(self.folder / "conf"), "-i", str(self.folder / "pid")]
         with (self.folder / "said").open("ab") as said:

@@ -18,8 +18,9 @@ from qekm.logs.entry import AUDIT, Entry, of_record
 from qekm.logs.record import Told
 from qekm.logs.syslog import MOST_DATAGRAM, MOST_MESSAGE, Syslog, client_context, message
 from tests.gateway.pki import write_pki
+from tests.ports import free_port
 from tests.qekm.logs.reading import plain
-from tests.qekm.logs.receivers import Rsyslog, free_port, rsyslog
+from tests.qekm.logs.receivers import Rsyslog, rsyslog
 from tests.qekm.logs.test_escaping import ANY_TEXT
 from tests.qekm.logs.test_record import SERVED
 from tests.waiting import wait_for
