@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import select
 import signal
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_DUMPABLE = 4
+_STDOUT = 1
 _ALL_ONCE_TOUCHED = 1 | 2 | 4  # MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT: bits/mman-linux.h
 
 
@@ -25,7 +28,14 @@ def harden() -> None:
 
 
 def end_with_parent() -> None:
-    """Have this process killed when the thread that started it ends, however that comes about."""
+    """Have this process killed when the thread that started it ends, however that comes about.
+
+    One that has ended before this is asked for left nobody at the other end of the pipe on standard output.
+    """
     import ctypes
 
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    heard = select.poll()
+    heard.register(_STDOUT, 0)  # errors and the other end's close are told in any case
+    if heard.poll(0):
+        os.kill(os.getpid(), signal.SIGKILL)

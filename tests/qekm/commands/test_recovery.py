@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -167,3 +168,22 @@ def test_a_proof_in_another_process_takes_its_secret_from_a_pipe_only(file: Path
     done = run_server("backup-prove", file, "--scratch", tmp_path / "scratch", stdin=subprocess.DEVNULL)
     assert done.returncode == 2
     assert "through a pipe only" in done.stdout
+
+
+def test_a_proof_whose_service_is_gone_before_it_begins_leaves_nothing(
+    site: Site, file: Path, tmp_path: Path
+) -> None:
+    """The service is killed while Python starts in its child: the next start clears what it left behind."""
+    heard, said = os.pipe()
+    os.close(heard)
+    words = ("backup-prove", str(file), "--scratch", str(tmp_path / "proof"), "--home", str(site.home.path))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "qekm.server", *words],
+        stdin=subprocess.PIPE,
+        stdout=said,
+        env=environment(),
+    )
+    os.close(said)
+    child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
