@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from pathlib import Path
 
+from qekm.backup.records import Backups
 from qekm.checking import check
+from qekm.clock import now_us
 from qekm.configuration.settings import Settings
 from qekm.errors import QekmError
 from qekm.home import Home
@@ -126,7 +129,9 @@ def _backups(
             row = rows.get(note.words[0])
             if row is None or row.state not in (BackupState.VERIFIED, BackupState.REMOVED):
                 yield f"backup {note.words[0]} was verified, and is not known"
-            elif row.state is BackupState.VERIFIED and not _is_whole(home, settings, row):
+            elif row.state is BackupState.VERIFIED and not (
+                _is_whole(home, settings, row) or _is_swept(home, settings, found, row)
+            ):
                 yield f"backup {row.name} was verified, and its file is another"
         elif note.kind == ROTATED:
             old = [
@@ -137,5 +142,15 @@ def _backups(
 
 def _is_whole(home: Home, settings: Settings, row: Backup) -> bool:
     """Tell whether a backup's file lies where the settings say; its row names where the home once was."""
-    path = home.path / settings["backup.target"] / row.name
+    path = _file_of(home, settings, row)
     return path.is_file() and sha256(path.read_bytes()).digest() == row.sha256
+
+
+def _is_swept(home: Home, settings: Settings, found: Snapshot, row: Backup) -> bool:
+    """Tell whether a backup's file went as one too many: a kill may come before its row says so."""
+    outdated = Backups(found.backups, found.settings, now_us).outdated(Path(row.target))
+    return row in outdated and not _file_of(home, settings, row).exists()
+
+
+def _file_of(home: Home, settings: Settings, row: Backup) -> Path:
+    return home.path / settings["backup.target"] / row.name
