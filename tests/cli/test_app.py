@@ -1,11 +1,14 @@
 """The root command: nouns, global options, and how a run ends."""
 
+import fcntl
 import inspect
 import os
 import signal
 import subprocess
-import time
+import sys
+import termios
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from typer.core import TyperCommand, TyperGroup
@@ -15,6 +18,7 @@ from qekm_cli.app import NOUNS, load, run
 from qekm_cli.commands import Guarded
 from qekm_cli.connection import Invocation
 from qekm_cli.family import VERBS
+from tests.waiting import PATIENCE_S, wait_for
 
 from .conftest import Qekm
 from .fake_service import FakeService
@@ -190,14 +194,22 @@ def test_an_interrupt_ends_quietly_with_130(service: FakeService, qekm: Qekm) ->
     assert (told.code, told.out, told.err) == (130, "", "")
 
 
+def unread(pipe: Any) -> int:
+    """Return how many bytes of a pipe nobody has read."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 def test_control_c_ends_the_program_quietly(installed: Installation) -> None:
     words = [str(installed.directory / "qekm"), "init", "--password-fd", "0"]
     words += ["--no-command-password", "--no-shares", "--protect", "none"]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as program:
-        time.sleep(1)  # it waits for the password
+        assert program.stdin is not None
+        program.stdin.write(b"half a pass")
+        program.stdin.flush()
+        wait_for(lambda: unread(program.stdin) == 0)  # it has read that, and waits for the rest
         program.send_signal(signal.SIGINT)
-        out, err = program.communicate(timeout=10)
+        out, err = program.communicate(timeout=PATIENCE_S)
     assert (program.returncode, out, err) == (130, b"", b"")
 
 
