@@ -8,9 +8,14 @@ from __future__ import annotations
 import gc
 import os
 
+from hypothesis import HealthCheck, settings
+
 import qekm.rpc  # noqa: F401
 from qekm.properties import PROPERTIES
 from qekm.properties.listeners import SSL_PORT
 
 os.environ[PROPERTIES.variable(SSL_PORT)] = "0"
+# Of one example no time is promised: on a busy machine any may take a while.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 gc.set_threshold(50_000, 20, 100)  # as a service does: to look for the few cycles took a tenth of the time
