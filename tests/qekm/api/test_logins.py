@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -39,6 +40,7 @@ from qekm.v1 import accounts_pb2 as pb
 from qekm.v1.accounts_pb2_grpc import AccountsServiceStub, add_AccountsServiceServicer_to_server
 from tests.fakes.edge import Edge
 from tests.fakes.pki import Pki
+from tests.waiting import PATIENCE_S, until
 
 PEPPER = bytes(range(32))
 CHEAP, DEARER, USUAL = (
@@ -190,13 +192,11 @@ async def test_ten_in_a_row_lock_on_both_listeners_and_over_restarts(house: Hous
 
 async def test_a_caller_that_leaves_has_tried_all_the_same(house: House) -> None:
     async with house.open(), house.near.dial("alice") as channel:
-        for _ in range(3):
+        for number in range(3):
             begun = AccountsServiceStub(channel).Login(pb.LoginRequest(password=WRONG), timeout=30)
-            await asyncio.sleep(0.05)
+            await until(lambda number=number: house.logins._waiting or house.wrong > number)  # type: ignore[misc]
             begun.cancel()
-        async with asyncio.timeout(10):
-            while house.wrong < 3:
-                await asyncio.sleep(0.01)
+        await until(lambda: house.wrong == 3)
 
 
 async def test_nobody_piles_up_work_and_another_person_gets_his_turn(house: House) -> None:
@@ -296,19 +296,31 @@ async def test_a_password_is_kept_at_the_cost_of_today_once_it_was_right(house: 
     assert after.password_time_us == before.password_time_us
 
 
+class Held(Verifiers):
+    """Looks at a password only once it may."""
+
+    def __init__(self) -> None:
+        super().__init__(PEPPER, cost=Cost(8, 1, 1))
+        self.begun, self.may = threading.Event(), threading.Event()
+
+    def is_right(self, verifier: bytes, password: Secret) -> bool:
+        """Wait, and look."""
+        self.begun.set()
+        return self.may.wait(PATIENCE_S) and super().is_right(verifier, password)
+
+
 @pytest.mark.parametrize("act", ["change", "delete"])
 async def test_what_another_sets_while_a_password_is_looked_at_wins(house: House, act: str) -> None:
-    house.book.accounts[ALICE] = Account(ALICE, USUAL.make(Secret(RIGHT)), 1, 1)
-    house.verifiers = USUAL
+    house.verifiers = held = Held()
     async with house.open():
         trying = asyncio.create_task(house.log_in())
-        while not house.logins._turn.locked():
-            await asyncio.sleep(0.001)  # Argon2id takes longer
+        await until(held.begun.is_set)
         if act == "change":
             house.accounts.change(ALICE, CHEAP.make(Secret(WRONG)))
             house.sessions.end_all(ALICE)
         else:
             house.accounts.delete(ALICE)
+        held.may.set()
         with pytest.raises(BadPassword if act == "change" else UnknownAccount):
             await trying
         assert not house.sessions._sessions
