@@ -10,7 +10,8 @@ from types import TracebackType
 from tests.peers.namespaces import Host
 
 PORT = 7  # echo
-PATIENCE_S = 1.0  # for a packet on a wire that takes microseconds
+SILENCE_S = 1.0  # after which nothing comes, on a wire that takes microseconds
+PATIENCE_S = 30.0  # for what comes, from who may have to wait for a processor
 
 
 class Echo:
@@ -55,12 +56,12 @@ class Echo:
 class Talk:
     """A connection to an Echo, or why there is none (`trouble`)."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], patience_s: float) -> None:
         self.trouble = ""
         self.sent = b""
         self._socket: socket.socket | None = None
         try:
-            self._socket = socket.create_connection(address, PATIENCE_S)
+            self._socket = socket.create_connection(address, patience_s)
         except OSError as error:
             self.trouble = type(error).__name__
 
@@ -96,6 +97,6 @@ class Talk:
         raise ConnectionError("closed")
 
 
-def opened(address: tuple[str, int]) -> Talk:
-    """Connect from the host that this thread is in."""
-    return Talk(address)
+def opened(address: tuple[str, int], patience_s: float = PATIENCE_S) -> Talk:
+    """Connect from the host that this thread is in; who expects no answer waits for SILENCE_S."""
+    return Talk(address, patience_s)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.peers.namespaces import Host, Network
-from tests.peers.talking import Echo, Talk, opened
+from tests.peers.talking import SILENCE_S, Echo, Talk, opened
 from tests.peers.wires import Fault, can_delay, cut, delay, drop, flapping, reset
 
 # A word that was lost on the wire is sent again by TCP: what was tried comes after the wire is healed.
@@ -27,9 +27,9 @@ def test_what_is_cut_is_silent_both_ways_and_goes_on_when_healed(network: Networ
     alpha, beta = network["alpha"], network["beta"]
     with Echo(alpha) as echo, connected(beta, echo) as talk:
         fault = cut(alpha, beta)
-        assert not talk.answered()
+        assert not talk.answered(SILENCE_S)
         assert (talk.trouble, talk.sent in echo.heard) == ("TimeoutError", False)
-        with beta.entered(), opened(echo.address) as new:
+        with beta.entered(), opened(echo.address, SILENCE_S) as new:
             assert new.trouble == "TimeoutError"
         with network["library"].entered(), opened(echo.address) as third:
             assert third.answered(), "only the wire of the two is cut"
@@ -44,7 +44,7 @@ def test_one_way_is_one_way(network: Network, lost: str, heard: bool) -> None:
     alpha, beta = network["alpha"], network["beta"]
     with Echo(alpha) as echo, connected(beta, echo) as talk:
         with drop(beta, alpha) if lost == "words" else drop(alpha, beta):
-            assert not talk.answered()
+            assert not talk.answered(SILENCE_S)
             assert (talk.trouble, talk.sent in echo.heard) == ("TimeoutError", heard)
         assert talk.answered(AGAIN_S)
 
@@ -69,8 +69,8 @@ def test_a_flapping_wire_comes_and_goes_and_is_there_at_the_end(network: Network
         with beta.entered(), flapping(lambda: reset(alpha, beta), 0.1) as changes:
             while len(met) < 2 or len(changes) < 6:
                 assert time.monotonic() < deadline, (met, changes)
-                with opened(echo.address) as talk:
-                    met.add(talk.answered())
+                with opened(echo.address, SILENCE_S) as talk:
+                    met.add(talk.answered(SILENCE_S))
         with beta.entered(), opened(echo.address) as talk:
             assert talk.answered()
 
