@@ -23,7 +23,7 @@ from types import TracebackType
 TOOLS = ("nbdkit", "nbdfuse", "mkfs.ext4", "losetup", "mount", "umount")
 MEGABYTE = 1024 * 1024
 _PLUGIN = Path(__file__).with_name("volume.py")
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0  # a disk that cannot be ends at once
 
 
 class UnavailableError(Exception):
