@@ -96,5 +96,5 @@ class Watch:
                         continue
 
     def hits(self, canaries: Canaries) -> list[Hit]:
-        """Return what was seen."""
-        return [hit for content, place in self.seen.items() for hit in canaries.search(content, place)]
+        """Return what was seen so far."""
+        return [hit for content, place in [*self.seen.items()] for hit in canaries.search(content, place)]

@@ -42,6 +42,7 @@ from tests.faults.report import Report
 from tests.system.command import QEKM
 from tests.system.exchanging import java_store
 from tests.system.processes import FREE_PORTS, Estate, Process, environment
+from tests.waiting import wait_for
 
 RIG = "canaries"
 KEYS = 12
@@ -373,15 +374,27 @@ def test_a_secret_that_is_planted_is_found(people: People, place: str, report: R
                 f"2026-01-31 info a message {written} and more\n"
             )
         elif place == "environment":
-            subprocess.run(["sleep", "0.3"], env=os.environ | {"PLANTED": written}, check=True)
+            with lasting(["sleep", "600"], os.environ | {"PLANTED": written}):
+                wait_for(lambda: watch.hits(canaries))
         elif place == "argv":
-            subprocess.run([sys.executable, "-c", "import time; time.sleep(0.3)", written], check=True)
+            with lasting([sys.executable, "-c", "import time; time.sleep(600)", written], os.environ):
+                wait_for(lambda: watch.hits(canaries))
         else:
             plant(people, place, written)
     hits = [*canaries.search_files(people.folder), *watch.hits(canaries)]
     print(f"planted in {place}: {hits}")
     report.control(RIG, f"planted in {place}", caught=bool(hits))
     assert hits
+
+
+@contextmanager
+def lasting(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[None]:
+    """Have a process that goes on for as long as the block."""
+    with subprocess.Popen(command, env=environ) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def plant(people: People, place: str, written: str) -> None:
