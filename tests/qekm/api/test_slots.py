@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from qekm.api import proofs
+from qekm.api.proofs import Proofs
 from qekm.errors import (
     BadArgument,
     BadFile,
@@ -25,11 +27,12 @@ from qekm.errors import (
     UnknownSlot,
 )
 from qekm.model import Outcome
-from qekm.tries import FREE
+from qekm.tries import FREE, Tries
 from qekm.v1 import keystore_pb2
 from qekm.v1 import slots_pb2 as pb
 from tests.fakes.token import token_in
 from tests.qekm.api.running import Running, collect, running
+from tests.waiting import until
 
 
 def key_file(run: Running) -> pb.Proof:
@@ -269,7 +272,16 @@ async def test_removing_a_slot_locks_the_keystore_for_everybody(run: Running) ->
         await collect(run.client.keystore.GenerateKeys(request))
 
 
-async def test_wrong_tries_at_whatever_slot_and_call_end_in_a_wait(run: Running) -> None:
+async def test_wrong_tries_at_whatever_slot_and_call_end_in_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(proofs, "Tries", lambda _: Tries(lambda: now_s[0]))
+    async with running(tmp_path / "home") as run:
+        await wrong_tries_end_in_a_wait(run, now_s)
+
+
+async def wrong_tries_end_in_a_wait(run: Running, now_s: list[float]) -> None:
     await add(run, name="other", key_file=os.urandom(32))
     wrong = pb.Proof(key_file=os.urandom(32))
     calls: list[Callable[[], Any]] = [
@@ -288,17 +300,28 @@ async def test_wrong_tries_at_whatever_slot_and_call_end_in_a_wait(run: Running)
             await call()
     with pytest.raises(TooMany):
         await opens(run, key_file(run))  # the right one has to wait as well: nothing tells them apart
-    await asyncio.sleep(1.05)
+    now_s[0] += 1.0
     assert await opens(run, key_file(run)) == "key-file"
 
 
-async def test_tries_at_once_and_tries_whose_callers_leave_are_counted_all_the_same(run: Running) -> None:
+async def test_tries_at_once_and_tries_whose_callers_leave_are_counted_all_the_same(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, open_ = list[str](), Proofs.open
+
+    def noting(own: Proofs, method: str, proof: pb.Proof, **more: Any) -> Any:
+        begun.append(method)
+        return open_(own, method, proof, **more)
+
     await add(run, password=secrets.token_hex(8).encode())
+    monkeypatch.setattr(Proofs, "open", noting)
     request = pb.TestSlotRequest(proof=password("a wrong password"))
-    calls = [run.client.slots.TestSlot(request, timeout=0.1) for _ in range(3)]
-    calls += [run.client.slots.TestSlot(request) for _ in range(FREE)]
-    done = await asyncio.gather(*calls, return_exceptions=True)
-    kinds = [type(each) for each in done[3:]]
+    leaving: list[Any] = [run.client.slots.TestSlot(request) for _ in range(3)]
+    await until(lambda: len(begun) == 3)
+    for each in leaving:
+        each.cancel()
+    calls = [run.client.slots.TestSlot(request) for _ in range(FREE)]
+    kinds = [type(each) for each in await asyncio.gather(*calls, return_exceptions=True)]
     assert kinds.count(BadPassword) <= FREE - 1
     assert TooMany in kinds
 
