@@ -79,17 +79,15 @@ async def test_a_pass_begins_when_it_is_due_and_only_one_at_a_time(tmp_path: Pat
         settings = Settings.load(run.home.config, {})
         later = Scrubber(run.store, run.service.owners, settings, run.clock, 3_600.0)
         await later.tick()
+        assert later._pass is None
         now = scrubber(run)
-        before = len(asyncio.all_tasks())
-        await later.tick()
-        assert len(asyncio.all_tasks()) == before
         await now.tick()
+        under_way = now._pass
         await now.tick()
-        assert len(asyncio.all_tasks()) == before + 1
-        while len(asyncio.all_tasks()) > before:
-            await asyncio.sleep(0.01)
+        assert now._pass is under_way is not None
+        await under_way
         await now.tick()
-        assert len(asyncio.all_tasks()) == before
+        assert now._pass is None
 
 
 async def test_a_stop_waits_for_no_whole_pass(tmp_path: Path) -> None:
