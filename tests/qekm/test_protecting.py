@@ -24,6 +24,7 @@ from qekm.sealing import KeyFileSealer
 from qekm.store import Store
 from qekm.unlocking import unlock
 from tests.qekm.api.running import Clock
+from tests.waiting import PATIENCE_S
 
 LONG_S = 3_600.0
 
@@ -131,7 +132,7 @@ async def test_a_key_that_is_not_committed_yet_is_not_at_a_peer(tmp_path: Path, 
         if not is_real:
             made.protecting._store = Impatient(made.store)
         looking = asyncio.ensure_future(made.protecting.tick())
-        await asyncio.sleep(0.3)
+        await asyncio.wait([looking], timeout=0.3 if is_real else PATIENCE_S)
         assert looking.done() is not is_real
         gate.set()
         await asyncio.gather(held, commit, looking)

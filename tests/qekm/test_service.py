@@ -30,6 +30,7 @@ from qekm.v1 import certificates_pb2, drives_pb2, groups_pb2, keystore_pb2, serv
 from qekm.v1.drives_pb2_grpc import DrivesServiceStub
 from tests.qekm.api.running import Running, running
 from tests.system.processes import run_server
+from tests.waiting import PATIENCE_S
 
 DAY_US = 86_400 * 1_000_000
 ONE_DISK = ("--property", "keystore.protect=none")
@@ -240,7 +241,7 @@ async def test_a_failed_write_ends_the_service_and_nothing_more_is_served(tmp_pa
             with pytest.raises(StoreFailed):
                 await run.client.groups.CreateGroup(group)
             with pytest.raises(StoreFailed):
-                await asyncio.wait_for(run.service.wait(), 5)
+                await asyncio.wait_for(run.service.wait(), PATIENCE_S)
             await run.service.abort()
 
 

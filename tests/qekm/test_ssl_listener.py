@@ -29,6 +29,7 @@ from qekm.v1.serving_pb2_grpc import ServingServiceStub
 from tests.fakes.edge import Routes
 from tests.ports import free_port
 from tests.qekm.api.running import Running, running
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -104,14 +105,17 @@ async def test_it_moves_and_the_port_before_answers_no_more(run: Running) -> Non
     assert await answers(run, old)
 
 
-async def test_it_can_be_moved_by_a_call_that_it_serves_itself(run: Running) -> None:
+async def test_it_can_be_moved_by_a_call_that_it_serves_itself(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssl_listener, "GRACE_S", 3 * PATIENCE_S)
     new = free_port()
     async with calling(run.home, run.ports["ssl"]) as channel:
         stub = ServerServiceStub(channel)
         await stub.GetVersion(GetVersionRequest())
         moving = asyncio.ensure_future(move(run, new))
         asked = [asyncio.ensure_future(stub.GetVersion(GetVersionRequest())) for _ in range(50)]
-        await asyncio.wait_for(moving, 3)  # waits for no call
+        await asyncio.wait_for(moving, PATIENCE_S)  # waits for no call
         told = await asyncio.gather(*asked, return_exceptions=True)
     assert any(not isinstance(each, BaseException) for each in told)
     assert await answers(run, new)
@@ -138,7 +142,7 @@ async def _echo(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[b
 async def test_a_call_under_way_goes_on_for_a_while_on_the_port_before(
     run: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssl_listener, "GRACE_S", 1.0)
+    monkeypatch.setattr(ssl_listener, "GRACE_S", 3.0)
     routes = Routes({"/t/SS": grpc.stream_stream_rpc_method_handler(_echo)})
     settings = run.service.ssl._settings.copy()
     ssl = SslListener(settings, run.service.ssl._files, (), lambda it: it.add_generic_rpc_handlers((routes,)))

@@ -140,7 +140,7 @@ class Gateway:
         await self.stream.write(ServeRequest(configure_report=report))
 
     async def _next(self) -> ServeResponse:
-        response = await asyncio.wait_for(self.stream.read(), 10)
+        response = await asyncio.wait_for(self.stream.read(), PATIENCE_S)
         assert isinstance(response, ServeResponse), "the stream ended"
         return response
 

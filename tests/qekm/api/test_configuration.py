@@ -27,6 +27,7 @@ from qekm.properties import NOT_SHOWN, PROPERTIES
 from qekm.v1 import configuration_pb2 as pb
 from qekm.v1 import drives_pb2, groups_pb2, server_pb2
 from tests.qekm.api.running import Running, running
+from tests.waiting import PATIENCE_S, until
 
 ORIGINS = {"original": pb.ORIGIN_ORIGINAL, "ours": pb.ORIGIN_OURS, "kept": pb.ORIGIN_KEPT}
 ACCEPT, GROUP, FIRST, SECOND = (
@@ -203,7 +204,7 @@ async def test_a_part_that_fails_behind_the_file_stops_the_service(run: Running)
     with pytest.raises(StoreFailed):
         await update(run, drive__acceptUnknownDrives="pending")
     assert Settings.load(run.home.config, {})[ACCEPT] == "pending"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(StoreFailed, match="the service stops"):
             await run.service.wait()
 
@@ -334,11 +335,12 @@ async def look(run: Running) -> None:
 
 async def until_written(path: Path, serials: list[str]) -> str:
     """Wait for a table of these drives."""
-    for _ in range(100):
-        if path.exists() and [entry.serial for entry in parse(path.read_text())] == serials:
-            return path.read_text()
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{path} has not {serials}")
+
+    def written() -> bool:
+        return path.exists() and [entry.serial for entry in parse(path.read_text())] == serials
+
+    await until(written, f"{path} has not {serials}")
+    return path.read_text()
 
 
 async def test_the_drive_table_is_written_after_each_change_and_at_the_end(tmp_path: Path) -> None:
@@ -366,7 +368,7 @@ async def test_whoever_may_write_beside_the_drive_table_leads_it_nowhere(tmp_pat
     if trap == "link":
         other.write_bytes(HEAD)
     async with running(tmp_path / "home", config__drivetable__file__url=str(path)) as run:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await look(run)
         assert "the drive table is not written" in await degraded(run)
         assert (other.read_bytes() if other.exists() else HEAD) == HEAD

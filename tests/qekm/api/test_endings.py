@@ -21,6 +21,7 @@ from qekm.v1.certificates_pb2 import RenewCertificateRequest
 from qekm.v1.server_pb2 import GetStatusRequest
 from tests.qekm.api.people import grant, two, waiting
 from tests.qekm.api.running import Running, running
+from tests.waiting import until
 
 DAY_US = 86_400 * 1_000_000
 WEEK_US = 7 * DAY_US
@@ -225,9 +226,10 @@ async def test_a_request_that_was_filed_before_a_crash_is_there_and_no_second_on
         first, *_ = await aliases(run)
         run.store.mute = True
         asked = asyncio.ensure_future(destroy(run.client, first))
+        await until(lambda: run.store.load().approvals)
+        (filed,) = run.store.load().approvals
         await asyncio.wait([asked], timeout=0.5)
         assert not asked.done(), "it was filed, and the answer never left"
-        (filed,) = run.store.load().approvals
         asked.cancel()
         run.store.mute = False
     async with running(tmp_path / "home") as run:

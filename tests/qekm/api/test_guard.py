@@ -32,7 +32,7 @@ from qekm.rpc.identity import read_passport
 from qekm.sessions import Sessions
 from tests.fakes.edge import Edge, contract, empty_handlers, shape
 from tests.fakes.pki import DAY_US, Pki, now_us
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -261,8 +261,10 @@ async def test_a_call_without_a_deadline_gets_one(
         error = await _failure(channel, name, b"slow", timeout=None)
         assert _detail(error, details_pb2.ErrorInfo).reason == "SERVICE_AWAY"
         # A timeout of something else is not taken for it, and a client's own deadline is the client's.
+        monkeypatch.setattr(answers, "DEADLINE_S", PATIENCE_S)
         inner = await _failure(channel, name, b"timeout", timeout=None)
         assert inner.code() is grpc.StatusCode.INTERNAL
+        monkeypatch.setattr(answers, "DEADLINE_S", 0.2)
         own = await _failure(channel, name, b"slow", timeout=0.4)
         assert own.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -378,7 +380,7 @@ async def test_a_client_that_reads_nothing_does_not_keep_a_revoked_stream(pki: P
         await stream.read()
         await asyncio.sleep(0.3)
         edge.deny.add(pki.serial("alice"))
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
         stream.cancel()
 
 

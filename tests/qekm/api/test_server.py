@@ -16,6 +16,7 @@ from qekm.v1 import certificates_pb2, drives_pb2, groups_pb2, sharing_pb2
 from qekm.v1 import server_pb2 as pb
 from qekm_gateway.simulator.authority import make_authority
 from tests.qekm.api.running import Running, running
+from tests.waiting import PATIENCE_S
 
 DAY_US = 86_400 * 1_000_000
 
@@ -123,5 +124,5 @@ async def test_an_empty_default_group_is_told(tmp_path: Path) -> None:
 
 async def test_stop_is_recorded_answered_and_ends_the_service(run: Running) -> None:
     await run.client.server.StopServer(pb.StopServerRequest())
-    await asyncio.wait_for(run.service.wait(), 1)
+    await asyncio.wait_for(run.service.wait(), PATIENCE_S)
     assert (await run.records())[-1].event == "rpc.StopServer"

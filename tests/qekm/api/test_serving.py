@@ -17,7 +17,7 @@ from qekm.v1.serving_pb2 import GatewayHello, RefusalReport, ServeRequest, Sessi
 from qekm_gateway.simulator.errand import Refused
 from tests.qekm.api.drives_at_work import SOURCE, ForgetfulStore, HeldStore, Site, events, play
 from tests.qekm.api.running import Running, running
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 
 async def test_a_key_is_created_and_read_back_and_all_of_it_is_on_disk(run: Running) -> None:
@@ -196,7 +196,7 @@ async def test_what_a_gateway_refused_by_itself_is_counted_a_minute(run: Running
             report = RefusalReport(source="192.0.2.9", code=0xEE23, count=count, drive_serial="junk")
             await gateway.stream.write(ServeRequest(refusals=[report]))
         await run.recorded("drive.refuse")
-        await asyncio.sleep(0.2)  # the others are in no record yet
+        await gateway.ask(Step(source=SOURCE))  # the others were read before it; they are in no record yet
 
         async def told() -> list[AuditRecord]:
             return [each for each in await run.records() if each.event == "drive.refuse"]
@@ -223,7 +223,7 @@ async def test_a_gateway_that_counts_beyond_all_bounds_harms_nobody(run: Running
         report = RefusalReport(source="192.0.2.9", code=0xFFFFFFFF, count=2**32 - 1)
         await gateway.stream.write(ServeRequest(refusals=[report] * 5))
         await run.recorded("drive.refuse")
-        await asyncio.sleep(0.2)  # the others are in no record yet
+        await gateway.ask(Step(source=SOURCE))  # the others are in no record yet
         run.clock.ahead_us += 60_000_000
         await run.service.upkeep.tick()
         page = await run.client.audit.ListRecords(
@@ -283,7 +283,7 @@ async def test_a_batch_in_hand_is_committed_and_answered_before_a_draining_servi
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await gateway.read()
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            await asyncio.wait_for(stopping, 5)
+            await asyncio.wait_for(stopping, PATIENCE_S)
             assert list(site.stored().values()) == [KeyState.SUSPECT]
 
 
