@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,15 @@ from qekm.store import Store
 from qekm.v1 import groups_pb2, keystore_pb2
 from qekm_gateway.simulator.asking import Session
 from qekm_gateway.simulator.errand import Errand, Outcome, Refused
-from qekm_gateway.simulator.link import Connection, Server, converse, ping
+from qekm_gateway.simulator.link import Connection, Patience, Server, converse, ping
 from tests.faults.site import Site, working
+from tests.faults.worker import PATIENCE_S
 
 NEXT_SERVER, NO_KEY = 0x7462, 0x7463  # twins: ask another key manager; it has no such key
 AT_ONCE_S = 1.0  # well below a step's deadline of 1.5 s
+DRIVES_WAIT_S = 2.0
+TRIES = 3
+PATIENT = Patience(answer=20.0)  # of who measures how long an answer takes, or only wants it
 POOL = 8
 
 
@@ -46,22 +51,56 @@ def mount(number: int) -> Errand:
     return Errand(Ask.CREATE, f"E{number:05d}L4", os.urandom(16))
 
 
-def ask(site: Site, errand: Errand) -> Outcome:
-    """Play one session of the first drive, without retries."""
-    drive = site.drives[0]
-    drive.clear()
-    session = Session(drive, errand, site.anchors, os.urandom, now_us)
-    with Connection(Server("127.0.0.1", site.port)) as connection:
-        return converse(connection, session)
+def served(site: Site, errand: Errand) -> Outcome:
+    """Have the first drive's library get a key, and again while the gateway is on its way to the service."""
+    drive, deadline = site.drives[0], time.monotonic() + PATIENCE_S
+    library = site.library(drive)
+    while True:
+        drive.clear()
+        try:
+            outcome = library.request(drive.serial, errand)
+            if outcome.confirmed:
+                return outcome
+        except Refused as problem:
+            if problem.number != Code.EE0F:
+                raise
+        assert time.monotonic() < deadline, library.tickets
 
 
 def refused(site: Site, errand: Errand) -> tuple[Refused, float]:
     """Play a session that must be refused; return what the drive was told and after how many seconds."""
+    drive = site.drives[0]
+    drive.clear()
+    session = Session(drive, errand, site.anchors, os.urandom, now_us)
     begun = time.monotonic()
-    with pytest.raises(Refused) as caught:
-        ask(site, errand)
-    assert site.drives[0].key is None
+    with pytest.raises(Refused) as caught, Connection(Server("127.0.0.1", site.port), (), PATIENT) as line:
+        converse(line, session)
+    assert drive.key is None
     return caught.value, time.monotonic() - begun
+
+
+def refused_at_once(site: Site, errand: Errand) -> Refused:
+    """Play it until the drive is told at once: a machine may be busy for a moment, a time limit is always."""
+    times = list[float]()
+    for _ in range(TRIES):
+        problem, seconds = refused(site, errand)
+        if seconds < AT_ONCE_S:
+            return problem
+        times.append(seconds)
+    raise AssertionError(f"a drive was told after {times} s")
+
+
+@contextmanager
+def hanging(site: Site) -> Iterator[None]:
+    """Have the service hang for the block, and wait until it goes on."""
+    assert site.estate.server is not None
+    pid = site.estate.server.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    site.estate.wait_gateway()
 
 
 def stored(site: Site) -> dict[str, Key]:
@@ -73,62 +112,52 @@ def stored(site: Site) -> dict[str, Key]:
 
 
 def test_without_a_service_a_drive_is_told_ee0f_at_once_until_there_is_one_again(site: Site) -> None:
-    assert ask(site, mount(1)).confirmed
+    served(site, mount(1))
     assert site.estate.server is not None
     assert site.estate.server.stop() == 0
-    problem, seconds = refused(site, mount(2))
+    problem = refused_at_once(site, mount(2))
     assert (problem.number, problem.code) == (Code.EE0F, NEXT_SERVER)
     assert problem.detail == "refused by the key manager: EE0F", "no details"
-    assert seconds < AT_ONCE_S
     with Connection(Server("127.0.0.1", site.port)) as connection:
         ping(connection)  # the gateway itself is there
     site.estate.start().wait_gateway()
-    assert ask(site, mount(2)).confirmed
+    served(site, mount(2))
 
 
 def test_a_service_that_hangs_is_ee0f_in_time_for_another_server_and_serves_when_it_goes_on(
     site: Site,
 ) -> None:
-    assert ask(site, mount(1)).confirmed
-    assert site.estate.server is not None
-    hanging, errand = site.estate.server.pid, mount(2)
-    os.kill(hanging, signal.SIGSTOP)
-    try:
-        for number in range(3):  # the first ones wait for the step's deadline, later ones for nothing
-            problem, seconds = refused(site, errand)
-            assert (problem.number, problem.code) == (Code.EE0F, NEXT_SERVER)
-            assert seconds < 2, f"a drive waits 2 s for an answer; number {number} took longer"
-        time.sleep(4)  # by now the gateway has given the stream up
-        problem, seconds = refused(site, errand)
-        assert problem.number == Code.EE0F
-        assert seconds < AT_ONCE_S
-    finally:
-        os.kill(hanging, signal.SIGCONT)
-    site.estate.wait_gateway()
-    library = site.library(site.drives[0])
-    assert library.request(site.drives[0].serial, errand).confirmed
-    assert ask(site, mount(3)).confirmed
+    served(site, mount(1))
+    errand, times = mount(2), list[float]()
+    for _ in range(TRIES):
+        with hanging(site):
+            for _ in range(3):  # the first ones wait for the step's deadline, later ones for nothing
+                problem, seconds = refused(site, errand)
+                assert (problem.number, problem.code) == (Code.EE0F, NEXT_SERVER)
+                times.append(seconds)
+            time.sleep(4)  # by now the gateway has given the stream up
+            assert refused_at_once(site, errand).number == Code.EE0F
+        served(site, errand)
+        if max(times[-3:]) < DRIVES_WAIT_S:
+            break
+    else:
+        pytest.fail(f"a drive waits {DRIVES_WAIT_S} s for an answer; some took longer, each time: {times}")
+    served(site, mount(3))
     site.estate.stop()
     assert set(stored(site)) == {"E00001L4", "E00002L4", "E00003L4"}
 
 
 def test_a_key_that_was_on_its_way_when_the_service_hung_is_given_to_the_same_mount(site: Site) -> None:
     """The service hangs between QUERY_DSK and SET_KEY: the answer comes too late, its key is not lost."""
-    assert site.estate.server is not None
-    drive, errand, hanging = site.drives[0], mount(1), site.estate.server.pid
+    drive, errand = site.drives[0], mount(1)
     session = Session(drive, errand, site.anchors, os.urandom, now_us)
-    with Connection(Server("127.0.0.1", site.port)) as connection:
+    with Connection(Server("127.0.0.1", site.port), (), PATIENT) as connection:
         frame = session.receive(connection.ask(session.begin()))
         assert frame is not None
-        os.kill(hanging, signal.SIGSTOP)
-        try:
-            with pytest.raises(Refused) as caught:
-                session.receive(connection.ask(frame))
-        finally:
-            os.kill(hanging, signal.SIGCONT)
+        with hanging(site), pytest.raises(Refused) as caught:
+            session.receive(connection.ask(frame))
     assert caught.value.number == Code.EE0F
-    site.estate.wait_gateway()
-    outcome = site.library(drive).request(drive.serial, errand)
+    outcome = served(site, errand)
     assert outcome.key is not None
     site.estate.stop()
     (key,) = stored(site).values()
@@ -138,14 +167,13 @@ def test_a_key_that_was_on_its_way_when_the_service_hung_is_given_to_the_same_mo
 def test_an_empty_pool_is_ee34_for_writing_and_nothing_for_reading_until_there_are_keys_again(
     site: Site,
 ) -> None:
-    written = [ask(site, mount(number)).key for number in range(POOL)]
+    written = [served(site, mount(number)).key for number in range(POOL)]
     problem, _ = refused(site, mount(100))
     assert (problem.number, problem.code) == (Code.EE34, NO_KEY)
     for key in written:
         assert key is not None
         reading = Errand(Ask.ACQUIRE, "E00000L4", os.urandom(16), dki=key.dki)
-        again = ask(site, reading)
-        assert again.confirmed
+        again = served(site, reading)
         assert again.key is not None
         assert again.key.material == key.material
     problem, _ = refused(site, mount(100))
@@ -157,7 +185,6 @@ def test_an_empty_pool_is_ee34_for_writing_and_nothing_for_reading_until_there_a
     with site.estate.client() as client:
         site.estate.unlock(client)
         list(client.keystore.GenerateKeys(keystore_pb2.GenerateKeysRequest(count=2)))
-    fresh = ask(site, mount(100))
-    assert fresh.confirmed
+    fresh = served(site, mount(100))
     assert fresh.key is not None
     assert fresh.key.alias not in {key.alias for key in written if key is not None}
