@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 from qekm.clock import now_us
 from qekm_gateway.simulator.authority import make_authority
+from tests.peers.agreeing import unprotected
 from tests.peers.namespaces import Host, Network
 from tests.peers.release import Release
 from tests.peers.server import ASKING_S, PROPERTIES, SSL, Server, until
@@ -21,6 +24,7 @@ from tests.system.processes import MODULES, environment
 
 _KEY = re.compile(r"this one has the key\n\s+([0-9a-f ]+)\n")
 _PATIENCE_S = 120.0
+_TICKS_S = 3.0  # of the upkeep, which looks every second
 
 
 def join(
@@ -95,10 +99,31 @@ def caught_up(*servers: Server, within: int = 0) -> bool:
     )
 
 
+def settle(*servers: Server) -> None:
+    """Wait until nothing changes any more: who stops first would not have what the other one does then.
+
+    A pool of which drives took the last is filled up a second later, and READY when a peer has its keys.
+    """
+
+    def rests() -> bool:
+        return caught_up(*servers) and not any(map(unprotected, servers))
+
+    until(rests, "the servers do not have the same", every_s=ASKING_S)
+    time.sleep(_TICKS_S)
+    until(rests, "the servers do not have the same again", every_s=ASKING_S)
+
+
 def differences(server: Server) -> list[str]:
-    """Have a server compare its store with the others' now; return the rows that differ."""
-    found = server.ask("peers", "sync")["peers"]
-    return [each for row in found for each in row["differences"]]
+    """Have a server compare its store with the others' now; return the rows that differ.
+
+    The end of a stream may be late: of a cut that was too short for it to be noticed while it lasted, TCP is
+    slow to recover. Then it is compared over the next one.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while not (told := server.order("peers", "sync"))[1]:
+        assert time.monotonic() < deadline, told[2]
+        time.sleep(ASKING_S)
+    return [each for row in json.loads(told[1])["peers"] for each in row["differences"]]
 
 
 def protected(home: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ from tests.faults.verdict import judge
 from tests.peers.agreeing import conflicts
 from tests.peers.harm import Clock
 from tests.peers.namespaces import Network, UnavailableError
-from tests.peers.pair import caught_up, differences, paired, peers
+from tests.peers.pair import caught_up, differences, paired, peers, settle
 from tests.peers.server import ASKING_S, Server, until
 from tests.peers.site import Site, running, sited, trust, work
 
@@ -164,7 +164,7 @@ def test_years_between_two_servers_harm_neither(pair: Dated, years: float) -> No
     print(f"{years:+.3f} years: linked at {sum(links)} of {len(links)} looks; they met after {wait_s:.1f} s")
     assert years != _DAY or all(links), "within the validity of all certificates an open link stays"
     assert [hand.repeated for hand in hands] == [0, 0], [hand.tickets for hand in hands]
-    until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
+    settle(alpha, beta)
     assert differences(alpha) == differences(beta) == []
     for server in pair.site.servers:
         server.estate.stop()

@@ -24,6 +24,7 @@ from tests.peers.wires import RESET, Fault
 AIM_S, MOST_S = 5.0, 15.0
 ENOUGH = 20  # rounds; fewer are no proof
 KEYS = 3  # that a drive installs after it went on to another server
+POOL = 2_048  # while the first server is away the other one gets no new keys protected
 UNDER_WAY = 100  # records: two drives at work make a few dozen in a second
 _rounds = dict[str, list[float]]()
 
@@ -35,7 +36,7 @@ def site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Return a pair whose first server is on a small disk, and a library that knows both."""
     folder = tmp_path_factory.mktemp("failover")
     try:
-        with SmallDisk(folder / "alpha", 128), paired(network, folder) as site:
+        with SmallDisk(folder / "alpha", 128), paired(network, folder, POOL) as site:
             yield site
     except UnavailableError as error:
         pytest.skip(f"no small disk here: {error}")

@@ -19,7 +19,7 @@ from qekm import pki
 from tests.faults.verdict import judge
 from tests.peers.agreeing import conflicts
 from tests.peers.namespaces import Host, Network
-from tests.peers.pair import caught_up, differences, paired, peers
+from tests.peers.pair import caught_up, differences, paired, peers, settle
 from tests.peers.server import ASKING_S, SSL, Server, until
 from tests.peers.site import Site, work
 from tests.peers.wires import Fault, cut, reset
@@ -112,7 +112,7 @@ def test_twenty_rotations_fail_no_request(site: Site) -> None:
     exchanges, seconds = sum(hand.exchanges for hand in hands), time.monotonic() - begun
     print(f"{ROTATIONS} rotations in {seconds:.0f} s under {exchanges} exchanges")
     assert [(hand.repeated, hand.tickets) for hand in hands] == [(0, []), (0, [])]
-    until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
+    settle(alpha, beta)
     assert len(refused(alpha)) >= len(PAIRS) * (ROTATIONS - len(site.servers))
     assert differences(alpha) == differences(beta) == []
     for server in site.servers:

@@ -14,7 +14,7 @@ from qekm.store import Store
 from tests.faults.verdict import Entry, judge, read_book
 from tests.peers.agreeing import conflicts, held, unread
 from tests.peers.namespaces import Network
-from tests.peers.pair import differences, paired
+from tests.peers.pair import differences, paired, settle
 from tests.peers.server import Server
 from tests.peers.site import Site
 from tests.peers.sizes import SEED, SIZES
@@ -54,6 +54,7 @@ def test_whatever_happens_both_servers_agree_and_read_every_key(site: Site) -> N
     print(f"{SIZES.steps} steps in {time.monotonic() - begun:.0f} s: {done}", *walk.refused, sep="\n")
     assert differences(alpha) == differences(beta) == []
     assert unread(site, alpha, walk.given) == unread(site, beta, walk.given) == []
+    settle(alpha, beta)
     for server in site.servers:
         server.estate.stop()
     assert conflicts(alpha, beta) == []

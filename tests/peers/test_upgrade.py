@@ -14,7 +14,7 @@ from tests.faults.verdict import judge, read_book
 from tests.peers import release
 from tests.peers.agreeing import conflicts, unread
 from tests.peers.namespaces import Network
-from tests.peers.pair import caught_up, differences, paired
+from tests.peers.pair import caught_up, differences, paired, settle
 from tests.peers.server import ASKING_S, Server, until
 from tests.peers.site import Site, work
 
@@ -78,6 +78,7 @@ def test_a_pair_is_upgraded_while_drives_work(site: Site) -> None:
     books = read_book(*site.books)
     for server in site.servers:
         assert unread(site, server, books[:20] + books[-20:]) == []
+    settle(alpha, beta)
     for server in site.servers:
         server.estate.stop()
     assert conflicts(alpha, beta) == []
