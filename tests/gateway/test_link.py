@@ -33,7 +33,7 @@ from qekm_gateway.link import Configure, Link
 from qekm_gateway.services import Service
 from tests.dkp.material import raw, required
 from tests.fakes.serving_service import Running, ServingService
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 FRAME = parse(raw(0x01, required(0x01)))
 
@@ -63,6 +63,7 @@ async def linked(
     port: Callable[[], int],
     commands: list[DiagnoseCommand] | None = None,
     configure: Configure | None = None,
+    patience: float = 0.5,
 ) -> AsyncIterator[Link]:
     incidents = Incidents()
     hello = GatewayHello(version="1.2.3", addresses=["127.0.0.1:3801"], pid=7)
@@ -74,7 +75,7 @@ async def linked(
     try:
         yield link
     finally:
-        await link.close()
+        await link.close(patience)
     assert incidents.count == 0
 
 
@@ -110,7 +111,7 @@ async def test_a_lone_step_goes_at_once_alone(running: Running) -> None:
             drive, begun = Drive(), time.monotonic()
             link.submit(FRAME, "a:1", drive)
             await until(lambda drive=drive: drive.replies)  # type: ignore[misc]
-            assert drive.times[0] - begun < 0.5
+            assert drive.times[0] - begun < 1.4, "it waited for nothing, not even its own end"
     assert running.service.batches == [1] * 5
 
 
@@ -122,8 +123,8 @@ async def test_two_batches_are_in_flight_and_the_rest_forms_batches_of_at_most_6
         for number, drive in enumerate(drives):
             link.submit(FRAME, "a:1", drive)
             if number in (0, 1):
-                await asyncio.sleep(0.05)
-        await asyncio.sleep(0.1)
+                await until(lambda: not link._batches._queue)  # it is on its way
+        await until(lambda: running.service.batches)
         assert running.service.batches == [1]  # the service took one and looks at no other
         running.service.going.set()
         await until(lambda: all(drive.replies for drive in drives))
@@ -135,8 +136,10 @@ async def test_no_third_batch_leaves_before_one_was_answered(running: Running) -
     running.service.answer = lambda _step: None
     async with linked(lambda: running.port) as link:
         await until(lambda: link.up)
-        for _ in range(10):
+        for number in range(10):
             link.submit(FRAME, "a:1", Drive())
+            if number < 2:
+                await until(lambda number=number: len(running.service.batches) > number)  # type: ignore[misc]
             await asyncio.sleep(0.03)
         assert running.service.batches == [1, 1]
 
@@ -166,7 +169,7 @@ async def test_what_is_to_be_reported_waits_for_the_service_and_is_sent_before_t
     running: Running,
 ) -> None:
     await running.stop()
-    async with linked(lambda: running.port) as link:
+    async with linked(lambda: running.port, patience=PATIENCE_S) as link:
         link.refused("10.0.0.1", Code.EE0F, "")
         link.ended(5, "a:1", LOST)
         await asyncio.sleep(0.2)

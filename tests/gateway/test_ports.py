@@ -30,7 +30,7 @@ def site(new_loop: NewLoop) -> Iterator[Movable]:
 
 def test_the_port_before_is_answered_while_it_drains_and_not_after(site: Movable) -> None:
     old, begun = site.ports.port, time.monotonic()
-    new = site.move(drain=0.5)
+    new = site.move(drain=1.5)
     assert new != old
     assert site.ports.addresses == [f"127.0.0.1:{new}", f"127.0.0.1:{old}"]
     while time.monotonic() < begun + 0.3:
@@ -38,7 +38,7 @@ def test_the_port_before_is_answered_while_it_drains_and_not_after(site: Movable
             with connect(port) as client:
                 assert session(client) == SESSION
     wait_for(lambda: refused(old))
-    assert time.monotonic() - begun > 0.5
+    assert time.monotonic() - begun > 1.5
     assert site.ports.addresses == [f"127.0.0.1:{new}"]
     with connect(new) as client:
         assert session(client) == SESSION
@@ -99,7 +99,7 @@ def test_a_step_with_the_service_is_answered_and_its_session_goes_on(new_loop: N
 
 
 def test_who_has_just_come_may_still_speak_and_who_says_nothing_is_closed(new_loop: NewLoop) -> None:
-    with movable(new_loop=new_loop, limits=Limits(discard=0.3)) as site:
+    with movable(new_loop=new_loop, limits=Limits(discard=1.0)) as site:
         old = site.ports.port
         quick, silent, idle = (connect(old) for _ in range(3))
         with quick, silent, idle:
@@ -111,18 +111,18 @@ def test_who_has_just_come_may_still_speak_and_who_says_nothing_is_closed(new_lo
             begun = time.monotonic()
             assert silent.closed()
             assert idle.closed()
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 3 * 1.0
 
 
 def test_a_port_taken_back_while_it_drains_is_the_same_listener_and_stays(site: Movable) -> None:
     first = site.ports.port
     with connect(first) as client:
         assert client.ask(PING).type == 0x87
-        second = site.move(drain=0.4)
+        second = site.move(drain=1.0)
         assert site.move(first, drain=0.2) == first
         assert site.ports.addresses == [f"127.0.0.1:{first}", f"127.0.0.1:{second}"]
         wait_for(lambda: refused(second))
-        time.sleep(0.5)
+        time.sleep(1.2)
         assert client.ask(PING).type == 0x87
         assert session(client) == SESSION
     assert not refused(first)
@@ -130,7 +130,7 @@ def test_a_port_taken_back_while_it_drains_is_the_same_listener_and_stays(site: 
 
 def test_several_ports_drain_at_once_each_in_its_time(site: Movable) -> None:
     first = site.ports.port
-    second = site.move(drain=0.8)
+    second = site.move(drain=2.0)
     third = site.move(drain=0.2)
     assert site.ports.addresses == [f"127.0.0.1:{port}" for port in (third, first, second)]
     wait_for(lambda: refused(second))

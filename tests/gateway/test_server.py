@@ -27,7 +27,7 @@ from tests.gateway.pki import write_pki
 from tests.gateway.port import Client
 from tests.gateway.test_connection import NOTIFY, PING, code_of, session
 from tests.ports import free_port
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def gateway(home: Home, *arguments: str, **environ: str) -> Iterator[subprocess.
 
 
 def port_of(home: Home, process: subprocess.Popen[str]) -> int:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         running = home.running("gateway")
         if running is not None and running.pid == process.pid:
@@ -73,8 +73,8 @@ def port_of(home: Home, process: subprocess.Popen[str]) -> int:
 
 
 def connect(port: int, host: str = "127.0.0.1") -> Client:
-    client = Client(socket.create_connection((host, port), 5))
-    client.socket.settimeout(5)
+    client = Client(socket.create_connection((host, port), 20))
+    client.socket.settimeout(20)
     return client
 
 
@@ -93,7 +93,7 @@ async def service(home: Home) -> AsyncIterator[Running]:
 
 async def eventually(client: Client) -> list[int]:
     """Hold a session as soon as the service is there."""
-    for _ in range(200):
+    for _ in range(1_000):
         frame = await asyncio.to_thread(client.ask, NOTIFY)
         if frame.type == 0x82:
             return [frame.type]
@@ -126,12 +126,17 @@ async def told(running: Running, **properties: str) -> ConfigureReport:
     count = len(service.requests)
     wanted = {name.replace("__", "."): text for name, text in properties.items()}
     service.tell.put_nowait(ServeResponse(configure=ConfigureCommand(command_id=7, properties=wanted)))
-    for _ in range(500):
+    for _ in range(5_000):
         for request in service.requests[count:]:
             if request.HasField("configure_report"):
                 return request.configure_report
         await asyncio.sleep(0.01)
     raise AssertionError("no report")
+
+
+def debug_lines(running: Running) -> set[str]:
+    """Return the texts of the debug lines that the service was told."""
+    return {line.text for request in running.service.requests for line in request.debug_lines}
 
 
 async def test_it_moves_at_the_service_s_word_and_its_run_file_and_its_next_hello_follow(home: Home) -> None:
@@ -146,9 +151,7 @@ async def test_it_moves_at_the_service_s_word_and_its_run_file_and_its_next_hell
             assert await asyncio.to_thread(port_of, home, process) == new
             for port in (old, new):
                 assert await asyncio.to_thread(session, connect(port)) == [0x82, 0x84, 0x86]
-            await asyncio.sleep(0.5)
-            lines = [line for request in running.service.requests for line in request.debug_lines]
-            assert "connected" in {line.text for line in lines}
+            await asyncio.to_thread(wait_for, lambda: "connected" in debug_lines(running))
             await running.stop()
             running.service.requests.clear()
             files = Files(home.certificate("server"), home.key("server"), home.trust)
@@ -157,7 +160,7 @@ async def test_it_moves_at_the_service_s_word_and_its_run_file_and_its_next_hell
             await eventually(connect(new))
             assert running.service.requests[0].hello.addresses == report.addresses
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(process.wait, 10) == 0
+            assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
             assert not home.run_file("gateway").exists()
 
 
@@ -193,7 +196,7 @@ async def test_sigterm_lets_the_step_in_flight_finish_and_exits_0(home: Home) ->
             running.service.going.set()
             assert (await asyncio.to_thread(busy.frame)).type == 0x82
             assert await asyncio.to_thread(busy.closed)
-            assert await asyncio.to_thread(process.wait, 10) == 0
+            assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
             assert time.monotonic() - begun < 8
             assert not home.run_file("gateway").exists()
             # The session that was given an id just now is reported as ended.
@@ -206,12 +209,12 @@ async def test_sigterm_with_a_service_that_does_not_answer_ends_all_the_same(hom
             port = await asyncio.to_thread(port_of, home, process)
             await eventually(connect(port))
             running.service.going.clear()
-            busy = connect(port)
+            busy, count = connect(port), len(running.service.batches)
             busy.send(NOTIFY)
-            await asyncio.sleep(0.2)
+            await asyncio.to_thread(wait_for, lambda: len(running.service.batches) > count)
             process.send_signal(signal.SIGTERM)
             assert code_of(await asyncio.to_thread(busy.frame)).name == "EE0F"
-            assert await asyncio.to_thread(process.wait, 15) == 0
+            assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
 
 
 def test_tls_goes_by_the_gateway_s_own_certificate_and_can_be_required(home: Home) -> None:
@@ -230,7 +233,7 @@ def test_it_listens_on_both_families_by_default_and_names_a_port_that_is_taken(h
         with connect(port) as four, connect(port, "::1") as six:
             assert four.ask(PING).type == six.ask(PING).type == 0x87
         with gateway(home, "--tcp-port", str(port)) as second:
-            _, said = second.communicate(timeout=20)
+            _, said = second.communicate(timeout=PATIENCE_S)
             assert second.returncode == 6
             assert f"qekm-gateway: error: port {port}" in said
             assert "qekm-gateway: hint: " in said
@@ -268,5 +271,5 @@ def test_a_port_of_metrics_that_is_taken_is_said_and_drives_are_taken_all_the_sa
         with gateway(home, QEKM_PROPERTY_gateway_metrics_port=metrics) as process:
             assert connect(port_of(home, process)).ask(PING).type == 0x87
             process.terminate()
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=PATIENCE_S)
     assert f"DEGRADED: no metrics: 127.0.0.1 port {metrics} (gateway.metrics.port): " in said

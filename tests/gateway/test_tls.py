@@ -22,7 +22,7 @@ from tests.gateway.port import Client, Port, open_port
 from tests.gateway.test_connection import NOTIFY, PING, REPLY, STATUS, code_of, session
 from tests.waiting import wait_for
 
-SHORT = Limits(frame=0.3, idle=1, discard=0.1)
+SHORT = Limits(frame=1.0, idle=10, discard=0.1)
 
 
 @pytest.fixture
@@ -77,20 +77,20 @@ def test_what_only_begins_like_tls_ends_within_the_frame_s_time(port: Port, data
         client.send(data)
         while not client.closed():
             pass
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 3 * 1.0
 
 
 def test_a_client_that_ends_tls_is_closed(port: Port, pki: Path) -> None:
     with port.connect().over_tls(pki / "trust.pem") as client:
         client.ask(NOTIFY)
-        cast(ssl.SSLSocket, client.socket).settimeout(2)
+        cast(ssl.SSLSocket, client.socket).settimeout(20)
         cast(ssl.SSLSocket, client.socket).unwrap().close()
     wait_for(lambda: port.link.ends)
 
 
 def test_a_session_inside_tls_may_be_idle_between_frames(port: Port, pki: Path) -> None:
     with port.connect().over_tls(pki / "trust.pem") as client:
-        time.sleep(0.6)  # longer than a frame's time
+        time.sleep(1.3)  # longer than a frame's time
         assert session(client) == [0x82, 0x84, 0x86]
 
 
