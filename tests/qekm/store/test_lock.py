@@ -34,21 +34,21 @@ def killed(path: Path, holds_s: float) -> None:
 
 
 def test_the_lock_of_a_killed_process_is_had_once_what_it_left_behind_is_gone(tmp_path: Path) -> None:
-    killed(tmp_path / "lock", 0.7)
+    killed(tmp_path / "lock", 2)
     begun = time.monotonic()
     with closing(Lock(tmp_path / "lock", patience_s=60)):
         assert time.monotonic() - begun > 0.1  # else nothing was waited for
-    killed(tmp_path / "other", 0.7)
+    killed(tmp_path / "other", 20)
     with pytest.raises(StoreInUse):
         Lock(tmp_path / "other", patience_s=0)
 
 
 def test_it_is_waited_for_no_longer_than_for_a_while(tmp_path: Path) -> None:
-    killed(tmp_path / "lock", 5)
+    killed(tmp_path / "lock", 20)
     begun = time.monotonic()
     with pytest.raises(StoreInUse, match=r"process [0-9]+ has the store"):
         Lock(tmp_path / "lock", patience_s=0.2)
-    assert 0.2 <= time.monotonic() - begun < 4
+    assert 0.2 <= time.monotonic() - begun < 15
 
 
 def test_a_process_that_lives_is_not_waited_for(tmp_path: Path) -> None:
