@@ -191,6 +191,7 @@ async def test_switched_on_and_off_while_drives_work_no_request_fails(tmp_path: 
             for classes in ("all", "transport", "none", "all", "none", "logic", "none"):
                 switch(run, classes)
                 await asyncio.sleep(0.2)
+            await until(lambda: run.service.logs.debugging._courier.is_idle)
             size = log_of(run).stat().st_size
             await asyncio.sleep(0.3)
             assert log_of(run).stat().st_size == size
