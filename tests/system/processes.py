@@ -130,7 +130,7 @@ class Process:
     def kill(self) -> None:
         """End it at once (SIGKILL)."""
         self._child.kill()
-        self._child.wait(5)
+        self._child.wait(STOP_TIMEOUT_S)  # one that waits for a slow disk ends when that has answered
 
 
 class Estate:
