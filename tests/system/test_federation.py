@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from qekm.v1.server_pb2 import GetStatusRequest
+from tests.faults.site import steady_port
 from tests.system.command import ask_qekm, run_qekm
 from tests.system.joining import PASSWORD, Inviting
 from tests.system.processes import Estate, run_server
@@ -55,19 +55,12 @@ class Pair:
             return str(answer.read().decode())
 
 
-def free_port() -> int:
-    """Return a port that nobody has."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Return two servers; the first one's keys are to be at a peer before they are used."""
     folder = tmp_path_factory.mktemp("pair")
     (folder / "backups").mkdir()
-    password, port = folder / "password", free_port()
+    password, port = folder / "password", steady_port()
     password.write_text(f"{PASSWORD}\n")
     properties = {
         "twoPerson": "off",
