@@ -165,11 +165,10 @@ def test_a_kill_while_it_waits_leaves_nothing_that_is_in_the_way(invited: Invite
 
 def test_a_server_that_is_killed_meanwhile_lets_in_whom_it_finds_waiting_again(invited: Invited) -> None:
     inviting, file, own = invited
-    port = str(inviting.estate.ports["ssl"])
     with inviting.joining(file, own, "patient") as joining:
         shown = joining.wait_waiting()
         inviting.estate.kill()
-        inviting.estate.start(gateway=False, QEKM_PROPERTY_TransportListener_ssl_port=port)
+        inviting.estate.start(gateway=False)
         wait_until(lambda: inviting.peers()["b"]["waiting"] is True)
         assert inviting.accept("b", shown).returncode == 0
         assert joining.wait() == 0, joining.said()
