@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +220,8 @@ def test_a_proof_that_is_killed_is_told_in_status_and_log(tmp_path: Path) -> Non
                 for answer in answers:
                     if answer.progress.step in ("reading", "proving"):
                         for child in _children(estate.server):
-                            os.kill(child, signal.SIGKILL)
+                            with suppress(ProcessLookupError):  # told of again when it has ended
+                                os.kill(child, signal.SIGKILL)
             lines = client.server.GetStatus(STATUS).degraded
             assert any("the last backup failed: the process" in line for line in lines)
             assert estate.server is not None
