@@ -35,6 +35,7 @@ from qekm.v1.serving_pb2 import GatewayHello, ServeRequest
 from qekm.v1.serving_pb2_grpc import ServingServiceStub
 from tests.fakes.pki import DAY_US, SERVER, Forge, now_us
 from tests.system.processes import Estate, made
+from tests.waiting import PATIENCE_S, wait_for
 
 
 def with_authority(estate: Estate) -> Forge:
@@ -94,6 +95,12 @@ def have(estate: Estate, role: Role, name: str) -> str:
         response = qekm.certificates.IssueCertificate(request)
     estate.home.certificate(name).write_bytes(response.pem)
     return str(response.certificate.serial)
+
+
+def failed_of(qekm: Any, actor: str) -> list[Any]:
+    """Return the records of what somebody asked in vain."""
+    records = qekm.audit.ListRecords(ListRecordsRequest(failed=True)).records
+    return [each for each in records if each.actor == actor]
 
 
 def test_no_certificate(shared: tuple[Estate, Forge]) -> None:
@@ -167,9 +174,8 @@ def test_the_right_authority_and_the_wrong_role(shared: tuple[Estate, Forge]) ->
     with estate.client("olga") as qekm, pytest.raises(NotAllowed):
         qekm.server.StopServer(StopServerRequest())
     ask(estate)
-    with estate.client() as qekm:
-        records = qekm.audit.ListRecords(ListRecordsRequest(failed=True)).records
-    [record] = [each for each in records if each.actor == "operator/olga"]
+    with estate.client() as qekm:  # its caller is told of a refusal before it is on the disk
+        [record] = wait_for(lambda: failed_of(qekm, "operator/olga"))
     assert (record.event, record.code) == ("rpc.refuse", "NOT_ALLOWED") and "StopServer" in record.message
 
 
@@ -241,11 +247,11 @@ async def test_a_revoked_gateways_open_stream_ends(estate: Estate, forge: Forge)
     credentials = tls.client_credentials(forge.files("gateway"))
     async with estate.client_async() as admin, channel.open_async_channel(target, credentials) as opened:
         stream: Any = ServingServiceStub(opened).Serve(steps())
-        for _ in range(100):
-            if (await admin.server.GetStatus(GetStatusRequest())).gateways:
-                break
+        end = time.monotonic() + PATIENCE_S
+        while not (seen := (await admin.server.GetStatus(GetStatusRequest())).gateways):
+            assert time.monotonic() < end
             await asyncio.sleep(0.05)
-        assert len((await admin.server.GetStatus(GetStatusRequest())).gateways) == 1
+        assert len(seen) == 1
         begun = time.monotonic()
         await admin.certificates.RevokeCertificate(
             pb.RevokeCertificateRequest(serial=forge.serial("gateway"))
