@@ -17,7 +17,9 @@ from tests.fakes.pki import DAY_US, now_us
 from tests.system.command import ask_qekm
 from tests.system.processes import Estate, made, run_server
 from tests.system.staging import Stage
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
+
+LOOKS = 10  # with four exchanges each, while both streams of a gateway stand: half a minute
 
 
 def leaf(estate: Estate, name: str) -> x509.Certificate:
@@ -39,12 +41,13 @@ def test_a_gateway_renews_its_certificate_and_no_key_request_fails_meanwhile(tmp
             estate.wait_gateway()
             stage = Stage(estate, client).set_up()
             drives, kinds, links = [stage.drive() for _ in range(4)], [], []
-            end = time.monotonic() + 20
-            while len(links) < 20 and time.monotonic() < end:
+            end = time.monotonic() + PATIENCE_S
+            while len(links) < LOOKS and time.monotonic() < end:
                 kinds += [stage.play(drive)[0][5] for drive in drives]
                 gateways = client.server.GetStatus(GetStatusRequest()).gateways
                 links += [gateways] if len(gateways) == 2 else []
-        assert set(kinds) == {MessageType.COMPLETE} and len(links) == 20  # the old one stays for its sessions
+        assert set(kinds) == {MessageType.COMPLETE}
+        assert len(links) == LOOKS, "the old one stays for its sessions"
         after = leaf(estate, "gateway")
         assert pki.serial_of(after) != issued.certificate.serial and after.public_key() == key.public_key()
         assert pki.end_us(after) > now_us() + 390 * DAY_US
