@@ -30,9 +30,9 @@ FRAMES = 1_000_000
 WARM_UP = 200_000  # by then every bounded memory is full; after 40,000 the service still grows by some 8 MB
 MOST_SECONDS = 600  # for all of it; a two-core machine with nothing else to do takes about 100
 MEGABYTE = 1_000_000
-# Resident memory of one process after the warm-up. Whatever Python keeps of a frame takes 36 bytes or more
-# (a number, and where it is kept). Less than this comes and goes: over 1,800,000 frames it was 137 to 144 MB.
-MOST_GROWTH = 16 * FRAMES
+# Resident memory of one process after the warm-up. One frame in eight reaches the service; one that is kept
+# there takes hundreds of bytes. Less comes and goes: over 1,800,000 frames it was 137 to 144 MB.
+MOST_GROWTH = 16 * FRAMES  # bytes: 128 of each frame that reaches it
 MOST_LOGGED = 4_000  # bytes on both processes' standard output and error
 OF_A_SCRUB = 4  # descriptors: the store, its log and its index, opened once for the first pass and kept
 PAUSE_S = 0.03  # of the honest drive between two exchanges
