@@ -30,6 +30,7 @@ from tests.ordinary import NOBODY, ordinary
 from tests.system.command import run_qekm
 from tests.system.exchanging import SERIAL, Place
 from tests.system.processes import MODULES, Estate, environment, run_server
+from tests.waiting import PATIENCE_S, wait_for
 
 CONTENT = os.urandom(200_000)
 ALONE = ("--no-password", "--no-command-password", "--no-shares", "--protect", "none")
@@ -240,7 +241,7 @@ def kill_when(home: Home, *words: str | Path, reached: str) -> list[int]:
     """Start an init and kill it when this is there in what it builds; return the processes it had started."""
     command = [sys.executable, "-m", MODULES["server"], "init", "--home", str(home.path), *map(str, words)]
     child = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_S
     try:
         while not list(home.path.glob(f".init-*/{reached}")):
             assert child.poll() is None and time.monotonic() < until, f"it has never had {reached}"
@@ -271,10 +272,7 @@ def test_a_takeover_that_is_killed_leaves_nothing_and_the_next_one_is_whole(
     with pytest.raises(NotInitialised):
         home.require()
     assert all(each.name.startswith(".init-") for each in home.path.iterdir())
-    until = time.monotonic() + 10
-    while any(Path(f"/proc/{each}").exists() for each in children):
-        assert time.monotonic() < until, "a process of it goes on"
-        time.sleep(0.05)
+    wait_for(lambda: not any(Path(f"/proc/{each}").exists() for each in children), "a process of it goes on")
     other = install(tmp_path, ours(), name="small")
     done = run_server(
         "init", "--home", home.path, *other.words, "--keys", "2", "--property", "keystore.protect=none"
