@@ -29,11 +29,11 @@ MARKS = st.text(st.sampled_from([HIGH, LOW, "\u0301", "a", "\u1100", "\u1161", "
 )
 def test_what_is_hard_to_look_at_is_refused_at_once(password: str) -> None:
     """The promise: 0.1 s, in which no drive is served; fails at three times that. It once took minutes."""
-    begun = time.monotonic()
+    begun = time.thread_time()  # not the wall's: others use this machine, too
     for look in (check_password, normalised):
         with pytest.raises(BadPassword):
             look(Secret(password.encode()))
-    took = time.monotonic() - begun
+    took = time.thread_time() - begun
     print(f"{len(password):,} characters were refused in {took * 1e3:.0f} ms")
     assert took < 3 * 0.1
 

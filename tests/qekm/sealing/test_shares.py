@@ -130,10 +130,10 @@ def test_an_error_repeats_no_word_of_a_share() -> None:
 
 def test_a_share_that_asks_for_minutes_of_work_is_refused_at_once() -> None:
     slow = [replace(Share.from_mnemonic(mnemonic), iteration_exponent=15).mnemonic() for mnemonic in FIVE[:3]]
-    began = time.monotonic()
+    began = time.thread_time()  # not the wall's: others use this machine, too
     with pytest.raises(BadShares, match="another program"):
         combine(slow)
-    took = time.monotonic() - began
+    took = time.thread_time() - began
     print(f"refused after {1000 * took:.1f} ms (aim 100)")
     assert took < 3 * 0.1
 

@@ -198,11 +198,11 @@ def test_the_bombs_would_be_stores_but_for_one_thing() -> None:
 @pytest.mark.parametrize(("data", "words"), BOMBS.values(), ids=BOMBS.keys())
 def test_a_bomb_is_refused_in_little_time_and_memory(data: bytes, words: str) -> None:
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.thread_time()
     try:
         with pytest.raises(BadFile, match=words):
             parse(data, secret())
-        assert time.perf_counter() - begin < 3
+        assert time.thread_time() - begin < 3
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()

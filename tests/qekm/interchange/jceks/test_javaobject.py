@@ -169,11 +169,11 @@ BOMBS = {
 @pytest.mark.parametrize(("words", "body"), BOMBS.values(), ids=BOMBS.keys())
 def test_a_bomb_is_refused_in_little_time_and_memory(words: str, body: bytes) -> None:
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.thread_time()
     try:
         with pytest.raises(BadFile, match=f"the key .*({words}).*at byte"):
             read(body)
-        assert time.perf_counter() - begin < 3
+        assert time.thread_time() - begin < 3
         assert tracemalloc.get_traced_memory()[1] < 1_000_000 + 8 * len(body)
     finally:
         tracemalloc.stop()
