@@ -74,7 +74,7 @@ def test_a_silent_server_costs_its_time_once_and_is_gone_back_to() -> None:
 def test_a_second_server_that_fails_once_is_retried_before_the_silent_first() -> None:
     manager = KeyManager(refuse=Code.EE0F)
     with manager.listening() as port, silent() as mute:
-        site = library(manager, mute, port, patience=Patience(answer=0.5, pauses=(0.1,)))
+        site = library(manager, mute, port, patience=Patience(answer=1.9, pauses=(0.1,)))
         with pytest.raises(NoAnswer):
             asked(site)
         assert [server.port for server, _ in site.tickets] == [mute, port, port, mute]
