@@ -6,9 +6,10 @@ Measured at the drive, from the fault to its next installed key, and to the ones
 from __future__ import annotations
 
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import pairwise
 
 import pytest
@@ -23,6 +24,7 @@ from tests.peers.wires import RESET, Fault
 
 AIM_S, MOST_S = 5.0, 15.0
 ENOUGH = 20  # rounds; fewer are no proof
+ENDS_S = 10.0  # three times what a service takes to end that cannot write
 KEYS = 3  # that a drive installs after it went on to another server
 POOL = 2_048  # while the first server is away the other one gets no new keys protected
 UNDER_WAY = 100  # records: two drives at work make a few dozen in a second
@@ -63,6 +65,8 @@ def full(site: Site) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(subprocess.TimeoutExpired):  # drives go on before it has ended
+            alpha.process("server").wait(ENDS_S)
         disk.free()
         if not alpha.process("server").alive:
             alpha.start()
