@@ -39,7 +39,7 @@ class Upkeep:
         self._serving, self._keystore, self._allocator = owners.serving, owners.keystore, owners.allocator
         self._registry, self._certificates, self._refusals = owners.registry, owners.certificates, refusals
         self._store, self._publish, self._now_us = store, publish, now_us
-        self._renewed_us = now_us()
+        self._renewed_us, self._turn = now_us(), asyncio.Lock()
         self._low: set[str] = set()  # groups that were told of
         self._unfilled: set[str] = set()  # likewise, that no keys could be made for
         self.duties: list[Duty] = []  # what other conversations do by themselves, each a look every second
@@ -55,14 +55,15 @@ class Upkeep:
 
     async def tick(self) -> None:
         """Do what is due now, each part whatever became of the others; StoreFailed."""
-        await _tried(self._tell())
-        for group in self._allocator.page(limit=_GROUPS):
-            await _tried(self._refill(group.name))
-        await _tried(self._watch())
-        if abs(self._now_us() - self._renewed_us) >= _DAY_US:  # the date may be set back, too
-            await _tried(self.renew())
-        for duty in self.duties:
-            await _tried(duty())
+        async with self._turn:  # of two at once each would fill a pool up
+            await _tried(self._tell())
+            for group in self._allocator.page(limit=_GROUPS):
+                await _tried(self._refill(group.name))
+            await _tried(self._watch())
+            if abs(self._now_us() - self._renewed_us) >= _DAY_US:  # the date may be set back, too
+                await _tried(self.renew())
+            for duty in self.duties:
+                await _tried(duty())
 
     async def renew(self) -> None:
         """Renew the service's own certificate if it is time; to be called at the start, too."""
