@@ -114,4 +114,5 @@ async def test_new_keys_that_wait_for_a_backup_are_not_given_and_reading_goes_on
             assert await written(gateway, site, drive) not in used
             await run.service.upkeep.tick()
         told = [each.outcome.name for each in await run.records() if each.event == "group.low"]
-        assert told == ["FAILURE", "SUCCESS"]
+        assert told
+        assert told == ["FAILURE", "SUCCESS"] * (len(told) // 2)  # more often if the upkeep looked between
