@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from qekm import pki
@@ -74,7 +75,7 @@ class Invitation:
             fits = _public(found.certificate) == _public_of(key)
             role = found.subject.role
             _ = found.fingerprint
-        except (ValueError, TypeError, QekmError):
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, QekmError):
             raise BadFile("the invitation is damaged", hint="have it sent again") from None
         if not fits or role is not Role.CANDIDATE:
             raise BadFile("the invitation's certificate is none of a server to be")

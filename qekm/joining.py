@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -132,9 +133,9 @@ class Newcomer:
         try:
             leaf = x509.load_pem_x509_certificate(self.welcome.certificate)
             subject = subject_of(leaf)
-        except (ValueError, QekmError):
+            ours = spki_sha256(key.public_key()) == spki_sha256(check_key(leaf.public_key()))
+        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, QekmError):
             raise PeerRefused("the welcome has no certificate that can be read", peer=name) from None
-        ours = spki_sha256(key.public_key()) == spki_sha256(check_key(leaf.public_key()))
         if not ours or (subject.role, subject.name) != (Role.SERVER, name):
             raise PeerRefused("the certificate in the welcome is another server's", peer=name)
 

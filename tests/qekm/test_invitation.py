@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from ssl import DER_cert_to_PEM_cert
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +35,14 @@ SERVER, _ = leaf(Role.SERVER, "server", "ekm1")
 CANDIDATE, KEY = leaf(Role.CANDIDATE, "ekm2", "ekm2.example", "10.0.0.2")
 OPERATOR, OPERATOR_KEY = leaf(Role.OPERATOR, "eve")
 FILE = Invitation("ekm1:443", SERVER, CANDIDATE, Secret(KEY)).dump()
+
+
+def with_server(was: str, now: str) -> bytes:
+    """Return the invitation with some bytes of its last certificate changed, hex."""
+    der = SERVER.public_bytes(Encoding.DER)
+    assert bytes.fromhex(was) in der
+    altered = der.replace(bytes.fromhex(was), bytes.fromhex(now), 1)
+    return FILE.replace(pki.pem(SERVER), DER_cert_to_PEM_cert(altered).encode())
 
 
 def test_what_was_written_is_read() -> None:
@@ -68,8 +78,13 @@ def test_the_key_is_in_no_repr() -> None:
         FILE.replace(KEY, b""),
         FILE.replace(KEY, leaf(Role.CANDIDATE, "ekm2")[1]),
         Invitation("ekm1:443", SERVER, OPERATOR, Secret(OPERATOR_KEY)).dump(),
+        with_server("06072a8648ce3d0201", "06072a8648ce3d0209"),
+        with_server("a003020102", "a003020107"),
     ],
-    ids=["empty", "text", "no head", "newer", "cut off", "no key", "another key", "another role"],
+    ids=[
+        *("empty", "text", "no head", "newer", "cut off", "no key", "another key", "another role"),
+        *("a key of no kind", "a certificate of no version"),
+    ],
 )
 def test_what_is_no_invitation_is_refused(content: bytes) -> None:
     with pytest.raises(BadFile):
