@@ -25,6 +25,7 @@ from qekm.store import Store
 from qekm.unlocking import Means, sealer_of, unlock
 from tests.ordinary import NOBODY, ordinary, privileged_port, python_as_ordinary
 from tests.pages import ROOT
+from tests.ports import free_port
 from tests.system.processes import environment
 
 from . import transcripts
@@ -87,12 +88,12 @@ def site(tmp_path: Path, bin_: Path) -> Iterator[Site]:
 @pytest.fixture
 def ports() -> Iterator[dict[str, str]]:
     """Give two ports that nobody has and one that somebody has."""
-    taken, *free = (socket.create_server(("127.0.0.1", 0)) for _ in range(3))
-    found = {name: str(each.getsockname()[1]) for name, each in zip(("free", "other"), free, strict=True)}
-    for each in free:
-        each.close()
-    with taken, socket.create_server(("::", taken.getsockname()[1]), family=socket.AF_INET6):
-        yield found | {"taken": str(taken.getsockname()[1])}
+    found = {name: free_port() for name in ("free", "other", "taken")}
+    with (
+        socket.create_server(("127.0.0.1", found["taken"])),
+        socket.create_server(("::", found["taken"]), family=socket.AF_INET6),
+    ):
+        yield {name: str(port) for name, port in found.items()}
 
 
 def play(site: Site, chapter: str, words: dict[str, str], how: Callable[[Stage, Transcript], None]) -> None:

@@ -23,6 +23,7 @@ from qekm_gateway.simulator.link import Connection, NoAnswer, Server, ask_server
 from qekm_gateway.simulator.sense import CheckCondition
 from tests.fakes.key_manager import KeyManager, Lies
 from tests.gateway.simulator.rig import CREATE, fresh_drive, session
+from tests.ports import free_port
 
 TWIN_62, TWIN_63 = Code.EE0F, Code.EE31
 FINAL = [Code.EF01, Code.EE25, Code.EE29, Code.EE2B, Code.EE2E, Code.EE23, Code.EE2D, Code.EEE1, Code.EE02]
@@ -33,12 +34,6 @@ def silent() -> Iterator[int]:
     """Accept and never answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
-
-
-def closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Asked:
@@ -98,7 +93,7 @@ def test_an_error_of_twin_64_or_6f_is_final(code: Code) -> None:
 def test_no_connection_sends_the_drive_to_the_next_server() -> None:
     manager = KeyManager()
     with manager.listening() as port:
-        asked = Asked(closed_port(), port, managers=[manager])
+        asked = Asked(free_port(), port, managers=[manager])
         assert asked.run().confirmed
     assert [triple for _, triple in asked.troubles] == ["07/74/61"]
 

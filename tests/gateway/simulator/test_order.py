@@ -17,7 +17,8 @@ from qekm_gateway.simulator.link import NoAnswer, Patience, Server
 from qekm_gateway.simulator.order import Order
 from tests.fakes.key_manager import KeyManager
 from tests.gateway.simulator.rig import CREATE, fresh_drive
-from tests.gateway.simulator.test_link import closed_port, silent
+from tests.gateway.simulator.test_link import silent
+from tests.ports import free_port
 
 A, B, C = (Server("127.0.0.1", port) for port in (1, 2, 3))
 
@@ -92,7 +93,7 @@ def test_a_server_that_says_no_is_still_asked_first() -> None:
 
 def test_when_all_are_away_all_are_asked() -> None:
     manager = KeyManager()
-    site = library(manager, closed_port(), closed_port(), patience=Patience(pauses=()))
+    site = library(manager, free_port(), free_port(), patience=Patience(pauses=()))
     for _ in range(2):
         with pytest.raises(NoAnswer):
             asked(site)
