@@ -35,13 +35,13 @@ async def test_a_name_that_nobody_knows_is_told_with_its_property() -> None:
 
 
 async def test_a_resolver_that_does_not_answer_holds_nobody_up() -> None:
-    asking = asyncio.create_task(addresses_of("slow.example", NAME, never, patience_s=0.3))
+    asking = asyncio.create_task(addresses_of("slow.example", NAME, never, patience_s=1.5))
     began, longest = time.monotonic(), 0.0
     while not asking.done():
         before = time.monotonic()
         await asyncio.sleep(0.01)
         longest = max(longest, time.monotonic() - before)
     print(f"waited {time.monotonic() - began:.2f} s, the loop at most {longest:.3f} s")
-    with pytest.raises(BadConfiguration, match=r"within 0\.3 s"):
+    with pytest.raises(BadConfiguration, match=r"within 1\.5 s"):
         await asking
-    assert longest < 0.3
+    assert longest < 1.0
