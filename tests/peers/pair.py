@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from qekm.allocator import POOL
 from qekm.clock import now_us
 from qekm_gateway.simulator.authority import make_authority
 from tests.peers.agreeing import unprotected
@@ -141,7 +142,10 @@ def paired(
     release: Release | None = None,
     **properties: str,
 ) -> Iterator[Site]:
-    """Have alpha and beta serve drives together for a block, each with all that the other has."""
+    """Have alpha and beta serve drives together for a block, each with all that the other has.
+
+    keys: that each has to give to begin with, READY.
+    """
     wanted = protected(folder / "alpha") | properties
     alpha = Server.make(network["alpha"], folder / "alpha", keys, release, **wanted)
     authority = make_authority(now_us())
@@ -149,10 +153,13 @@ def paired(
         trust(alpha, authority)
         beta = join(alpha, network["beta"], folder / "beta", release=release, **properties)
         with running(beta):
+            if keys > POOL:  # which is what beta makes by itself
+                beta.ask("keys", "generate", str(keys), "--key-file", str(beta.home.root_key))
             until(lambda: caught_up(alpha, beta), "the servers do not have the same", every_s=ASKING_S)
             until(
                 lambda: ready(alpha) > 0 and ready(beta) > 0, "a server has no keys to give", every_s=ASKING_S
             )
+            until(lambda: not (unprotected(alpha) or unprotected(beta)), "keys are not READY")
             yield sited(network, folder, authority, (alpha, beta))
 
 
