@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
-# Below what Linux gives out by itself (32768 on): no bind(0) or connect() of another test comes by them.
-_FIRST, _COUNT = 20_000, 12_000
+# What Linux gives out by itself, to bind(0) and connect(), and how many below that are taken here.
+_RANGE, _COUNT = Path("/proc/sys/net/ipv4/ip_local_port_range"), 12_000
 
 
 def _numbers() -> Iterator[int]:
-    """Yield all of them again and again, from a place that is each process's own."""
-    start = secrets.randbelow(_COUNT)
+    """Yield them again and again, from a place that is each process's own."""
+    end, start = max(2_048, int(_RANGE.read_text().split()[0])), secrets.randbelow(_COUNT)
+    first = max(1_024, end - _COUNT)
     while True:
-        yield from (_FIRST + (start + number) % _COUNT for number in range(_COUNT))
+        yield from (first + (start + number) % (end - first) for number in range(_COUNT))
 
 
 _left = _numbers()

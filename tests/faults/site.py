@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from qekm_gateway.simulator.library import Library
 from qekm_gateway.simulator.link import Server
 from tests.faults.sabotage import DELAY_S
 from tests.faults.worker import PATIENCE_S, Worker
+from tests.ports import free_port
 from tests.system.processes import Estate, made
 
 SERIALS = ("001300000392", "001310000363")
@@ -58,7 +57,7 @@ def working(
 
     Its home is in the folder if not named; `build` is one of broken_service, empty for the real one.
     """
-    port = steady_port()
+    port = free_port()
     wanted = _PROPERTIES | {"TransportListener__tcp__port": str(port)} | properties
     authority = make_authority(now_us())
     with made(home or folder / "home", keys=keys, **wanted) as estate:
@@ -111,16 +110,3 @@ def explained(estate: Estate) -> Iterator[None]:
         for output in sorted(estate.home.path.glob("*.out")):
             print(f"--- {output}", output.read_text(errors="replace")[-4_000:], sep="\n")
         raise
-
-
-def steady_port() -> int:
-    """Return a free port that nobody's outgoing connection is given while the gateway is down."""
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(max(1_024, first - 12_000), first)
-        with socket.socket(socket.AF_INET6) as probe:
-            try:
-                probe.bind(("::", port))
-            except OSError:
-                continue
-            return port

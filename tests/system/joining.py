@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qekm.home import Home
-from tests.faults.site import steady_port
+from tests.ports import free_port
 from tests.system.command import QEKM, run_qekm
 from tests.system.processes import FREE_PORTS, START_TIMEOUT_S, Estate, environment
 
@@ -84,7 +84,7 @@ class Inviting:
         made = cls(Estate(folder / "a"), folder)
         made.password.write_text(f"{PASSWORD}\n")
         words = ("--host", "127.0.0.1", "--password-file", str(made.password))
-        port = str(steady_port())  # for who was told of it, it is the same after a start
+        port = str(free_port())  # for who was told of it, it is the same after a start
         made.estate = Estate.make(folder / "a", *words, twoPerson="off", TransportListener__ssl__port=port)
         made.estate.start(gateway=False)
         return made

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from qekm.v1.server_pb2 import GetStatusRequest
-from tests.faults.site import steady_port
+from tests.ports import free_port
 from tests.system.command import ask_qekm, run_qekm
 from tests.system.joining import PASSWORD, Inviting
 from tests.system.processes import Estate, run_server
@@ -60,7 +60,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Return two servers; the first one's keys are to be at a peer before they are used."""
     folder = tmp_path_factory.mktemp("pair")
     (folder / "backups").mkdir()
-    password, port = folder / "password", steady_port()
+    password, port = folder / "password", free_port()
     password.write_text(f"{PASSWORD}\n")
     properties = {
         "twoPerson": "off",

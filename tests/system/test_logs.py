@@ -26,7 +26,7 @@ from qekm_gateway.simulator.errand import Errand
 from qekm_gateway.simulator.library import Library
 from qekm_gateway.simulator.link import Server
 from tests.faults.canary import Canaries
-from tests.faults.site import steady_port
+from tests.ports import free_port
 from tests.qekm.logs.reading import records_of, sequences
 from tests.qekm.logs.receivers import rsyslog
 from tests.system.command import run_qekm
@@ -199,7 +199,7 @@ def test_a_failure_to_start_is_told_once_with_its_hint(commanded: Estate, how: s
 def test_log_and_trail_go_to_a_syslog_server_and_no_restart_is_needed_when_that_restarts(
     tmp_path: Path,
 ) -> None:
-    with rsyslog(tmp_path / "rsyslog", "tcp", port=steady_port()) as server:  # which it has again
+    with rsyslog(tmp_path / "rsyslog", "tcp", port=free_port()) as server:  # which it has again
         with made(tmp_path / "home", keys=4, log__syslog=server.url, log__format="json") as estate:
             estate.start()
             estate.wait_gateway()

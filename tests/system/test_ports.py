@@ -24,12 +24,13 @@ from qekm.v1.configuration_pb2 import UpdatePropertiesRequest
 from qekm.v1.server_pb2 import GetStatusRequest, GetStatusResponse
 from qekm_gateway.simulator.library import Library
 from qekm_gateway.simulator.link import Server
-from tests.faults.site import Site, steady_port, working
+from tests.faults.site import Site, working
 from tests.faults.worker import Worker
 from tests.gateway.movable import connect as connect_drive
 from tests.gateway.movable import refused
 from tests.gateway.test_connection import PING
 from tests.ordinary import NOBODY, ordinary, privileged_port, python_as_ordinary
+from tests.ports import free_port
 from tests.system.processes import Estate, Process, made
 
 TCP, SSL = "TransportListener.tcp.port", "TransportListener.ssl.port"
@@ -149,8 +150,8 @@ def move_while_they_work(site: Site, drives: Drives, administrator: Administrato
     """Move both ports and switch debug again and again; the libraries follow when the port has moved."""
     port = site.port
     for number in range(rounds):
-        new = steady_port()
-        notes = administrator.put({TCP: str(new), SSL: "0" if number else str(steady_port())})
+        new = free_port()
+        notes = administrator.put({TCP: str(new), SSL: "0" if number else str(free_port())})
         assert any(f"on port {new}, and for 10 minutes on {port} as well" in note for note in notes), notes
         drives.work(1)
         assert pings(new)
@@ -179,14 +180,14 @@ def test_everything_changes_while_two_drives_work_and_no_key_request_fails(tmp_p
                 drives.work(1)
             administrator.ssl_port = site.estate.ports["ssl"]
             for _ in range(2):  # from afar, over the very port that moves
-                new_ssl = steady_port()
+                new_ssl = free_port()
                 administrator.put({SSL: str(new_ssl)})
                 until(lambda: refused(administrator.ssl_port))
                 administrator.ssl_port = new_ssl
                 drives.work(1)
             assert drives.tickets == []  # whoever is told in time meets nothing at all
             first = site.estate.ports["tcp"]
-            second = steady_port()
+            second = free_port()
             drives.send_to(first, second)  # and whoever is not, is served at the other that he knows
             administrator.put({TCP: str(second), DRAIN: "0"})
             assert refused(first)
@@ -243,7 +244,7 @@ def test_a_port_that_is_taken_changes_nothing_anywhere(site: Estate) -> None:
     administrator, before = Administrator(site), state(site)
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as taken:
         port = str(taken.getsockname()[1])
-        for values in ({TCP: port}, {SSL: port}, {SSL: str(steady_port()), TCP: port, "debug": "all"}):
+        for values in ({TCP: port}, {SSL: port}, {SSL: str(free_port()), TCP: port, "debug": "all"}):
             with pytest.raises(PortInUse, match=port):
                 administrator.put(values)
             assert state(site) == before
@@ -260,7 +261,7 @@ def test_the_same_port_again_and_0_which_is_any_change_nothing(site: Estate) -> 
     before = state(site)
     assert administrator.put({TCP: "0", SSL: "0"}) == ()
     assert state(site) == before
-    port = str(steady_port())
+    port = str(free_port())
     administrator.put({TCP: port})
     moved = state(site)
     assert administrator.put({TCP: port}) == ()
@@ -268,7 +269,7 @@ def test_the_same_port_again_and_0_which_is_any_change_nothing(site: Estate) -> 
 
 
 def test_two_changes_at_once_are_made_one_after_the_other(site: Estate) -> None:
-    ports = [steady_port(), steady_port()]
+    ports = [free_port(), free_port()]
     errors: list[BaseException] = []
 
     def put(port: int) -> None:
@@ -294,7 +295,7 @@ def test_two_changes_at_once_are_made_one_after_the_other(site: Estate) -> None:
 def test_a_gateway_that_was_away_catches_up(site: Estate) -> None:
     assert site.gateway is not None
     os.kill(site.gateway.pid, signal.SIGSTOP)
-    new = steady_port()
+    new = free_port()
     (note,) = Administrator(site).put({TCP: str(new)})
     assert "has not answered" in note
     os.kill(site.gateway.pid, signal.SIGCONT)
@@ -306,7 +307,7 @@ def test_a_gateway_that_was_away_catches_up(site: Estate) -> None:
 def test_a_gateway_killed_in_the_middle_of_a_move_comes_back_on_the_new_port(site: Estate) -> None:
     assert site.gateway is not None
     site.wait_gateway()
-    new = steady_port()
+    new = free_port()
     notes: list[str] = []
     os.kill(site.gateway.pid, signal.SIGSTOP)
     moving = threading.Thread(target=lambda: notes.extend(Administrator(site).put({TCP: str(new)})))
@@ -327,7 +328,7 @@ def test_a_gateway_killed_in_the_middle_of_a_move_comes_back_on_the_new_port(sit
 def test_a_service_killed_in_the_middle_of_a_move_has_after_its_start_what_the_file_says(
     tmp_path: Path, when: str
 ) -> None:
-    first, second = steady_port(), steady_port()
+    first, second = free_port(), free_port()
     with made(tmp_path / "home", keys=1, TransportListener__tcp__port=str(first)) as estate:
         estate.program = ("tests.system.cut_service", when)
         estate.start()

@@ -12,7 +12,7 @@ pytest.importorskip("opentelemetry.exporter.otlp.proto.grpc", reason="qekm[traci
 
 from qekm.dkp.fields import MessageType
 from qekm.v1.server_pb2 import GetStatusRequest
-from tests.faults.site import steady_port
+from tests.ports import free_port
 from tests.system.collector import collecting
 from tests.system.processes import environment, made
 from tests.system.staging import Stage
@@ -61,7 +61,7 @@ def test_an_exchange_is_one_trace_from_the_frame_to_the_commit(tmp_path: Path) -
 
 
 def test_a_collector_that_is_away_costs_spans_and_nothing_else(tmp_path: Path) -> None:
-    endpoint = f"http://127.0.0.1:{steady_port()}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     with made(
         tmp_path / "home", keys=32, drive__acceptUnknownDrives="false", tracing__endpoint=endpoint
     ) as estate:
