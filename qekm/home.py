@@ -178,7 +178,7 @@ class Home:
         """
         self.run.mkdir(mode=0o700, exist_ok=True)
         path, aside = self.run_file(process), self.run / f".{process}.json"
-        handle = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        handle = _opened(aside)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(handle, 0)
@@ -205,6 +205,16 @@ class Home:
         if found.pid < 1 or (process == "server" and "grpc" not in ports):
             return None
         return found if own in (0, found.pid) else None
+
+
+def _opened(path: Path) -> int:
+    """Open a file, or one in the place of another user's, which may have been left here; OSError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o600)
+    except PermissionError:
+        path.unlink()
+        return os.open(path, flags, 0o600)
 
 
 def _is_free(handle: int) -> bool:

@@ -97,7 +97,8 @@ def run_to_end(words: Sequence[str], **options: Any) -> int:
             return process.wait()
         except KeyboardInterrupt:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(CLEAR_SECONDS)
+                if process.wait(CLEAR_SECONDS) == 0:
+                    return 0  # it had done it all, or the signal was for this program alone
             raise
         finally:
             process.kill()  # not one that has ended
@@ -158,6 +159,20 @@ def terminate(part: Part, home: Home) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+def runs(part: Part, home: Home) -> bool:
+    """Tell whether a part runs.
+
+    Its run file alone may say so for a moment when it was killed while it started another program: that one
+    has what was open, the lock of the run file, too.
+    """
+    if (handle := _watch(part, home)) is None:
+        return False
+    try:
+        return not select.select([handle], [], [], 0)[0]
+    finally:
+        os.close(handle)
 
 
 def _watch(part: Part, home: Home) -> int | None:

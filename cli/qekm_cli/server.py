@@ -45,11 +45,11 @@ def start_server(
     A keystore that a password opens asks for it; a script gives a file or a descriptor.
     """
     from qekm_cli.passwords import hand_over, read_password
-    from qekm_cli.processes import SERVICE
+    from qekm_cli.processes import SERVICE, runs
 
     home, descriptor = home_of(context), None
     home.require()
-    if home.running(SERVICE.name) is None and is_opened_by_password(home):
+    if not runs(SERVICE, home) and is_opened_by_password(home):
         descriptor = hand_over(read_password(password_file, password_fd, confirm=False))
     started = start(context, descriptor)
     sentence = " and ".join(started) + " started" if started else "service and gateway run already"
@@ -61,12 +61,12 @@ def start(context: typer.Context, descriptor: int | None) -> list[str]:
 
     descriptor: where the service reads the keystore's password, if it needs one.
     """
-    from qekm_cli.processes import GATEWAY, SERVICE, START_SECONDS, starting
+    from qekm_cli.processes import GATEWAY, SERVICE, START_SECONDS, runs, starting
 
     home = home_of(context)
     with starting(home):
         until = time.monotonic() + START_SECONDS
-        parts = {part: home.running(part.name) is None for part in (SERVICE, GATEWAY)}
+        parts = {part: not runs(part, home) for part in (SERVICE, GATEWAY)}
         if parts[SERVICE]:
             _start(context, SERVICE, until, descriptor)
         if parts[GATEWAY]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -60,12 +61,17 @@ def _is_alive(told: str) -> bool:
     if not told.isdecimal():
         return True
     try:
-        os.kill(int(told), 0)
+        handle = os.pidfd_open(int(told))
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # another user's
+    except OSError:
         return True
-    return True
+    try:
+        return not select.select([handle], [], [], 0)[
+            0
+        ]  # who has ended and was not yet waited for lives no more
+    finally:
+        os.close(handle)
 
 
 def _in_use(path: Path, told: str) -> StoreInUse:

@@ -14,7 +14,8 @@ import pytest
 from qekm.errors import NotInitialised, ServiceAway
 from qekm.home import Home
 from qekm_cli import processes
-from qekm_cli.processes import GATEWAY, SERVICE, Log, end_of, program, start, terminate, wait_until
+from qekm_cli.processes import GATEWAY, SERVICE, Log, end_of, program, runs, start, terminate, wait_until
+from tests.waiting import wait_for
 
 PART = """#!{python}
 import os, signal, sys, time
@@ -31,6 +32,8 @@ if (home.path / "broken").exists():
 stubborn = (home.path / "stubborn").exists()
 signal.signal(signal.SIGTERM, signal.SIG_IGN if stubborn else lambda *_: sys.exit(0))
 with home.announced("{name}", "0", {{"grpc": 1}}):
+    if (home.path / "forking").exists() and (left := os.fork()):
+        (home.path / "left").write_text(str(left))
     time.sleep(60)
 """
 
@@ -111,6 +114,21 @@ def test_a_part_that_does_not_answer_in_time_is_an_error(home: Home) -> None:
 def test_what_does_not_run_is_not_stopped(home: Home) -> None:
     assert not terminate(SERVICE, home)
     assert not end_of(GATEWAY, home, lambda: pytest.fail("nobody is to be asked"))
+
+
+def test_a_part_does_not_run_that_was_killed_while_it_started_another_program(home: Home) -> None:
+    (home.path / "forking").touch()
+    process = started(home)
+    wait_for((home.path / "left").exists)
+    assert runs(SERVICE, home)
+    process.kill()
+    wait_for(lambda: not runs(SERVICE, home))  # nobody has waited for it
+    process.wait()
+    try:
+        assert home.running(SERVICE.name) is not None, "what it left behind does not hold its run file's lock"
+        assert not runs(SERVICE, home)
+    finally:
+        os.kill(int((home.path / "left").read_text()), signal.SIGKILL)
 
 
 def test_a_stranger_with_the_pid_of_an_old_run_file_is_left_alone(home: Home) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from qekm.errors import NotInitialised, StoreFailed
 from qekm.home import DEFAULT, Home
+from tests.ordinary import NOBODY, open_to_all, python_as_ordinary
 
 
 def test_the_option_wins_over_the_environment_and_that_over_the_default(tmp_path: Path) -> None:
@@ -112,6 +114,24 @@ def test_a_kill_in_the_middle_of_announcing_leaves_nothing_that_the_next_start_l
         assert [*home.run.iterdir()] == [home.run_file("server")]
         assert json.loads(home.run_file("server").read_text())["version"] == "2"
     assert [*home.run.iterdir()] == []
+
+
+@pytest.mark.root
+def test_what_another_user_left_in_the_middle_of_announcing_is_in_nobody_s_way(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root leaves files that are in another user's way")
+    home = Home(tmp_path / "home")
+    home.run.mkdir(parents=True)
+    (home.run / ".server.json").touch(0o600)
+    for path in (home.path, home.run):
+        os.chown(path, NOBODY, NOBODY)
+    open_to_all(tmp_path)
+    code = (
+        "import pathlib; from qekm.home import Home\n"
+        f"home = Home(pathlib.Path({str(home.path)!r}))\n"
+        "with home.announced('server', '1', {'grpc': 1}): print(home.running('server').version)"
+    )
+    assert python_as_ordinary(code) == "1\n"
 
 
 def test_of_two_that_announce_at_the_same_time_one_is_told_so(tmp_path: Path) -> None:

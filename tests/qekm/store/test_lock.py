@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Timer
+from typing import IO
 
 import pytest
 
@@ -15,40 +18,51 @@ from qekm.store.lock import Lock
 
 # It takes the lock, forks one that holds what was open as one does that is not yet another program, and dies.
 LEAVES_ONE = """
-import os, sys, time
+import os, sys
 from pathlib import Path
 from qekm.store.lock import Lock
 lock = Lock(Path(sys.argv[1]))
 if os.fork() == 0:
-    os.close(1)
-    time.sleep(float(sys.argv[2]))
+    os.read(0, 1)
     os._exit(0)
 os.kill(os.getpid(), 9)
 """
 
 
-def killed(path: Path, holds_s: float) -> None:
-    """Have a process killed that leaves another one behind, which holds the lock for so long."""
-    done = subprocess.run([sys.executable, "-c", LEAVES_ONE, str(path), str(holds_s)], check=False)
-    assert done.returncode == -9
+@contextmanager
+def killed(path: Path, *, reaped: bool = True) -> Iterator[IO[bytes]]:
+    """Have a process killed that leaves one behind, which holds the lock until what is given is closed."""
+    words = [sys.executable, "-c", LEAVES_ONE, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        with process.stdin:
+            if reaped:
+                assert process.wait() == -9
+            else:
+                state = Path(f"/proc/{process.pid}/stat")
+                while state.read_text().rpartition(")")[2].split()[0] != "Z":
+                    time.sleep(0.01)
+            yield process.stdin
 
 
-def test_the_lock_of_a_killed_process_is_had_once_what_it_left_behind_is_gone(tmp_path: Path) -> None:
-    killed(tmp_path / "lock", 2)
-    begun = time.monotonic()
-    with closing(Lock(tmp_path / "lock", patience_s=60)):
-        assert time.monotonic() - begun > 0.1  # else nothing was waited for
-    killed(tmp_path / "other", 20)
-    with pytest.raises(StoreInUse):
-        Lock(tmp_path / "other", patience_s=0)
+@pytest.mark.parametrize("reaped", [True, False], ids=["reaped", "not reaped"])
+def test_the_lock_of_a_killed_process_is_had_once_what_it_left_behind_is_gone(
+    tmp_path: Path, reaped: bool
+) -> None:
+    with killed(tmp_path / "lock", reaped=reaped) as left_behind:
+        with pytest.raises(StoreInUse):
+            Lock(tmp_path / "lock", patience_s=0)
+        Timer(0.3, left_behind.close).start()
+        with closing(Lock(tmp_path / "lock", patience_s=60)):
+            pass
 
 
 def test_it_is_waited_for_no_longer_than_for_a_while(tmp_path: Path) -> None:
-    killed(tmp_path / "lock", 20)
-    begun = time.monotonic()
-    with pytest.raises(StoreInUse, match=r"process [0-9]+ has the store"):
-        Lock(tmp_path / "lock", patience_s=0.2)
-    assert 0.2 <= time.monotonic() - begun < 15
+    with killed(tmp_path / "lock"):
+        begun = time.monotonic()
+        with pytest.raises(StoreInUse, match=r"process [0-9]+ has the store"):
+            Lock(tmp_path / "lock", patience_s=0.2)
+        assert time.monotonic() - begun >= 0.2
 
 
 def test_a_process_that_lives_is_not_waited_for(tmp_path: Path) -> None:
