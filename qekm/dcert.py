@@ -118,6 +118,7 @@ def load_authority(data: bytes, now_us: int) -> Authority:
         x509.InvalidVersion,
         x509.ExtensionNotFound,
         x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
     ) as error:
         raise BadCertificate("this is no certificate of an authority") from error
     check_public(public)

@@ -6,8 +6,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-import grpc
-
+from qekm.errors import ServiceAway
 from qekm.home import Home
 from qekm.sealing import KeyFileSealer
 from qekm.store import CURRENT, OLDEST, Store
@@ -37,7 +36,7 @@ def materials(home: Home) -> dict[str, bytes]:
 def rotate(site: Site) -> None:
     """Begin a rotation; it goes on when this has left, and may have killed its service before it told."""
     proof = Proof(key_file=site.estate.home.root_key.read_bytes())
-    with site.estate.client() as client, suppress(grpc.RpcError):
+    with site.estate.client() as client, suppress(ServiceAway):
         stream = client.keystore.RotateKeystore(RotateKeystoreRequest(proof=proof))
         next(iter(stream))
         stream.cancel()

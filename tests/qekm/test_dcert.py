@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from qekm.dcert import DriveTrust, load_authority, time_us
 from qekm.dkp.codes import Code, Fault
@@ -159,6 +160,21 @@ def test_a_certificate_of_a_version_that_does_not_exist_is_refused_like_any_othe
     assert is_refused(chain)
     with pytest.raises(BadCertificate):
         load_authority(ROOT.certificate.replace(version_3, version_5, 1), NOW_US)
+
+
+def test_an_authority_with_a_name_of_a_kind_that_nobody_reads_is_refused() -> None:
+    key = KEY
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "drives")])
+    x400 = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3002a300"))
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1)
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + 9 * DAY)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    assert load_authority(
+        builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER), NOW_US
+    )  # the control
+    builder = builder.add_extension(x400, critical=False)
+    with pytest.raises(BadCertificate):
+        load_authority(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER), NOW_US)
 
 
 def test_a_stored_authority_that_is_no_certificate_is_damage() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert, PEM_cert_to_DER_cert
 from typing import Any
 
 import pytest
@@ -170,12 +171,26 @@ def of_another_release(welcome: Welcome) -> Welcome:
     return replace(welcome, columns=columns)
 
 
+def altered_certificate(was: str, now: str) -> Callable[[Welcome], Welcome]:
+    """Return what changes some bytes of the certificate in a welcome, hex."""
+
+    def alter(welcome: Welcome) -> Welcome:
+        der = PEM_cert_to_DER_cert(welcome.certificate.decode())
+        assert bytes.fromhex(was) in der
+        altered = der.replace(bytes.fromhex(was), bytes.fromhex(now), 1)
+        return replace(welcome, certificate=DER_cert_to_PEM_cert(altered).encode())
+
+    return alter
+
+
 ALTERED: dict[str, Callable[[Welcome], Welcome]] = {
     "the row of this server is missing": altered_name,
     "another release": of_another_release,
     "another estate": lambda welcome: replace(welcome, estate_id=bytes(16)),
     "no certificate": lambda welcome: replace(welcome, certificate=b"none"),
     "somebody else's certificate": lambda welcome: replace(welcome, certificate=welcome.trust),
+    "a key of no kind": altered_certificate("06072a8648ce3d0201", "06072a8648ce3d0209"),
+    "a certificate of no version": altered_certificate("a003020102", "a003020107"),
     "a table that does not exist": lambda welcome: replace(
         welcome, lines=(replace(welcome.lines[0], table="moods"), *welcome.lines[1:])
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,15 @@ class Picky:
         if any(isinstance(change, Key) and change.group in self.refused for change in changes):
             raise self.error("no")
         self.units.append(changes)
+
+
+class Slow(Picky):
+    """A store that others have a turn beside."""
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Keep a unit, later."""
+        await asyncio.sleep(0)
+        await super().commit(changes)
 
 
 def upkeep(store: Picky, calls: list[str]) -> tuple[Upkeep, Estate]:
@@ -61,6 +71,13 @@ async def test_a_group_that_cannot_be_refilled_stops_neither_the_others_nor_the_
     assert calls == ["renewed", "published"]
     assert {change.group for unit in store.units for change in unit if isinstance(change, Key)} == {"b"}
     assert estate.keystore.counts("b")[KeyState.READY] == 2
+
+
+async def test_of_two_looks_at_once_one_fills_the_pools_up() -> None:
+    store = Slow([], Incident)
+    made, estate = upkeep(store, [])
+    await asyncio.gather(made.tick(), made.tick())
+    assert [estate.keystore.counts(group)[KeyState.READY] for group in "ab"] == [2, 2]
 
 
 async def test_a_group_that_cannot_be_refilled_is_told_of_once_and_when_it_can_again() -> None:
