@@ -1,4 +1,4 @@
-"""The walk of servers that are cut off, die and come back (tests/qekm/replication/test_model.py), a long one."""
+"""The walk of tests/qekm/replication/test_model.py, a long one: servers are cut off, die and come back."""
 
 from __future__ import annotations
 

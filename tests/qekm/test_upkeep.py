@@ -73,7 +73,8 @@ async def test_a_group_that_cannot_be_refilled_stops_neither_the_others_nor_the_
     assert estate.keystore.counts("b")[KeyState.READY] == 2
 
 
-async def test_of_two_looks_at_once_one_fills_the_pools_up() -> None:
+async def test_of_two_looks_at_once_one_fills_the_pools_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qekm.upkeep.BATCH", 1)  # a pool takes several commits
     store = Slow([], Incident)
     made, estate = upkeep(store, [])
     await asyncio.gather(made.tick(), made.tick())

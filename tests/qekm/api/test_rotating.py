@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpc import aio
 
 from qekm.errors import BadPassword
 from qekm.model import KeyState, Outcome
@@ -74,41 +75,51 @@ async def test_a_client_that_leaves_does_not_stop_it_and_a_restart_goes_on(tmp_p
 
 
 async def test_a_rotation_of_many_keys_makes_nobody_wait(tmp_path: Path) -> None:
-    async with running(tmp_path / "home", keys=MANY) as run:
-        keystore = run.service.owners.keystore
-        waits: list[float] = []
+    for number in range(3):  # what a rotation holds up it holds up again, and others of this machine do not
+        async with running(tmp_path / str(number) / "home", keys=MANY) as run:
+            longest_s = await longest_exchange(run)
+        if longest_s < 3 * 0.25:
+            break
+    assert longest_s < 3 * 0.25
 
-        async def use_keys() -> None:
-            """Give a key out and read another, again and again, as drives do."""
-            while True:
-                start = time.perf_counter()
-                key = keystore.next_ready("default")
-                assert key is not None
-                given = keystore.assign(key, 5, ("001300000392", os.urandom(16), ""))
-                await run.store.commit([given])
-                await run.store.commit([keystore.mark(given, KeyState.ACTIVE)])
-                keystore.open(given).wipe()
-                waits.append(time.perf_counter() - start)
-                await asyncio.sleep(0.005)
 
-        drive = asyncio.create_task(use_keys())
-        await asyncio.sleep(1)
-        before = sorted(waits)
-        stream = run.client.keystore.RotateKeystore(request(run))
-        answer: Any = None
-        for _ in range(3):  # what a rotation holds up it holds up again, and others of this machine do not
-            waits.clear()
-            end = time.perf_counter() + WATCHED_S
-            while time.perf_counter() < end:
-                answer = await stream.read()
-            if (worst := sorted(waits)) and worst[-1] < 3 * 0.25:
-                break
-        stream.cancel()
-        drive.cancel()
-        print(
-            f"\n{answer.done:,} of {MANY:,} keys sealed anew in {WATCHED_S} s, {len(worst)} exchanges: "
-            f"median {1e3 * worst[len(worst) // 2]:.1f} ms (before: {1e3 * before[len(before) // 2]:.1f}), "
-            f"99 % {1e3 * worst[len(worst) * 99 // 100]:.1f} ms, worst {1e3 * worst[-1]:.1f} ms, aim 250"
-        )
-        assert 0 < answer.done < answer.total == MANY
-        assert worst[-1] < 3 * 0.25
+async def longest_exchange(run: Running) -> float:
+    """Return the seconds that the slowest exchange took in a rotation's first WATCHED_S, its beginning too."""
+    keystore = run.service.owners.keystore
+    waits: list[float] = []
+    over = False
+
+    async def use_keys() -> None:
+        """Give a key out and read another, again and again, as drives do."""
+        while not over:
+            start = time.perf_counter()
+            key = keystore.next_ready("default")
+            assert key is not None
+            given = keystore.assign(key, 5, ("001300000392", os.urandom(16), ""))
+            await run.store.commit([given])
+            await run.store.commit([keystore.mark(given, KeyState.ACTIVE)])
+            keystore.open(given).wipe()
+            waits.append(time.perf_counter() - start)
+            await asyncio.sleep(0.005)
+
+    drive = asyncio.create_task(use_keys())
+    await asyncio.sleep(1)
+    before = sorted(waits)
+    waits.clear()
+    stream = run.client.keystore.RotateKeystore(request(run))
+    end = time.perf_counter() + WATCHED_S
+    answer: Any = None
+    while time.perf_counter() < end:
+        answer = await stream.read()
+        assert answer is not aio.EOF, f"{MANY:,} keys are too few to be watched for {WATCHED_S} s"
+    over = True
+    await drive  # the exchange that is under way counts too
+    stream.cancel()
+    worst = sorted(waits)
+    print(
+        f"\n{answer.done:,} of {MANY:,} keys sealed anew in {WATCHED_S} s, {len(worst)} exchanges: "
+        f"median {1e3 * worst[len(worst) // 2]:.1f} ms (before: {1e3 * before[len(before) // 2]:.1f}), "
+        f"99 % {1e3 * worst[len(worst) * 99 // 100]:.1f} ms, worst {1e3 * worst[-1]:.1f} ms, aim 250"
+    )
+    assert 0 < answer.done < answer.total == MANY
+    return worst[-1]

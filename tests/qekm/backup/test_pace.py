@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -34,10 +35,9 @@ async def test_a_backup_is_made_and_proved_in_the_promised_time(
 @pytest.mark.slow
 async def test_drives_are_served_while_a_backup_is_made(tmp_path: Path) -> None:
     """The longest time in which the event loop, and so every drive, had to wait."""
-    import asyncio
-
-    async with kept(tmp_path, 20_000) as run:
-        for _ in range(3):  # what a backup holds up it holds up again, and others of this machine do not
+    for number in range(3):  # what a backup holds up it holds up again, and others of this machine do not
+        (folder := tmp_path / str(number)).mkdir()
+        async with kept(folder, 20_000) as run:
             task = asyncio.create_task(run.keeper.create("a/b", mute))
             longest_s, waits = 0.0, 0
             while not task.done():
@@ -45,8 +45,8 @@ async def test_drives_are_served_while_a_backup_is_made(tmp_path: Path) -> None:
                 await asyncio.sleep(0.005)
                 longest_s, waits = max(longest_s, time.monotonic() - begun - 0.005), waits + 1
             await task
-            if longest_s < 3 * 0.1:
-                break
+        if longest_s < 3 * 0.1:
+            break
     told = f"no wait of {waits:,} was longer than {longest_s * 1e3:.0f} ms"
     print(f"20,000 keys on {os.cpu_count()} cores: {told}, 100 ms are promised")
     assert longest_s < 3 * 0.1
