@@ -42,13 +42,13 @@ class Slow(Picky):
         await super().commit(changes)
 
 
-def upkeep(store: Picky, calls: list[str]) -> tuple[Upkeep, Estate]:
+def upkeep(store: Picky, calls: list[str], used: int = 2) -> tuple[Upkeep, Estate]:
     """Return the upkeep of an estate whose groups a and b have used their keys up."""
     estate = Estate()
     estate.groups += [Group(name, OnExhaustion.REFILL, False, 1) for name in "ab"]
     estate.build()
     for group in "ab":
-        for key in estate.keystore.generate(2, group):
+        for key in estate.keystore.generate(used, group):
             estate.keystore.assign(key, 1, ("1", b"", ""))
     certificates = SimpleNamespace(refresh_server=lambda: calls.append("renewed"))
     owners: Any = SimpleNamespace(
@@ -76,9 +76,9 @@ async def test_a_group_that_cannot_be_refilled_stops_neither_the_others_nor_the_
 async def test_of_two_looks_at_once_one_fills_the_pools_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qekm.upkeep.BATCH", 1)  # a pool takes several commits
     store = Slow([], Incident)
-    made, estate = upkeep(store, [])
+    made, estate = upkeep(store, [], used=10)
     await asyncio.gather(made.tick(), made.tick())
-    assert [estate.keystore.counts(group)[KeyState.READY] for group in "ab"] == [2, 2]
+    assert [estate.keystore.counts(group)[KeyState.READY] for group in "ab"] == [10, 10]
 
 
 async def test_a_group_that_cannot_be_refilled_is_told_of_once_and_when_it_can_again() -> None:
