@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 from collections.abc import Iterator
@@ -12,11 +13,14 @@ _RANGE, _COUNT = Path("/proc/sys/net/ipv4/ip_local_port_range"), 12_000
 
 
 def _numbers() -> Iterator[int]:
-    """Yield them again and again, from a place that is each process's own."""
-    end, start = max(2_048, int(_RANGE.read_text().split()[0])), secrets.randbelow(_COUNT)
-    first = max(1_024, end - _COUNT)
+    """Yield again and again those that are this process's own among those that test beside each other."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    place = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    end = max(2_048, int(_RANGE.read_text().split()[0]))
+    share = (end - max(1_024, end - _COUNT)) // workers
+    first, start = end - (place + 1) * share, secrets.randbelow(share)
     while True:
-        yield from (first + (start + number) % (end - first) for number in range(_COUNT))
+        yield from (first + (start + number) % share for number in range(share))
 
 
 _left = _numbers()
