@@ -79,17 +79,6 @@ def refused(site: Site, errand: Errand) -> tuple[Refused, float]:
     return caught.value, time.monotonic() - begun
 
 
-def refused_at_once(site: Site, errand: Errand) -> Refused:
-    """Play it until the drive is told at once: a machine may be busy for a moment, a time limit is always."""
-    times = list[float]()
-    for _ in range(TRIES):
-        problem, seconds = refused(site, errand)
-        if seconds < AT_ONCE_S:
-            return problem
-        times.append(seconds)
-    raise AssertionError(f"a drive was told after {times} s")
-
-
 @contextmanager
 def hanging(site: Site) -> Iterator[None]:
     """Have the service hang for the block, and wait until it goes on."""
@@ -112,36 +101,44 @@ def stored(site: Site) -> dict[str, Key]:
 
 
 def test_without_a_service_a_drive_is_told_ee0f_at_once_until_there_is_one_again(site: Site) -> None:
-    served(site, mount(1))
-    assert site.estate.server is not None
-    assert site.estate.server.stop() == 0
-    problem = refused_at_once(site, mount(2))
-    assert (problem.number, problem.code) == (Code.EE0F, NEXT_SERVER)
-    assert problem.detail == "refused by the key manager: EE0F", "no details"
-    with Connection(Server("127.0.0.1", site.port)) as connection:
-        ping(connection)  # the gateway itself is there
-    site.estate.start().wait_gateway()
-    served(site, mount(2))
+    times = list[float]()
+    for number in range(TRIES):  # a machine may be busy once; who does not notice the end, never does
+        served(site, mount(number))
+        assert site.estate.server is not None
+        assert site.estate.server.stop() == 0
+        problem, seconds = refused(site, mount(TRIES))
+        assert (problem.number, problem.code) == (Code.EE0F, NEXT_SERVER)
+        assert problem.detail == "refused by the key manager: EE0F", "no details"
+        with Connection(Server("127.0.0.1", site.port), (), PATIENT) as connection:
+            ping(connection)  # the gateway itself is there
+        site.estate.start().wait_gateway()
+        times.append(seconds)
+        if seconds < AT_ONCE_S:
+            break
+    else:
+        pytest.fail(f"the first drive without a service was told after {times} s")
+    served(site, mount(TRIES))
 
 
 def test_a_service_that_hangs_is_ee0f_in_time_for_another_server_and_serves_when_it_goes_on(
     site: Site,
 ) -> None:
     served(site, mount(1))
-    errand, times = mount(2), list[float]()
+    errand, tries = mount(2), list[list[float]]()
     for _ in range(TRIES):
+        tries.append([])
         with hanging(site):
-            for _ in range(3):  # the first ones wait for the step's deadline, later ones for nothing
+            for pause_s in (0, 0, 0, 4):  # s; after that the gateway has given the stream up
+                time.sleep(pause_s)
                 problem, seconds = refused(site, errand)
                 assert (problem.number, problem.code) == (Code.EE0F, NEXT_SERVER)
-                times.append(seconds)
-            time.sleep(4)  # by now the gateway has given the stream up
-            assert refused_at_once(site, errand).number == Code.EE0F
+                tries[-1].append(seconds)
         served(site, errand)
-        if max(times[-3:]) < DRIVES_WAIT_S:
+        # The first ones wait for the step's deadline, later ones for nothing.
+        if max(tries[-1]) < DRIVES_WAIT_S and tries[-1][-1] < AT_ONCE_S:
             break
     else:
-        pytest.fail(f"a drive waits {DRIVES_WAIT_S} s for an answer; some took longer, each time: {times}")
+        pytest.fail(f"drives wait {DRIVES_WAIT_S} s, and for a stream that is given up not at all: {tries}")
     served(site, mount(3))
     site.estate.stop()
     assert set(stored(site)) == {"E00001L4", "E00002L4", "E00003L4"}
