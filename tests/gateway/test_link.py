@@ -79,13 +79,21 @@ async def linked(
     assert incidents.count == 0
 
 
-@pytest.fixture
-async def running() -> AsyncIterator[Running]:
+@contextlib.asynccontextmanager
+async def serving() -> AsyncIterator[Running]:
     running = Running(ServingService())
     await running.start()
-    yield running
-    running.service.going.set()
-    await running.stop()
+    try:
+        yield running
+    finally:
+        running.service.going.set()
+        await running.stop()
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    async with serving() as running:
+        yield running
 
 
 async def test_hello_comes_first_and_each_step_gets_its_reply(running: Running) -> None:
@@ -105,13 +113,17 @@ async def test_hello_comes_first_and_each_step_gets_its_reply(running: Running) 
 
 
 async def test_a_lone_step_goes_at_once_alone(running: Running) -> None:
+    took_s = list[float]()
     async with linked(lambda: running.port) as link:
         await until(lambda: link.up)
         for _ in range(5):
             drive, begun = Drive(), time.monotonic()
             link.submit(FRAME, "a:1", drive)
             await until(lambda drive=drive: drive.replies)  # type: ignore[misc]
-            assert drive.times[0] - begun < 1.4, "it waited for nothing, not even its own end"
+            assert drive.replies[0] is not None
+            took_s.append(drive.times[0] - begun)
+    assert max(took_s) < 1.4, "it waited for nothing, not even its own end"
+    assert min(took_s) < 0.5, f"a machine may be busy for some of them: {took_s}"
     assert running.service.batches == [1] * 5
 
 

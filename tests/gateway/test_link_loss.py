@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -16,12 +17,15 @@ import pytest
 
 from qekm.errors import ServiceAway
 from qekm_gateway.faults import LATE
+from qekm_gateway.simulator.link import USUAL
 from tests.fakes.link import SESSION
 from tests.fakes.serving_service import Running, answer
-from tests.gateway.test_link import FRAME, Drive, linked, running
+from tests.gateway.test_link import FRAME, Drive, linked, running, serving
 from tests.waiting import until
 
 __all__ = ["running"]  # a fixture
+
+TRIES = 3
 
 
 async def test_without_a_stream_a_step_is_refused_at_once() -> None:
@@ -68,8 +72,21 @@ async def test_a_draining_service_answers_what_is_in_flight_and_is_left(running:
         await until(lambda: link.up)
 
 
-async def test_a_step_has_a_second_and_a_half_and_its_late_session_is_ended(running: Running) -> None:
-    async with linked(lambda: running.port) as link:
+async def in_time(play: Callable[[], Awaitable[float]]) -> None:
+    """Play it until a drive was told while it waited: a machine may be busy once, a deadline is always."""
+    told_s = [await play()]
+    while told_s[-1] >= USUAL.answer and len(told_s) < TRIES:
+        told_s.append(await play())
+    assert told_s[-1] < USUAL.answer, f"a drive leaves after {USUAL.answer} s, and was told after {told_s}"
+
+
+async def test_a_step_has_a_second_and_a_half_and_its_late_session_is_ended() -> None:
+    await in_time(late_steps)
+
+
+async def late_steps() -> float:
+    """Have three steps be too late; return the most seconds that a drive waited to be told."""
+    async with serving() as running, linked(lambda: running.port) as link:
         await until(lambda: link.up)
         running.service.going.clear()
         drives, begun = [Drive() for _ in range(3)], []
@@ -79,9 +96,9 @@ async def test_a_step_has_a_second_and_a_half_and_its_late_session_is_ended(runn
             if number < 2:
                 await until(lambda: not link._batches._queue)  # it is on its way
         await until(lambda: all(drive.replies for drive in drives))
-        for drive, since in zip(drives, begun, strict=True):
-            assert drive.replies == [None]
-            assert 1.45 < drive.times[0] - since < 3 * 1.5
+        waited = [drive.times[0] - since for drive, since in zip(drives, begun, strict=True)]
+        assert all(drive.replies == [None] for drive in drives)
+        assert all(1.45 < seconds < 3 * 1.5 for seconds in waited), waited
         running.service.going.set()
         await until(lambda: sum(len(request.session_ends) for request in running.service.requests) == 2)
         ends = [end for request in running.service.requests for end in request.session_ends]
@@ -94,6 +111,7 @@ async def test_a_step_has_a_second_and_a_half_and_its_late_session_is_ended(runn
         await until(lambda: drive.replies)
         assert drive.replies[0] is not None
         assert all(drive.replies == [None] for drive in drives)
+    return max(waited)
 
 
 async def test_a_client_that_went_gets_no_reply_and_its_session_is_ended(running: Running) -> None:
@@ -118,7 +136,7 @@ async def test_a_service_that_never_answers_a_step_is_left_after_five_seconds(ru
         await until(lambda: link.up)
         drive = Drive()
         link.submit(FRAME, "a:1", drive)
-        await until(lambda: running.service.streams == 2, 9)
+        await until(lambda: running.service.streams == 2)
         assert drive.replies == [None]
         running.service.answer = answer
         await until(lambda: link.up)
@@ -129,6 +147,11 @@ async def test_a_service_that_never_answers_a_step_is_left_after_five_seconds(ru
 
 @pytest.mark.slow
 async def test_a_stopped_process_is_noticed_and_taken_again_when_it_goes_on() -> None:
+    await in_time(stopped_process)
+
+
+async def stopped_process() -> float:
+    """Stop a service and have it go on; return how many seconds a drive waited meanwhile to be told."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -150,16 +173,18 @@ async def test_a_stopped_process_is_noticed_and_taken_again_when_it_goes_on() ->
             begun = time.monotonic()
             link.submit(FRAME, "a:1", drive)
             await until(lambda: len(drive.replies) == 2)
+            waited = drive.times[1] - begun
             assert drive.replies[1] is None
-            assert 1.4 < time.monotonic() - begun < 3 * 1.5
-            await until(lambda: not link.up, 9)
+            assert 1.4 < waited < 3 * 1.5
+            await until(lambda: not link.up)
             process.send_signal(signal.SIGCONT)
-            await until(lambda: link.up, 12)
+            await until(lambda: link.up)
             link.submit(FRAME, "a:1", drive)
             await until(lambda: len(drive.replies) == 3)
             assert drive.replies[2] is not None
             process.kill()
-            await until(lambda: not link.up, 2)
+            await until(lambda: not link.up)
+        return waited
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
