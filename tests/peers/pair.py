@@ -14,6 +14,7 @@ from typing import Any
 
 from qekm.allocator import POOL
 from qekm.clock import now_us
+from qekm.errors import EXIT_CODES, UnavailableError
 from qekm_gateway.simulator.authority import make_authority
 from tests.peers.agreeing import unprotected
 from tests.peers.namespaces import Host, Network
@@ -24,6 +25,7 @@ from tests.system.forking import Forked, fork_program
 from tests.system.processes import MODULES, environment
 
 _KEY = re.compile(r"this one has the key\n\s+([0-9a-f ]+)\n")
+_LOST = re.compile(r"error: (server \S+ went away|not connected: .+)$", re.MULTILINE)  # and not back yet
 _PATIENCE_S = 120.0
 _TICKS_S = 3.0  # of the upkeep, which looks every second
 
@@ -118,11 +120,13 @@ def differences(server: Server) -> list[str]:
     """Have a server compare its store with the others' now; return the rows that differ.
 
     The end of a stream may be late: of a cut that was too short for it to be noticed while it lasted, TCP is
-    slow to recover. Then it is compared over the next one.
+    slow to recover. Then it is compared over the next one; nothing else is tried again.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while not (told := server.order("peers", "sync"))[1]:
-        assert time.monotonic() < deadline, told[2]
+        code, _, complained = told
+        assert code == EXIT_CODES[UnavailableError] and _LOST.search(complained), f"{code}: {complained}"
+        assert time.monotonic() < deadline, complained
         time.sleep(ASKING_S)
     return [each for row in json.loads(told[1])["peers"] for each in row["differences"]]
 
