@@ -35,6 +35,16 @@ async def in_time(answer: Awaitable[T], context: Context) -> T:
         raise ServiceAway(f"the answer took longer than {DEADLINE_S:.0f} s") from None
 
 
+async def begin(context: Context) -> None:
+    """Send what precedes the answers of a call with many, before anything may interrupt it.
+
+    grpc.aio sends it with the first answer else, and once more with the status that follows on one which was
+    interrupted; it then sends neither, and a caller waits who knows of no end.
+    """
+    with contextlib.suppress(aio.InternalError):  # the caller has gone; what follows finds that out
+        await context.send_initial_metadata(())
+
+
 async def pour(inner: Callable[..., Any], request: Any, context: Context) -> None:
     """Run a behaviour with many answers, be it a generator or one that writes to the context itself."""
     if not inspect.isasyncgenfunction(inner):

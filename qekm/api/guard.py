@@ -23,7 +23,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from qekm.api.answers import each, hear_out, in_time, pour, refuse
+from qekm.api.answers import begin, each, hear_out, in_time, pour, refuse
 from qekm.api.authority import is_allowed
 from qekm.api.entry import Entry
 from qekm.api.underway import Mark, UnderWay, this_task
@@ -157,6 +157,7 @@ class Guard(aio.ServerInterceptor):
             return await run(context, lambda: in_time(inner(read(request), context), context), rest)
 
         async def answer_many(request: Any, context: Context) -> None:
+            await begin(context)
             await run(context, lambda: pour(inner, read(request), context))
 
         behaviour = answer_many if handler.response_streaming else answer_once
@@ -196,8 +197,7 @@ class Guard(aio.ServerInterceptor):
             failure = _incident(method)  # what the servicer waited for was cancelled
         except Exception:
             failure = _incident(method)
-        identity = passport.identity if passport else None
-        self._tell(identity, method, failure, context)
+        self._tell(passport.identity if passport else None, method, failure, context)
         if rest is not None and not isinstance(failure, IdentityError):
             failure.__traceback__ = None  # what came so far, which may be much, is held by its frames
             await hear_out(rest)
