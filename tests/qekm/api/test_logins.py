@@ -192,11 +192,11 @@ async def test_ten_in_a_row_lock_on_both_listeners_and_over_restarts(house: Hous
 
 async def test_a_caller_that_leaves_has_tried_all_the_same(house: House) -> None:
     async with house.open(), house.near.dial("alice") as channel:
-        for number in range(3):
+        for count in (1, 2, 3):
             begun = AccountsServiceStub(channel).Login(pb.LoginRequest(password=WRONG), timeout=30)
-            await until(lambda number=number: house.logins._waiting or house.wrong > number)  # type: ignore[misc]
+            await until(lambda count=count: house.logins._waiting or house.wrong == count)  # type: ignore[misc]
             begun.cancel()
-        await until(lambda: house.wrong == 3)
+            await until(lambda count=count: house.wrong == count and not house.logins._waiting)  # type: ignore[misc]
 
 
 async def test_nobody_piles_up_work_and_another_person_gets_his_turn(house: House) -> None:
