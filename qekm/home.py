@@ -174,7 +174,7 @@ class Home:
     def _announce(self, process: str, text: bytes) -> int:
         """Put a locked run file in place and return the descriptor that holds the lock; OSError.
 
-        Beside it one name always, so that what a kill leaves in the middle is the next one's to use.
+        It is written under another name first, always the same: what a kill leaves of it the next one uses.
         """
         self.run.mkdir(mode=0o700, exist_ok=True)
         path, aside = self.run_file(process), self.run / f".{process}.json"

@@ -18,7 +18,7 @@ class Lock:
     """An flock held on a file beside the store; the file tells the holder's pid to whoever comes second."""
 
     def __init__(self, path: Path, patience_s: float = _PATIENCE_S) -> None:
-        """Take the lock at once; StoreInUse (details: pid, if told) when another has it, else OSError.
+        """Take the lock; StoreInUse (details: pid, if told) when another has it, else OSError.
 
         patience_s: how long a holder is waited for that is no more. A process that is killed while it starts
         another leaves one behind that is not yet the other, and has all that was open until it is.
@@ -29,9 +29,8 @@ class Lock:
         except BaseException:
             os.close(self._handle)
             raise
-        with suppress(
-            OSError
-        ):  # the pid is a courtesy; a full disk shows itself at the first write that matters
+        # The pid is a courtesy; a full disk shows itself at the first write that matters.
+        with suppress(OSError):
             os.ftruncate(self._handle, 0)
             os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
 
@@ -67,9 +66,8 @@ def _is_alive(told: str) -> bool:
     except OSError:
         return True
     try:
-        return not select.select([handle], [], [], 0)[
-            0
-        ]  # who has ended and was not yet waited for lives no more
+        ended, _, _ = select.select([handle], [], [], 0)  # though nobody has waited for it yet
+        return not ended
     finally:
         os.close(handle)
 
